@@ -1,0 +1,5 @@
+//! Graphs: computations as plain data.
+
+mod dtype;
+
+pub use dtype::DType;
