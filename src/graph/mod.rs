@@ -1,5 +1,28 @@
 //! Graphs: computations as plain data.
+//!
+//! A [`Graph`] lists nodes: inputs, parameters, named state, random draws, products, reductions, pointwise expressions.
+//! It is written with the methods of [`build`], differentiated by [`Graph::vjp`] and [`Graph::jvp`] (which give more
+//! nodes, so that they compose), prepared by [`Graph::expanded`] and [`Graph::fused`], and run by the CPU executor or
+//! lowered to a plan for a GPU.
 
+pub mod build;
+mod composite;
+mod derivative;
 mod dtype;
+pub mod expr;
+mod fuse;
+#[expect(clippy::module_inception, reason = "the type that the room is named after")]
+mod graph;
+mod jvp;
+mod op;
+pub mod random;
+mod shape;
+mod tape;
+mod vjp;
 
 pub use dtype::DType;
+pub use expr::{Distribution, Expr};
+pub use graph::{Graph, Initial, Node, PARAMETER_ALIGNMENT, Parameter, TensorType, Value};
+pub use op::{Composite, Layout, Op, Order, Reduction, Storage};
+pub use shape::{Dim, Shape};
+pub use tape::Tape;

@@ -1,0 +1,317 @@
+//! Chains and bundles of pointwise nodes become single nodes with several outputs.
+//!
+//! The depth of a value is the number of other ops (products, reductions, views, …) on the longest way to it. Two
+//! pointwise values of equal depth can have no such op on a way between them, so all that share depth and shape may be
+//! computed by one kernel: whatever one of them needs of another is written into its expression. A value is stored
+//! only if an op, a result, or a pointwise value of another depth reads it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::expr::{Draw, Expr, Term};
+use super::{Graph, Op, Shape, Tape, TensorType, Value};
+
+/// Longer expressions than this are cut, for the compilers' sake.
+const MAX_TERMS: usize = 400;
+
+impl Graph {
+    /// The same computation with pointwise nodes fused; no fused node reads and writes more than `max_operands`
+    /// tensors (a state that is read and assigned in place counts once).
+    pub fn fused(&self, max_operands: usize) -> Self {
+        let graph = self.expanded();
+        let fuser = Fuser::new(&graph, max_operands);
+        fuser.emit()
+    }
+}
+
+/// A pointwise value written in terms of stored values: inputs are numbers of [`Fuser::stored`].
+struct Fused {
+    expr: Expr,
+    reads: BTreeSet<usize>,
+}
+
+struct Fuser<'a> {
+    graph: &'a Graph,
+    max_operands: usize,
+    /// Values that expressions may read, by number.
+    stored: Vec<Value>,
+    numbers: HashMap<Value, usize>,
+    depth: Vec<usize>,
+    fused: HashMap<Value, Fused>,
+    /// For an assigned value, the node of the state that it replaces.
+    replaces: HashMap<Value, Value>,
+}
+
+impl<'a> Fuser<'a> {
+    fn new(graph: &'a Graph, max_operands: usize) -> Self {
+        let mut replaces = HashMap::new();
+        for (name, value) in graph.assignments() {
+            let old = graph.nodes().iter().position(|node| matches!(&node.op, Op::State { name: n } if n == name));
+            if let Some(node) = old {
+                replaces.insert(*value, Value { node, output: 0 });
+            }
+        }
+        let depth = vec![0; graph.nodes().len()];
+        let mut fuser = Self {
+            graph,
+            max_operands,
+            stored: Vec::new(),
+            numbers: HashMap::new(),
+            depth,
+            fused: HashMap::new(),
+            replaces,
+        };
+        let live = graph.live();
+        for node in (0..graph.nodes().len()).filter(|node| live[*node]) {
+            fuser.visit(node);
+        }
+        fuser
+    }
+
+    fn visit(&mut self, node: usize) {
+        let entry = &self.graph.nodes()[node];
+        let deepest = entry.inputs.iter().map(|input| self.depth[input.node]).max();
+        let Op::Pointwise { tape } = &entry.op else {
+            self.depth[node] = deepest.map_or(0, |depth| depth + 1);
+            return;
+        };
+        self.depth[node] = deepest.unwrap_or(0);
+        let shape = entry.types[0].shape.clone();
+        let exprs = tape.to_exprs();
+        let mut fused = self.compose(&exprs, node, &shape, true);
+        if (0..exprs.len()).any(|output| !self.fits(Value { node, output }, &fused[output])) {
+            // Too much for one kernel: what it reads is stored, and it starts a new depth.
+            self.depth[node] += 1;
+            fused = self.compose(&exprs, node, &shape, false);
+        }
+        for (output, fused) in fused.into_iter().enumerate() {
+            self.fused.insert(Value { node, output }, fused);
+        }
+    }
+
+    /// The node's expressions in terms of stored values. Pointwise inputs of the same depth are written in if `inline`.
+    fn compose(&mut self, exprs: &[Expr], node: usize, shape: &Shape, inline: bool) -> Vec<Fused> {
+        let graph = self.graph;
+        let inputs = &graph.nodes()[node].inputs;
+        let mut written: Vec<Option<Expr>> = Vec::new();
+        for input in inputs {
+            let free = self.fused.get(input).is_some_and(|fused| fused.reads.is_empty());
+            let near = inline && self.depth[input.node] == self.depth[node];
+            let known = self.fused.get(input).filter(|_| near || free);
+            written.push(known.and_then(|fused| adapt(&fused.expr, graph.shape(*input), shape)));
+        }
+        let numbers: Vec<usize> = inputs.iter().map(|input| self.number(*input)).collect();
+        exprs
+            .iter()
+            .map(|expr| {
+                let expr = expr.rewrite(&mut HashMap::new(), &mut |term| match term {
+                    Term::Input(slot) => Some(written[*slot].clone().unwrap_or_else(|| Expr::input(numbers[*slot]))),
+                    _ if term.inputs().is_empty() => None,
+                    _ => Some(Expr::new(term.renumber(|slot| numbers[slot]))),
+                });
+                let reads = Tape::new(std::slice::from_ref(&expr)).inputs().into_iter().collect();
+                Fused { expr, reads }
+            })
+            .collect()
+    }
+
+    fn number(&mut self, value: Value) -> usize {
+        *self.numbers.entry(value).or_insert_with(|| {
+            self.stored.push(value);
+            self.stored.len() - 1
+        })
+    }
+
+    fn fits(&self, value: Value, fused: &Fused) -> bool {
+        self.operands(&[value], &fused.reads) <= self.max_operands
+            && Tape::new(std::slice::from_ref(&fused.expr)).terms.len() <= MAX_TERMS
+    }
+
+    /// Bindings of a kernel that reads `reads` and writes `roots`.
+    fn operands(&self, roots: &[Value], reads: &BTreeSet<usize>) -> usize {
+        let in_place = |root: &&Value| {
+            self.replaces.get(root).and_then(|old| self.numbers.get(old)).is_some_and(|old| reads.contains(old))
+        };
+        reads.len() + roots.len() - roots.iter().filter(in_place).count()
+    }
+
+    /// The pointwise values that have to be stored.
+    fn roots(&self) -> BTreeSet<Value> {
+        let mut work: Vec<Value> =
+            self.graph.outputs().iter().chain(self.graph.assignments()).map(|(_, value)| *value).collect();
+        let live = self.graph.live();
+        for (_, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
+            if !matches!(entry.op, Op::Pointwise { .. }) {
+                work.extend(&entry.inputs);
+            }
+        }
+        let mut roots = BTreeSet::new();
+        while let Some(value) = work.pop() {
+            if let Some(fused) = self.fused.get(&value)
+                && roots.insert(value)
+            {
+                work.extend(fused.reads.iter().map(|number| self.stored[*number]));
+            }
+        }
+        roots
+    }
+
+    fn emit(self) -> Graph {
+        let graph = self.graph;
+        let live = graph.live();
+        // At each depth first the other ops, then bundles from small shapes to the large ones they broadcast into.
+        let mut order: BTreeMap<(usize, u8, usize, usize), Vec<Unit>> = BTreeMap::new();
+        for node in (0..graph.nodes().len()).filter(|node| live[*node]) {
+            if !matches!(graph.nodes()[node].op, Op::Pointwise { .. }) {
+                order.entry((self.depth[node], 0, node, 0)).or_default().push(Unit::Other(node));
+            }
+        }
+        let mut bundles: BTreeMap<(usize, Shape), Vec<Value>> = BTreeMap::new();
+        for root in self.roots() {
+            bundles.entry((self.depth[root.node], graph.shape(root).clone())).or_default().push(root);
+        }
+        for ((depth, shape), roots) in bundles {
+            let size = shape.elements(1 << 16);
+            let units = self.split(roots).into_iter().map(Unit::Bundle);
+            order.entry((depth, 1, size, shape.rank())).or_default().extend(units);
+        }
+        let mut result = Graph::with_parameters(graph.parameters().to_vec());
+        let mut new: HashMap<Value, Value> = HashMap::new();
+        for unit in order.into_values().flatten() {
+            match unit {
+                Unit::Other(node) => {
+                    let entry = &graph.nodes()[node];
+                    let inputs = entry.inputs.iter().map(|input| new[input]).collect();
+                    let first = result.add_like(entry, inputs);
+                    for output in 0..entry.types.len() {
+                        new.insert(Value { node, output }, Value { node: first.node, output });
+                    }
+                }
+                Unit::Bundle(roots) => self.emit_bundle(&mut result, &mut new, &roots),
+            }
+        }
+        for (name, value) in graph.outputs() {
+            result.output(name.clone(), new[value]);
+        }
+        for (name, value) in graph.assignments() {
+            result.assign(name.clone(), new[value]);
+        }
+        result
+    }
+
+    /// Shares the roots out among kernels that stay within the operand limit.
+    fn split(&self, mut roots: Vec<Value>) -> Vec<Vec<Value>> {
+        roots.sort_unstable_by_key(|root| (Reverse(self.fused[root].reads.len()), *root));
+        let mut kernels: Vec<(Vec<Value>, BTreeSet<usize>)> = Vec::new();
+        for root in roots {
+            let reads = &self.fused[&root].reads;
+            let place = kernels.iter_mut().find(|(others, known)| {
+                let union = known.union(reads).copied().collect();
+                let all: Vec<Value> = others.iter().copied().chain([root]).collect();
+                self.operands(&all, &union) <= self.max_operands
+            });
+            match place {
+                Some((others, known)) => {
+                    others.push(root);
+                    known.extend(reads);
+                }
+                None => kernels.push((vec![root], reads.clone())),
+            }
+        }
+        kernels.into_iter().map(|(roots, _)| roots).collect()
+    }
+
+    fn emit_bundle(&self, result: &mut Graph, new: &mut HashMap<Value, Value>, roots: &[Value]) {
+        let reads: BTreeSet<usize> = roots.iter().flat_map(|root| &self.fused[root].reads).copied().collect();
+        let reads: Vec<usize> = reads.into_iter().collect();
+        let place = |number: usize| reads.binary_search(&number).expect("reads holds what the roots read");
+        let exprs: Vec<Expr> = roots
+            .iter()
+            .map(|root| {
+                self.fused[root].expr.rewrite(&mut HashMap::new(), &mut |term| {
+                    (!term.inputs().is_empty()).then(|| Expr::new(term.renumber(place)))
+                })
+            })
+            .collect();
+        let inputs = reads.iter().map(|number| new[&self.stored[*number]]).collect();
+        let shape = self.graph.shape(roots[0]).clone();
+        let types = vec![TensorType::f32(shape); roots.len()];
+        let scope = self.graph.node(roots[0]).scope.to_string();
+        let op = Op::Pointwise { tape: Arc::new(Tape::new(&exprs)) };
+        let value = result.scoped(scope, |result| result.add(op, inputs, types));
+        for (output, root) in roots.iter().enumerate() {
+            new.insert(*root, Value { node: value.node, output });
+        }
+    }
+}
+
+enum Unit {
+    Other(usize),
+    Bundle(Vec<Value>),
+}
+
+/// `expr`, computed at shape `from`, as part of an expression at shape `to`; `None` where that would change its value.
+fn adapt(expr: &Expr, from: &Shape, to: &Shape) -> Option<Expr> {
+    if from == to {
+        return Some(expr.clone());
+    }
+    let one_per_sample = from.fixed_elements() == 1 && from.batch_axis().is_some();
+    let same_columns = from.dims().last() == to.dims().last();
+    let mut possible = true;
+    let adapted = expr.rewrite(&mut HashMap::new(), &mut |term| {
+        match term {
+            Term::Random(draw) if !draw.per_sample => {
+                possible &= one_per_sample;
+                return Some(Expr::new(Term::Random(Draw { per_sample: true, ..*draw })));
+            }
+            Term::Column => possible &= same_columns,
+            _ => {}
+        }
+        None
+    });
+    possible.then_some(adapted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointwise_nodes(graph: &Graph) -> usize {
+        graph.nodes().iter().filter(|node| matches!(node.op, Op::Pointwise { .. })).count()
+    }
+
+    #[test]
+    fn a_chain_becomes_one_node_and_a_product_cuts_it() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", Shape::batch(&[4]));
+        let w = graph.input("w", Shape::fixed(&[4, 4]));
+        let a = graph.map(&[x], &Expr::input(0).exp());
+        let b = graph.scale(a, 2.0);
+        let c = graph.plus(a, b);
+        let d = graph.matmul(super::super::Layout::Nn, c, w);
+        let e = graph.plus(d, x);
+        let f = graph.map(&[e, b], &(Expr::input(0) * Expr::input(1)));
+        graph.output("f", f);
+        let fused = graph.fused(8);
+        // c and b (needed later) in one node, f in another.
+        assert_eq!(pointwise_nodes(&fused), 2);
+    }
+
+    #[test]
+    fn the_operand_limit_is_kept() {
+        let mut graph = Graph::new();
+        let shape = Shape::fixed(&[8]);
+        let inputs: Vec<Value> = (0..20).map(|i| graph.input(&format!("x{i}"), shape.clone())).collect();
+        let sum = inputs[1..].iter().fold(inputs[0], |sum, x| graph.plus(sum, *x));
+        graph.output("sum", sum);
+        for (i, x) in inputs.iter().enumerate() {
+            let square = graph.map(&[*x, sum], &(Expr::input(0) * Expr::input(1)));
+            graph.output(format!("y{i}"), square);
+        }
+        let fused = graph.fused(8);
+        for node in fused.nodes() {
+            assert!(node.inputs.len() + node.types.len() <= 8 || node.inputs.is_empty());
+        }
+    }
+}

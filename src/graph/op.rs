@@ -1,0 +1,133 @@
+//! What a node of a graph can be.
+
+use std::sync::Arc;
+
+use super::{Graph, Tape, Value};
+
+/// The three layouts of a matrix product. "Rows" are all leading axes of an operand flattened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[rows, k] · [k, n] → [rows, n]`: forward.
+    Nn,
+    /// `[rows, k] · [n, k]ᵀ → [rows, n]`: gradient with respect to the input.
+    Nt,
+    /// `[rows, m]ᵀ · [rows, n] → [m, n]`: gradient with respect to the weight.
+    Tn,
+}
+
+/// How a reduction combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Sum.
+    Sum,
+    /// Largest element.
+    Max,
+}
+
+/// How the rows of a data set are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Storage {
+    /// f32 as they are.
+    F32,
+    /// u8, four to a word, read as `scale * byte + shift`.
+    U8 {
+        /// Factor.
+        scale: f32,
+        /// Summand.
+        shift: f32,
+    },
+}
+
+/// In which order a data set is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Epochs without replacement: a keyed bijection of the row numbers, a new one every epoch.
+    Shuffled,
+    /// As stored.
+    Sequential,
+}
+
+/// What a node does. Every op but [`Composite`](Op::Composite) is primitive.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Written by the host before each run.
+    Input {
+        /// Its name.
+        name: String,
+    },
+    /// One parameter: a range of the flat parameter arena.
+    Parameter {
+        /// Index into [`Graph::parameters`].
+        index: usize,
+    },
+    /// What a named buffer of the store held when the program started.
+    State {
+        /// Its name.
+        name: String,
+    },
+    /// Every output element is an expression of the input elements, which broadcast.
+    Pointwise {
+        /// The expressions; as many outputs as the node has.
+        tape: Arc<Tape>,
+    },
+    /// A matrix product.
+    MatMul {
+        /// Which layout.
+        layout: Layout,
+    },
+    /// Combines along `axes`, which stay with length 1.
+    Reduce {
+        /// Sum or max.
+        reduction: Reduction,
+        /// Ascending.
+        axes: Vec<usize>,
+    },
+    /// The batch that the clock points at, out of a data set `[rows, …]`: inputs are the set and the clock.
+    Gather {
+        /// Stored how.
+        storage: Storage,
+        /// Read in which order.
+        order: Order,
+    },
+    /// The same elements under another shape.
+    Reshape,
+    /// `length` entries of `axis` from `start`.
+    Slice {
+        /// Which axis.
+        axis: usize,
+        /// First entry.
+        start: usize,
+        /// Number of entries.
+        length: usize,
+    },
+    /// The inputs one after the other along `axis`.
+    Concat {
+        /// Which axis.
+        axis: usize,
+    },
+    /// The inputs, flattened, at these offsets of a flat arena that is 0 elsewhere.
+    Pack {
+        /// First element of each input.
+        offsets: Vec<usize>,
+    },
+    /// Inputs are a ring `[rows, columns]`, the clock, the status, and `columns` scalars: the row `step % rows` is
+    /// replaced unless the status is set.
+    RingPush,
+    /// Inputs are the clock and the status: the step advances by one unless the status is set.
+    Tick,
+    /// A small graph with a name, which is its meaning.
+    Composite(Arc<Composite>),
+}
+
+/// A named subgraph: several primitives that a device may run as one kernel.
+///
+/// Its meaning is the body; whoever has no special rule for it inlines the body.
+#[derive(Clone, Debug)]
+pub struct Composite {
+    /// `dsm_loss`, `adam`, …
+    pub name: String,
+    /// Its inputs are named `0`, `1`, … in the order of the node's inputs.
+    pub body: Graph,
+    /// The values of the body that are the node's outputs.
+    pub outputs: Vec<Value>,
+}
