@@ -4,10 +4,14 @@
 //! named buffers. It knows no network, no loss and no wgpu: it can be tested without a GPU, written to a
 //! file, and replayed by another host.
 
+mod emit;
+mod iteration;
+pub mod lower;
 mod size;
 
 use serde::{Deserialize, Serialize};
 
+pub use lower::{Limits, LowerError, lower};
 pub use size::{Size, Workgroups};
 
 use crate::graph::DType;

@@ -1,0 +1,320 @@
+//! Pointwise expressions as WGSL: the hooks of a kernel.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::iteration::{Access, Iteration};
+use super::{Access as Mode, Constant, Size};
+use crate::graph::expr::{Binary, Distribution, Term, Unary};
+use crate::graph::{DType, Tape};
+use crate::kernels::{Binding, Element, Hooks};
+
+/// Where a term's input comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// Operand number so and so of the iteration, bound to this name.
+    Operand { name: String, operand: usize },
+    /// What the matrix product has just computed: `acc`.
+    Accumulator,
+    /// A clock or a table, bound to this name; `rows` and `columns` of a table.
+    Whole { name: String, rows: u64, columns: u64 },
+}
+
+/// An output of the tape that is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Which output of the tape, or the raw accumulator.
+    pub output: Option<usize>,
+    /// The binding that it goes to.
+    pub name: String,
+}
+
+/// What is bound under a name.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub name: String,
+    pub dtype: DType,
+    /// Scalars and values constant along rows are read float by float.
+    pub vector: bool,
+    pub written: bool,
+}
+
+/// The finished hooks and the constants that they add.
+pub(super) struct Emitted {
+    pub hooks: Hooks,
+    pub constants: Vec<Constant>,
+}
+
+pub(super) struct Emitter<'a> {
+    pub tape: &'a Tape,
+    pub view: &'a Iteration,
+    pub sources: &'a [Source],
+    pub targets: &'a [Target],
+    pub bound: &'a [Bound],
+    /// For a reduction: the output that the prologue hands over as `value`.
+    pub value: Option<usize>,
+}
+
+impl Emitter<'_> {
+    pub fn emit(&self) -> Emitted {
+        let mut text = Text { constants: Vec::new(), words: Vec::new(), body: String::new() };
+        self.groups(&mut text);
+        let mut vector = Vec::new();
+        let mut indices = HashMap::new();
+        for (number, term) in self.tape.terms.iter().enumerate() {
+            let (expression, is_vector) = self.term(term, &vector, &mut text, &mut indices);
+            // Plain numbers are written where they are used.
+            if !matches!(term, Term::Constant(_)) {
+                let _ = writeln!(text.body, "let v{number} = {expression};");
+            }
+            vector.push(is_vector);
+        }
+        for target in self.targets {
+            let value = target.output.map_or_else(|| "acc".to_owned(), |o| self.wide(self.tape.outputs[o], &vector));
+            let index = self.dense_index();
+            let _ = writeln!(text.body, "store_{}({index}, valid, {value});", target.name);
+        }
+        if let Some(output) = self.value {
+            let _ = writeln!(text.body, "let value = {};", self.wide(self.tape.outputs[output], &vector));
+        }
+        let aligned = self.view.aligned();
+        let bindings = self
+            .bound
+            .iter()
+            .map(|bound| {
+                let element = match bound.dtype {
+                    DType::U32 => Element::U32,
+                    _ if bound.vector && aligned => Element::Quad,
+                    _ => Element::F32,
+                };
+                let access = if bound.written { Mode::ReadWrite } else { Mode::Read };
+                Binding { name: bound.name.clone(), element, access }
+            })
+            .collect();
+        let random = self.tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        let hooks = Hooks {
+            key: format!("{} terms {} stores", self.tape.terms.len(), self.targets.len()),
+            constants: text.constants,
+            bindings,
+            declarations: if random { "#import random\n" } else { "#import numerics\n" }.to_owned(),
+            body: text.body,
+        };
+        Emitted { hooks, constants: text.words }
+    }
+
+    /// The indices `g0`, `g1`, … of the lead groups, if anything needs them apart.
+    fn groups(&self, text: &mut Text) {
+        let general = self.view.operands.iter().any(|access| matches!(access, Access::General { .. }));
+        let random = self.tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        if !general && !random {
+            return;
+        }
+        let lead = &self.view.lead;
+        let mut rest = "row".to_owned();
+        for group in (0..lead.len()).rev() {
+            if group == 0 {
+                let _ = writeln!(text.body, "let g0 = {rest};");
+            } else {
+                let length = text.word(lead[group]);
+                let _ = writeln!(text.body, "let g{group} = {rest} % {length};\nlet q{group} = {rest} / {length};");
+                rest = format!("q{group}");
+            }
+        }
+    }
+
+    fn dense_index(&self) -> String {
+        if self.view.lead.is_empty() { "col" } else { "row * constants.columns + col" }.to_owned()
+    }
+
+    fn index(&self, access: &Access, text: &mut Text) -> String {
+        match access {
+            Access::Dense => self.dense_index(),
+            Access::Columns => "col".to_owned(),
+            Access::Rows => "row".to_owned(),
+            Access::Scalar => "0u".to_owned(),
+            Access::General { strides, columns } => {
+                let mut parts: Vec<String> = strides
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, stride)| **stride != Size::fixed(0))
+                    .map(|(group, stride)| format!("g{group} * {}", text.word(*stride)))
+                    .collect();
+                if *columns {
+                    parts.push("col".to_owned());
+                }
+                parts.join(" + ")
+            }
+        }
+    }
+
+    /// The WGSL of a term, and whether it is a `vec4<f32>` rather than an `f32`.
+    fn term(
+        &self,
+        term: &Term<usize>,
+        vector: &[bool],
+        text: &mut Text,
+        indices: &mut HashMap<usize, String>,
+    ) -> (String, bool) {
+        match term {
+            Term::Constant(_) => (String::new(), false),
+            Term::Batch => (format!("f32({})", text.word(Size::per_sample(1))), false),
+            Term::Column => ("vec4<f32>(vec4<u32>(col, col + 1u, col + 2u, col + 3u))".to_owned(), true),
+            Term::Input(slot) => match &self.sources[*slot] {
+                Source::Accumulator => ("acc".to_owned(), true),
+                Source::Operand { name, operand } => {
+                    let access = &self.view.operands[*operand];
+                    let index = indices.entry(*operand).or_insert_with(|| self.index(access, text)).clone();
+                    if access.along_columns() {
+                        (format!("load_{name}({index}, valid)"), true)
+                    } else {
+                        (format!("{name}[{index}]"), false)
+                    }
+                }
+                Source::Whole { name, .. } => (format!("{name}[0]"), false),
+            },
+            Term::Step(clock) => (format!("f32({}[0])", self.name(*clock)), false),
+            Term::Table { table, clock, column } => {
+                let Source::Whole { rows, columns, .. } = self.sources[*table] else {
+                    unreachable!("a table is bound whole")
+                };
+                let (last, columns) = (text.word(Size::fixed(rows - 1)), text.word(Size::fixed(columns)));
+                let (table, clock) = (self.name(*table), self.name(*clock));
+                (format!("{table}[min({clock}[0], {last}) * {columns} + {column}u]"), false)
+            }
+            Term::Random(draw) => self.random(draw, text),
+            Term::Unary(op, a) => {
+                let wide = vector[*a];
+                let x = self.value(*a);
+                let suffix = if wide { "_4" } else { "_1" };
+                let call = |name: &str| format!("{name}{suffix}({x})");
+                let expression = match op {
+                    Unary::Neg => format!("-{x}"),
+                    Unary::Abs => format!("abs({x})"),
+                    Unary::Exp => call("exp"),
+                    Unary::Expm1 => call("expm1"),
+                    Unary::Ln => call("log"),
+                    Unary::Log1p => call("log1p"),
+                    Unary::Sqrt => format!("sqrt({x})"),
+                    Unary::Sin => format!("sin_turn{suffix}(fract({x} * 0.15915494309189535))"),
+                    Unary::Cos => format!("cos_turn{suffix}(fract({x} * 0.15915494309189535))"),
+                    Unary::Tanh => call("tanh"),
+                    Unary::Sigmoid => call("sigmoid"),
+                    Unary::Softplus => call("softplus"),
+                    Unary::IsFinite => call("is_finite"),
+                };
+                (expression, wide)
+            }
+            Term::Binary(op, a, b) => {
+                let wide = vector[*a] || vector[*b];
+                let (x, y) = (self.value(*a), self.value(*b));
+                let (wx, wy) =
+                    if wide { (self.wide(*a, vector), self.wide(*b, vector)) } else { (x.clone(), y.clone()) };
+                let expression = match op {
+                    Binary::Add => format!("{x} + {y}"),
+                    Binary::Sub => format!("{x} - {y}"),
+                    Binary::Mul => format!("{x} * {y}"),
+                    Binary::Div => format!("{x} / {y}"),
+                    Binary::Max => format!("max({wx}, {wy})"),
+                    Binary::Min => format!("min({wx}, {wy})"),
+                    Binary::Less if wide => format!("select(vec4<f32>(0.0), vec4<f32>(1.0), {wx} < {wy})"),
+                    Binary::Less => format!("select(0.0, 1.0, {x} < {y})"),
+                };
+                (expression, wide)
+            }
+            Term::Select(condition, yes, no) => {
+                let wide = vector[*condition] || vector[*yes] || vector[*no];
+                let part = |term: usize| if wide { self.wide(term, vector) } else { self.value(term) };
+                let zero = if wide { "vec4<f32>(0.0)" } else { "0.0" };
+                (format!("select({}, {}, {} != {zero})", part(*no), part(*yes), part(*condition)), wide)
+            }
+        }
+    }
+
+    fn random(&self, draw: &crate::graph::expr::Draw, text: &mut Text) -> (String, bool) {
+        let clock = self.name(draw.clock);
+        let function = match draw.distribution {
+            Distribution::Uniform => "uniform4",
+            Distribution::Normal => "normal4",
+        };
+        // A value without a batch is sample 0, wherever the batch starts.
+        let (sample, base) = match self.view.batch_group {
+            Some(group) => (format!("g{group}"), format!("{clock}[1]")),
+            None => ("0u".to_owned(), "0u".to_owned()),
+        };
+        let clock = format!("vec4<u32>({clock}[0], {base}, {clock}[2], {clock}[3])");
+        let call = |quad: &str| format!("{function}({clock}, {sample}, {quad}, {}u)", draw.stream);
+        if draw.per_sample {
+            return (format!("{}.x", call("0u")), false);
+        }
+        // The element's number within the sample: the lead groups but the batch, then the columns.
+        let mut element = "col".to_owned();
+        let mut stride = self.view.columns.fixed;
+        let mut aligned = true;
+        for (group, length) in self.view.lead.iter().enumerate().rev() {
+            if Some(group) == self.view.batch_group {
+                continue;
+            }
+            aligned &= stride.is_multiple_of(4);
+            let word = text.word(Size::fixed(stride));
+            element = format!("{element} + g{group} * {word}");
+            stride *= length.fixed;
+        }
+        if aligned {
+            return (call(&format!("(({element}) >> 2u)")), true);
+        }
+        let lane = |lane: usize| {
+            let place = format!("({element} + {lane}u)");
+            format!("{}[{place} & 3u]", call(&format!("({place} >> 2u)")))
+        };
+        (format!("vec4<f32>({}, {}, {}, {})", lane(0), lane(1), lane(2), lane(3)), true)
+    }
+
+    fn name(&self, slot: usize) -> &str {
+        match &self.sources[slot] {
+            Source::Operand { name, .. } | Source::Whole { name, .. } => name,
+            Source::Accumulator => "acc",
+        }
+    }
+
+    fn value(&self, term: usize) -> String {
+        match &self.tape.terms[term] {
+            Term::Constant(value) => float(value.0),
+            _ => format!("v{term}"),
+        }
+    }
+
+    fn wide(&self, term: usize, vector: &[bool]) -> String {
+        if vector[term] { self.value(term) } else { format!("vec4<f32>({})", self.value(term)) }
+    }
+}
+
+struct Text {
+    constants: Vec<String>,
+    words: Vec<Constant>,
+    body: String,
+}
+
+impl Text {
+    /// A word of constants for `size`, shared with equal ones.
+    fn word(&mut self, size: Size) -> String {
+        let word = Constant::U32(size);
+        let number = self.words.iter().position(|known| *known == word).unwrap_or_else(|| {
+            self.words.push(word);
+            self.constants.push(format!("h{}: u32", self.words.len() - 1));
+            self.words.len() - 1
+        });
+        format!("constants.h{number}")
+    }
+}
+
+/// A float that WGSL reads back as the same f32.
+fn float(value: f64) -> String {
+    let single = value as f32;
+    let single = if single.is_finite() { single } else { f32::MAX.copysign(single) };
+    if single == 0.0 {
+        return "0.0".to_owned();
+    }
+    let text = format!("{single:e}");
+    let text = if text.contains('.') { text } else { text.replace('e', ".0e") };
+    if single < 0.0 { format!("({text})") } else { text }
+}

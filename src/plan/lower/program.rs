@@ -1,0 +1,343 @@
+//! One graph, op by op.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::tensors::{Bind, Call, Home, Tensor};
+use super::{LowerError, Shared, Source, memory, padded_bytes};
+use crate::graph::{DType, Graph, Layout, Op, Shape, Value};
+use crate::plan::iteration::elements;
+use crate::plan::{Dispatch, Port, Program, Size};
+
+/// Lowers one graph.
+pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, LowerError> {
+    let graph = source.graph.fused(shared.options.limits.storage_buffers);
+    let mut lowering = Lowering::new(shared, &graph, source.parameters_from);
+    lowering.walk()?;
+    lowering.finish(source.name)
+}
+
+/// With which neighbour a pointwise node shares its kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// The product of this node feeds it.
+    MatMul(usize),
+    /// The reduction of this node takes its output of this number.
+    Reduce(usize, usize),
+}
+
+pub(super) struct Lowering<'a> {
+    pub shared: &'a mut Shared,
+    pub graph: &'a Graph,
+    parameters_from: &'a str,
+    pub tensors: Vec<Tensor>,
+    pub calls: Vec<Call>,
+    /// The tensor of each value that has one.
+    values: HashMap<Value, usize>,
+    /// Nodes that read each value, views looked through.
+    readers: HashMap<Value, Vec<usize>>,
+    /// The partner of a pointwise node, and the reverse.
+    pub partners: BTreeMap<usize, Partner>,
+    absorbed: BTreeMap<usize, usize>,
+    inputs: Vec<(String, usize)>,
+    store_tensors: HashMap<(String, u64, Size), usize>,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(shared: &'a mut Shared, graph: &'a Graph, parameters_from: &'a str) -> Self {
+        let mut lowering = Self {
+            shared,
+            graph,
+            parameters_from,
+            tensors: Vec::new(),
+            calls: Vec::new(),
+            values: HashMap::new(),
+            readers: HashMap::new(),
+            partners: BTreeMap::new(),
+            absorbed: BTreeMap::new(),
+            inputs: Vec::new(),
+            store_tensors: HashMap::new(),
+        };
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if !matches!(entry.op, Op::Reshape) {
+                for input in &entry.inputs {
+                    let root = lowering.root(*input);
+                    lowering.readers.entry(root).or_default().push(node);
+                }
+            }
+        }
+        lowering
+    }
+
+    /// The value that a view (of a view) shows.
+    pub fn root(&self, value: Value) -> Value {
+        match &self.graph.node(value).op {
+            Op::Reshape => self.root(self.graph.node(value).inputs[0]),
+            _ => value,
+        }
+    }
+
+    pub fn readers_of(&self, value: Value) -> &[usize] {
+        self.readers.get(&self.root(value)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the host or the store wants this value.
+    pub fn is_wanted(&self, value: Value) -> bool {
+        self.graph.outputs().iter().chain(self.graph.assignments()).any(|(_, wanted)| self.root(*wanted) == value)
+    }
+
+    /// Where in the order of dispatches a node runs: with its partner, if it has one.
+    pub fn position(&self, node: usize) -> usize {
+        match self.graph.nodes()[node].op {
+            // Rings and clocks close the program.
+            Op::RingPush | Op::Tick => usize::MAX,
+            _ => self.absorbed.get(&node).copied().unwrap_or(node),
+        }
+    }
+
+    pub fn label(&self, node: usize, kind: &str) -> String {
+        let scope = &self.graph.nodes()[node].scope;
+        if scope.is_empty() { kind.to_owned() } else { format!("{scope} {kind}") }
+    }
+
+    pub fn batch(&self) -> u64 {
+        u64::from(self.shared.options.max_batch)
+    }
+
+    pub fn tensor(&mut self, name: String, dtype: DType, elements: Size, home: Home) -> usize {
+        self.tensors.push(Tensor { name, dtype, elements, home });
+        self.tensors.len() - 1
+    }
+
+    /// A tensor that lives only within the program.
+    pub fn scratch(&mut self, name: String, elements: Size) -> usize {
+        self.tensor(name, DType::F32, elements, Home::Scratch)
+    }
+
+    /// The tensor of a value; made the first time it is asked for.
+    pub fn tensor_of(&mut self, value: Value) -> usize {
+        let value = self.root(value);
+        if let Some(tensor) = self.values.get(&value) {
+            return *tensor;
+        }
+        let graph = self.graph;
+        let (node, tensor_type) = (graph.node(value), graph.tensor_type(value));
+        let (dtype, size) = (tensor_type.dtype, elements(&tensor_type.shape));
+        let tensor = match &node.op {
+            Op::State { name } => self.store_tensor(name, dtype, size, 0),
+            Op::Parameter { index } => {
+                let offset = graph.parameters()[*index].offset as u64;
+                let arena = self.parameters_from.to_owned();
+                self.arena(&arena);
+                self.store_tensor(&arena, dtype, size, offset)
+            }
+            Op::Input { name } => {
+                let tensor = self.tensor(name.clone(), dtype, size, Home::Own);
+                self.inputs.push((name.clone(), tensor));
+                tensor
+            }
+            _ => {
+                let name = self.label(value.node, &format!("value {}.{}", value.node, value.output));
+                // What the host reads must survive until it does.
+                let wanted = graph.outputs().iter().any(|(_, output)| self.root(*output) == value);
+                self.tensor(name, dtype, size, if wanted { Home::Own } else { Home::Scratch })
+            }
+        };
+        self.values.insert(value, tensor);
+        tensor
+    }
+
+    fn store_tensor(&mut self, name: &str, dtype: DType, elements: Size, offset: u64) -> usize {
+        let key = (name.to_owned(), offset, elements);
+        if let Some(tensor) = self.store_tensors.get(&key) {
+            return *tensor;
+        }
+        let home = Home::Store { name: name.to_owned(), offset };
+        let tensor = self.tensor(name.to_owned(), dtype, elements, home);
+        self.store_tensors.insert(key, tensor);
+        tensor
+    }
+
+    /// Makes sure that the whole parameter arena is in the store, whichever parameters a program reads.
+    fn arena(&mut self, name: &str) {
+        let elements = Size::fixed(self.graph.arena_elements() as u64);
+        self.shared.store_buffer(name, DType::F32, elements);
+    }
+
+    /// Lets a value live in a tensor that exists already.
+    pub fn set_tensor(&mut self, value: Value, tensor: usize) {
+        self.values.insert(value, tensor);
+    }
+
+    pub fn call(&mut self, call: Call) {
+        self.calls.push(call);
+    }
+
+    /// The state that `value` replaces, as the tensor that holds its old value.
+    pub fn replaced_state(&mut self, value: Value) -> Option<usize> {
+        let graph = self.graph;
+        let (name, _) = graph.assignments().iter().find(|(_, assigned)| *assigned == value)?;
+        let tensor_type = graph.tensor_type(value);
+        Some(self.store_tensor(name, tensor_type.dtype, elements(&tensor_type.shape), 0))
+    }
+
+    fn walk(&mut self) -> Result<(), LowerError> {
+        self.choose_partners();
+        let graph = self.graph;
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if self.absorbed.contains_key(&node) {
+                continue;
+            }
+            match &entry.op {
+                Op::Pointwise { .. } => self.pointwise(node)?,
+                Op::MatMul { layout } => self.matmul(node, *layout)?,
+                Op::Reduce { .. } => self.reduce(node)?,
+                Op::Gather { .. } => self.gather(node)?,
+                Op::Slice { .. } | Op::Concat { .. } => self.copies(node),
+                Op::Pack { offsets } => self.pack(node, offsets),
+                // Sources and views cost nothing; rings and clocks come last.
+                _ => {}
+            }
+        }
+        self.copy_assignments();
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if matches!(entry.op, Op::RingPush) {
+                self.ring_push(node)?;
+            }
+        }
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if matches!(entry.op, Op::Tick) {
+                self.tick(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pairs pointwise nodes with a reduction that they feed or a product that feeds them.
+    fn choose_partners(&mut self) {
+        let graph = self.graph;
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if let Op::Reduce { .. } = entry.op {
+                let input = entry.inputs[0];
+                let producer = input.node;
+                if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
+                    && !self.partners.contains_key(&producer)
+                    && self.can_feed(producer, node, input.output)
+                {
+                    self.partners.insert(producer, Partner::Reduce(node, input.output));
+                    self.absorbed.insert(node, producer);
+                }
+            }
+        }
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            if !matches!(entry.op, Op::Pointwise { .. }) || self.partners.contains_key(&node) {
+                continue;
+            }
+            let products = entry.inputs.iter().filter(|input| {
+                let first = self.readers_of(**input).iter().min();
+                matches!(graph.node(**input).op, Op::MatMul { layout: Layout::Nn | Layout::Nt })
+                    && first == Some(&node)
+                    && !self.absorbed.contains_key(&input.node)
+                    && self.can_finish(input.node, node)
+            });
+            // The last product: what the others give is there by then.
+            if let Some(product) = products.map(|input| input.node).max() {
+                self.partners.insert(node, Partner::MatMul(product));
+                self.absorbed.insert(product, node);
+            }
+        }
+    }
+
+    /// States whose new value was not computed in place are copied at the end.
+    fn copy_assignments(&mut self) {
+        let graph = self.graph;
+        for (name, value) in graph.assignments() {
+            if matches!(graph.node(*value).op, Op::RingPush | Op::Tick) {
+                continue;
+            }
+            let tensor_type = graph.tensor_type(*value);
+            let size = elements(&tensor_type.shape);
+            let state = self.store_tensor(name, tensor_type.dtype, size, 0);
+            let from = self.tensor_of(*value);
+            if from != state {
+                self.copy_whole(format!("assign {name}"), from, state, size);
+            }
+        }
+    }
+
+    fn finish(self, name: &str) -> Result<Program, LowerError> {
+        let Self { shared, graph, mut tensors, calls, values, inputs, .. } = self;
+        let batch = u64::from(shared.options.max_batch);
+        let mut outputs: Vec<(String, usize, DType, Size)> = Vec::new();
+        for (output, value) in graph.outputs() {
+            let mut root = *value;
+            while matches!(graph.node(root).op, Op::Reshape) {
+                root = graph.node(root).inputs[0];
+            }
+            let tensor_type = graph.tensor_type(*value);
+            let size = elements(&tensor_type.shape);
+            let tensor = values.get(&root).copied().unwrap_or_else(|| match &graph.node(root).op {
+                Op::State { name } => {
+                    let home = Home::Store { name: name.clone(), offset: 0 };
+                    tensors.push(Tensor { name: name.clone(), dtype: tensor_type.dtype, elements: size, home });
+                    tensors.len() - 1
+                }
+                op => unreachable!("{op:?} is an output without a tensor"),
+            });
+            outputs.push((output.clone(), tensor, tensor_type.dtype, size));
+        }
+        let slices = memory::place(shared, &tensors, &calls, name)?;
+        let limit = shared.options.limits.binding_bytes;
+        let port = |name: &str, tensor: usize, dtype: DType, elements: Size| Port {
+            name: name.to_owned(),
+            dtype,
+            elements,
+            slice: slices[tensor],
+        };
+        let mut dispatches = Vec::new();
+        for call in calls {
+            let mut bindings = Vec::new();
+            let mut bytes = Size::default();
+            for Bind { tensor, part, .. } in &call.binds {
+                let held = &tensors[*tensor];
+                let mut slice = slices[*tensor];
+                let mut size = held.elements * held.dtype.bytes();
+                if let Some((start, length)) = part {
+                    slice.offset += start * held.dtype.bytes();
+                    slice.bytes = padded_bytes(held.dtype, *length).min(slice.bytes - start * held.dtype.bytes());
+                    size = Size::fixed(length * held.dtype.bytes());
+                }
+                if slice.bytes > limit {
+                    let name = format!("{name}: {} of {}", held.name, call.label);
+                    let batch = shared.options.max_batch;
+                    return Err(LowerError::TooLarge { name, bytes: slice.bytes, batch, limit });
+                }
+                bindings.push(slice);
+                bytes = bytes + size;
+            }
+            debug_assert!(call.workgroups.count(batch) > 0, "{} launches nothing", call.label);
+            dispatches.push(Dispatch {
+                shader: call.shader,
+                label: call.label,
+                bindings,
+                constants: call.constants,
+                workgroups: call.workgroups,
+                flops: call.flops,
+                bytes,
+            });
+        }
+        Ok(Program {
+            name: name.to_owned(),
+            inputs: inputs
+                .iter()
+                .map(|(name, tensor)| port(name, *tensor, tensors[*tensor].dtype, tensors[*tensor].elements))
+                .collect(),
+            outputs: outputs.iter().map(|(name, tensor, dtype, size)| port(name, *tensor, *dtype, *size)).collect(),
+            dispatches,
+        })
+    }
+
+    /// The shape of a node's first output.
+    pub fn shape(&self, node: usize) -> &'a Shape {
+        &self.graph.nodes()[node].types[0].shape
+    }
+}

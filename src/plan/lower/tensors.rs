@@ -1,0 +1,55 @@
+//! Tensors and kernel launches before they have a place in memory.
+
+use crate::graph::DType;
+use crate::plan::{Access, Constant, Size, Workgroups};
+
+/// Where a tensor lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// In the store, from this element on.
+    Store { name: String, offset: u64 },
+    /// In a buffer of its own that starts as zero.
+    Own,
+    /// Wherever there is room while it lives.
+    Scratch,
+    /// In another tensor, from this element on.
+    Within { tensor: usize, offset: u64 },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Tensor {
+    pub name: String,
+    pub dtype: DType,
+    pub elements: Size,
+    pub home: Home,
+}
+
+/// A range of a tensor bound to a kernel; the whole tensor if `part` is `None`.
+#[derive(Clone, Debug)]
+pub(super) struct Bind {
+    pub tensor: usize,
+    pub access: Access,
+    /// First element and number of elements.
+    pub part: Option<(u64, u64)>,
+}
+
+impl Bind {
+    pub fn read(tensor: usize) -> Self {
+        Self { tensor, access: Access::Read, part: None }
+    }
+
+    pub fn write(tensor: usize) -> Self {
+        Self { tensor, access: Access::ReadWrite, part: None }
+    }
+}
+
+/// A dispatch whose tensors have no place yet.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub shader: usize,
+    pub label: String,
+    pub binds: Vec<Bind>,
+    pub constants: Vec<Constant>,
+    pub workgroups: Workgroups,
+    pub flops: Size,
+}
