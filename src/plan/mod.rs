@@ -7,11 +7,13 @@
 mod emit;
 mod iteration;
 pub mod lower;
+mod report;
 mod size;
 
 use serde::{Deserialize, Serialize};
 
 pub use lower::{Limits, LowerError, lower};
+pub use report::{KernelReport, ProgramReport, Report};
 pub use size::{Size, Workgroups};
 
 use crate::graph::DType;
