@@ -1,5 +1,6 @@
 //! Graphs: computations as plain data.
 
 mod dtype;
+pub mod random;
 
 pub use dtype::DType;
