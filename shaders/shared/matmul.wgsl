@@ -1,0 +1,59 @@
+// What all tiles of the matrix product share: constants, operands, guarded loads of four floats, the epilogue.
+#import grid
+
+struct Constants {
+    rows: u32,
+    columns: u32,
+    inner: u32,
+    splits: u32,
+    ${HOOK_CONSTANTS}
+}
+
+@group(0) @binding(0) var<uniform> constants: Constants;
+@group(0) @binding(1) var<storage, read> a: array<${A_ELEMENT}>;
+@group(0) @binding(2) var<storage, read> b: array<${B_ELEMENT}>;
+${HOOK_BINDINGS}
+${HOOK_DECLARATIONS}
+
+fn epilogue(row: u32, col: u32, valid: u32, split: u32, acc: vec4<f32>) {
+    ${HOOK_BODY}
+}
+
+fn finish(row: u32, col: u32, split: u32, acc: vec4<f32>) {
+    if (row < constants.rows && col < constants.columns) {
+        epilogue(row, col, min(4u, constants.columns - col), split, acc);
+    }
+}
+
+// The four floats from (major, minor) on along the rows of an operand as it is stored, 0 outside of it.
+fn a_quad(major: u32, minor: u32) -> vec4<f32> {
+    let minors = constants.${A_MINORS};
+    let index = major * minors + minor;
+#ifdef A_ALIGNED
+    let inside = major < constants.${A_MAJORS} && minor < minors;
+    return select(vec4<f32>(0.0), a[select(0u, index >> 2u, inside)], inside);
+#else
+    let valid = select(0u, minors - min(minor, minors), major < constants.${A_MAJORS});
+    return vec4<f32>(
+#for i in 0..4
+        select(0.0, a[select(0u, index + ${i}u, valid > ${i}u)], valid > ${i}u),
+#endfor
+    );
+#endif
+}
+
+fn b_quad(major: u32, minor: u32) -> vec4<f32> {
+    let minors = constants.${B_MINORS};
+    let index = major * minors + minor;
+#ifdef B_ALIGNED
+    let inside = major < constants.${B_MAJORS} && minor < minors;
+    return select(vec4<f32>(0.0), b[select(0u, index >> 2u, inside)], inside);
+#else
+    let valid = select(0u, minors - min(minor, minors), major < constants.${B_MAJORS});
+    return vec4<f32>(
+#for i in 0..4
+        select(0.0, b[select(0u, index + ${i}u, valid > ${i}u)], valid > ${i}u),
+#endfor
+    );
+#endif
+}

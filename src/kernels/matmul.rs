@@ -1,0 +1,205 @@
+//! Matrix products: `C = op(A) op(B)` in f32, three layouts, any tile, split sums, fused epilogue.
+//!
+//! Constants: `rows` and `columns` of C, `inner` (the length of the sums), `splits`.
+//! Bindings: 1 = A, 2 = B, then the epilogue's; without hooks 3 = `result`, `[splits, rows, columns]`.
+//! With `splits > 1` the default epilogue leaves partial sums, which
+//! [`reduce`](super::reduce) over the rows of `[splits, rows * columns]` adds in a fixed order.
+//!
+//! The epilogue's body sees `row`, `col` (a multiple of 4), `valid` (1 to 4 columns of C), `split` and
+//! `acc: vec4<f32>`, and stores what it wants to keep. It runs for every quad inside C, and only for those.
+//!
+//! Cost: `2 rows columns inner` floating-point operations, each operand read `ceil(columns / tile.columns)`
+//! (A) and `ceil(rows / tile.rows)` (B) times.
+
+use super::hooks::{Binding, Element, Hooks, Template};
+use super::word;
+use crate::plan::{Access, Constant, Shader, Size, Workgroups};
+
+/// How the operands lie in memory, all row-major.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `A[rows, inner] · B[inner, columns]`
+    Nn,
+    /// `A[rows, inner] · B[columns, inner]ᵀ`
+    Nt,
+    /// `A[inner, rows]ᵀ · B[inner, columns]`
+    Tn,
+}
+
+impl Layout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nn, Self::Nt, Self::Tn];
+}
+
+/// Which operands have rows, as stored, whose length is a multiple of 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Aligned {
+    /// A: `inner` in Nn and Nt, `rows` in Tn.
+    pub a: bool,
+    /// B: `columns` in Nn and Tn, `inner` in Nt.
+    pub b: bool,
+    /// The default epilogue's result: `columns`. Of no effect with hooks.
+    pub result: bool,
+}
+
+impl Aligned {
+    /// For a product of `rows` x `columns` x `inner`; a size that depends on the batch counts as 1.
+    pub const fn of(layout: Layout, rows: u64, columns: u64, inner: u64) -> Self {
+        let (a, b) = match layout {
+            Layout::Nn => (inner, columns),
+            Layout::Nt => (inner, inner),
+            Layout::Tn => (rows, columns),
+        };
+        Self { a: a.is_multiple_of(4), b: b.is_multiple_of(4), result: columns.is_multiple_of(4) }
+    }
+}
+
+/// The part of C that one workgroup computes, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Rows of C a workgroup.
+    pub rows: u32,
+    /// Columns of C a workgroup.
+    pub columns: u32,
+    /// Steps of the inner dimension that are staged in workgroup memory at a time.
+    pub depth: u32,
+    /// Rows a thread, a multiple of 4.
+    pub thread_rows: u32,
+    /// Columns a thread, a multiple of 4.
+    pub thread_columns: u32,
+    /// No workgroup memory, and more registers than a GPU has: for drivers that run on a CPU.
+    pub software_only: bool,
+}
+
+impl Tile {
+    const fn new(rows: u32, columns: u32, depth: u32, thread_rows: u32, thread_columns: u32) -> Self {
+        Self { rows, columns, depth, thread_rows, thread_columns, software_only: false }
+    }
+
+    const fn software(rows: u32, columns: u32, thread_rows: u32, thread_columns: u32) -> Self {
+        Self { rows, columns, depth: 1, thread_rows, thread_columns, software_only: true }
+    }
+
+    /// Threads in a workgroup.
+    pub const fn threads(self) -> u32 {
+        (self.rows / self.thread_rows) * (self.columns / self.thread_columns)
+    }
+
+    /// Bytes of workgroup memory.
+    pub const fn workgroup_bytes(self) -> u32 {
+        if self.software_only { 0 } else { self.depth * (self.rows + self.columns) * 4 }
+    }
+
+    /// Names it in a shader's key: `64x64x16 4x4`.
+    pub fn name(self) -> String {
+        let Self { rows, columns, depth, thread_rows, thread_columns, .. } = self;
+        format!("{rows}x{columns}x{depth} {thread_rows}x{thread_columns}")
+    }
+}
+
+/// The tiles from which a plan chooses: three for GPUs, then two for software drivers.
+pub const TILES: [Tile; 5] = [
+    Tile::new(32, 32, 16, 4, 4),
+    Tile::new(64, 64, 16, 4, 4),
+    Tile::new(128, 128, 8, 8, 8),
+    Tile::software(4, 64, 4, 8),
+    Tile::software(16, 64, 16, 8),
+];
+
+/// The tile for a product of about this size; `software` when the driver runs on a CPU.
+pub const fn choose(rows: u64, columns: u64, inner: u64, software: bool) -> Tile {
+    let _ = inner;
+    if software {
+        return if rows <= 4 { TILES[3] } else { TILES[4] };
+    }
+    if rows >= 128 && columns >= 128 && rows.div_ceil(128) * columns.div_ceil(128) >= 64 {
+        TILES[2]
+    } else if rows >= 64 && columns >= 64 && rows.div_ceil(64) * columns.div_ceil(64) >= 32 {
+        TILES[1]
+    } else {
+        TILES[0]
+    }
+}
+
+/// Into how many parts the inner sum should be cut: more than 1 where C has too few tiles to fill a GPU and sums are
+/// long, as weight gradients have.
+pub const fn splits(rows: u64, columns: u64, inner: u64, tile: Tile) -> u64 {
+    let tiles = rows.div_ceil(tile.rows as u64) * columns.div_ceil(tile.columns as u64);
+    let (wanted, shortest) = if tile.software_only { (8, 256) } else { (128, 128) };
+    let (by_tiles, by_depth) = (wanted / tiles, inner / shortest);
+    let splits = if by_tiles < by_depth { by_tiles } else { by_depth };
+    if splits == 0 { 1 } else { splits }
+}
+
+/// The shader. `hooks: None` stores C, or its partial sums.
+///
+/// # Panics
+/// When a hook's text does not compose.
+pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
+    let (a_turned, b_turned) = (layout != Layout::Tn, layout == Layout::Nt);
+    // Software drivers load float by float in any case.
+    let quad = |aligned: bool| if aligned && !tile.software_only { Element::Quad } else { Element::F32 };
+    let (a, b) = (quad(aligned.a), quad(aligned.b));
+    let mut key = format!("matmul {layout:?} {}", tile.name());
+    for (name, element) in [("a4", a), ("b4", b)] {
+        if element == Element::Quad {
+            key += &format!(" {name}");
+        }
+    }
+    let (file, text) = match tile.software_only {
+        true => ("shaders/matmul_rows.wgsl", include_str!("../../shaders/matmul_rows.wgsl")),
+        false => ("shaders/matmul.wgsl", include_str!("../../shaders/matmul.wgsl")),
+    };
+    let mut template = Template {
+        file,
+        text,
+        key,
+        constants: 4,
+        access: vec![Access::Read; 2],
+        threads: tile.threads(),
+        workgroup_bytes: tile.workgroup_bytes(),
+        defines: Default::default(),
+    };
+    let (across, down) = (tile.columns / tile.thread_columns, tile.rows / tile.thread_rows);
+    for (name, value) in [("ROWS", tile.rows), ("COLUMNS", tile.columns), ("DEPTH", tile.depth)] {
+        template.define(name, value);
+    }
+    template.define("THREAD_ROWS", tile.thread_rows).define("THREAD_COLUMNS", tile.thread_columns);
+    template.define("ACROSS", across).define("DOWN", down);
+    template.define("A_ELEMENT", a.wgsl()).define("B_ELEMENT", b.wgsl());
+    let (a_sides, b_sides) = match layout {
+        Layout::Nn => (("rows", "inner"), ("inner", "columns")),
+        Layout::Nt => (("rows", "inner"), ("columns", "inner")),
+        Layout::Tn => (("inner", "rows"), ("inner", "columns")),
+    };
+    template.define("A_MAJORS", a_sides.0).define("A_MINORS", a_sides.1);
+    template.define("B_MAJORS", b_sides.0).define("B_MINORS", b_sides.1);
+    template.flag("A_TURNED", a_turned).flag("B_TURNED", b_turned);
+    template.flag("A_ALIGNED", a == Element::Quad).flag("B_ALIGNED", b == Element::Quad);
+    match hooks {
+        Some(hooks) => template.build(hooks),
+        None => template.build(&store(aligned.result)),
+    }
+}
+
+/// The default epilogue: stores C, or the partial sums `[splits, rows, columns]`, to binding 3, `result`.
+fn store(aligned: bool) -> Hooks {
+    let element = if aligned { Element::Quad } else { Element::F32 };
+    Hooks {
+        key: if aligned { "store4" } else { "store" }.to_string(),
+        bindings: vec![Binding::write("result", element)],
+        body: "store_result((split * constants.rows + row) * constants.columns + col, valid, acc);".to_string(),
+        ..Hooks::default()
+    }
+}
+
+/// The kernel's own words: `rows`, `columns`, `inner`, `splits`.
+pub fn constants(rows: Size, columns: u64, inner: Size, splits: u64) -> Vec<Constant> {
+    vec![Constant::U32(rows), word(columns), Constant::U32(inner), word(splits)]
+}
+
+/// The grid: a workgroup for each tile and split.
+pub const fn workgroups(tile: Tile, rows: Size, columns: u64, splits: u64) -> Workgroups {
+    let column_tiles = columns.div_ceil(tile.columns as u64);
+    Workgroups { items: rows, per_workgroup: tile.rows as u64, times: column_tiles * splits }
+}

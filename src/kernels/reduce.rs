@@ -1,0 +1,134 @@
+//! Reductions: sum or maximum over the columns (one value a row) or over the rows (one value a column).
+//!
+//! Constants: `rows`, `columns`, `chunks`. Bindings: 1 = `output`, `f32[rows, chunks]` over columns, `f32[chunks, columns]`
+//! over rows; then the prologue's.
+//!
+//! The prologue's body sees `row`, `col` (a multiple of 4) and `valid`, and defines `let value: vec4<f32>`; its lanes
+//! from `valid` on are ignored. It runs once for every quad, so it may store side outputs. [`load`] is the plain one.
+//!
+//! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
+//! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
+
+use super::hooks::{Binding, Element, Hooks, Template};
+use super::word;
+use crate::plan::{Access, Constant, Shader, Size, Workgroups};
+
+/// What disappears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// One value is left for each row.
+    Columns,
+    /// One value is left for each column.
+    Rows,
+}
+
+/// How values are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Their sum.
+    Sum,
+    /// The greatest; -3.402823e38 of none.
+    Max,
+}
+
+/// How threads share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Threads in a workgroup, a power of two.
+    pub threads: u32,
+    /// Over columns: threads that share a row. Over rows: quads of columns that lie side by side. A power of two.
+    pub lanes: u32,
+}
+
+impl Shape {
+    const fn new(threads: u32, lanes: u32) -> Self {
+        Self { threads, lanes }
+    }
+}
+
+/// The shapes from which a plan chooses.
+pub const fn shapes(over: Over, software: bool) -> &'static [Shape] {
+    match (over, software) {
+        (Over::Columns, false) => {
+            const { &[Shape::new(64, 1), Shape::new(64, 8), Shape::new(64, 64), Shape::new(256, 256)] }
+        }
+        (Over::Rows, false) => const { &[Shape::new(256, 1), Shape::new(256, 16)] },
+        (_, true) => const { &[Shape::new(8, 1), Shape::new(8, 8)] },
+    }
+}
+
+/// The shape for rows of `columns` floats; `software` when the driver runs on a CPU.
+pub fn choose(over: Over, columns: u64, software: bool) -> Shape {
+    let quads = columns.div_ceil(4);
+    let shapes = shapes(over, software);
+    let fits = |shape: &&Shape| match over {
+        Over::Columns => shape.lanes as u64 * 2 <= quads,
+        Over::Rows => shape.lanes as u64 <= quads,
+    };
+    *shapes.iter().rev().find(fits).unwrap_or(&shapes[0])
+}
+
+/// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few values.
+/// `rows` is that of the largest batch.
+pub const fn chunks(over: Over, shape: Shape, rows: u64, columns: u64) -> u64 {
+    let quads = columns.div_ceil(4);
+    let (groups, length, threads) = match over {
+        Over::Columns => (rows.div_ceil((shape.threads / shape.lanes) as u64), quads, shape.lanes),
+        Over::Rows => (quads.div_ceil(shape.lanes as u64), rows, shape.threads / shape.lanes),
+    };
+    let (wanted, longest) = (128 / groups, length / (threads as u64 * 16));
+    let chunks = if wanted < longest { wanted } else { longest };
+    if chunks == 0 { 1 } else { chunks }
+}
+
+/// The plain prologue: loads binding 2, `source`, `f32[rows, columns]`; `aligned` when `columns` is a multiple of 4.
+pub fn load(aligned: bool) -> Hooks {
+    let element = if aligned { Element::Quad } else { Element::F32 };
+    Hooks {
+        key: if aligned { "load4" } else { "load" }.to_string(),
+        bindings: vec![Binding::read("source", element)],
+        body: "let value = load_source(row * constants.columns + col, valid);".to_string(),
+        ..Hooks::default()
+    }
+}
+
+/// The shader.
+///
+/// # Panics
+/// When a hook's text does not compose.
+pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
+    let (meeting, stride) = match over {
+        Over::Columns => (shape.lanes, 1),
+        Over::Rows => (shape.threads / shape.lanes, shape.lanes),
+    };
+    let mut template = Template {
+        file: "shaders/reduce.wgsl",
+        text: include_str!("../../shaders/reduce.wgsl"),
+        key: format!("reduce {op:?} over {over:?} {}/{}", shape.threads, shape.lanes),
+        constants: 3,
+        access: vec![Access::ReadWrite],
+        threads: shape.threads,
+        workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
+        defines: Default::default(),
+    };
+    template.define("OP", if op == Op::Sum { "the sum" } else { "the maximum" });
+    template.define("IDENTITY", if op == Op::Sum { "0.0" } else { "-3.402823e38" });
+    template.define("LANES", shape.lanes).define("THREADS_MEETING", meeting).define("STRIDE", stride);
+    template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", op == Op::Max);
+    template.build(hooks)
+}
+
+/// The kernel's own words: `rows`, `columns`, `chunks`.
+pub fn constants(rows: Size, columns: Size, chunks: u64) -> Vec<Constant> {
+    vec![Constant::U32(rows), Constant::U32(columns), word(chunks)]
+}
+
+/// The grid. `columns` matters over rows only.
+pub const fn workgroups(over: Over, shape: Shape, rows: Size, columns: u64, chunks: u64) -> Workgroups {
+    match over {
+        Over::Columns => Workgroups { items: rows, per_workgroup: (shape.threads / shape.lanes) as u64, times: chunks },
+        Over::Rows => {
+            Workgroups { items: Size::fixed(columns.div_ceil(4)), per_workgroup: shape.lanes as u64, times: chunks }
+        }
+    }
+}

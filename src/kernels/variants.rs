@@ -1,0 +1,67 @@
+//! Every variant of every kernel, so that no test forgets one.
+
+use super::matmul::{Aligned, Layout, TILES};
+use super::reduce::{Op, Over};
+use super::{Binding, Element, Hooks, copy, gather, matmul, pointwise, reduce, ring, tick};
+use crate::plan::Shader;
+
+/// Every variant of every kernel, with the plain hooks and with some that use all that hooks may.
+pub fn all_variants() -> Vec<Shader> {
+    let mut all = vec![tick::tick(), pointwise::pointwise(&busy("")), copy::copy(false), copy::copy(true)];
+    all.extend((1..=ring::LONGEST_RECORD).map(ring::ring));
+    for stored in [gather::Stored::Bytes, gather::Stored::Floats] {
+        all.extend([false, true].map(|aligned| gather::gather(stored, aligned)));
+    }
+    for layout in Layout::ALL {
+        for tile in TILES {
+            for bits in 0..8 {
+                let aligned = Aligned { a: bits & 1 != 0, b: bits & 2 != 0, result: bits & 4 != 0 };
+                if tile.software_only && (aligned.a || aligned.b) {
+                    continue; // the same shader
+                }
+                all.push(matmul::matmul(layout, tile, aligned, None));
+            }
+            let aligned = Aligned { a: true, b: true, result: true };
+            let hooks =
+                busy("let unused = split; store_mixed(row * constants.columns + col, valid, acc * constants.gain);");
+            all.push(matmul::matmul(layout, tile, aligned, Some(&hooks)));
+        }
+    }
+    for over in [Over::Columns, Over::Rows] {
+        for software in [false, true] {
+            for shape in reduce::shapes(over, software) {
+                for op in [Op::Sum, Op::Max] {
+                    for hooks in
+                        [reduce::load(false), reduce::load(true), busy("let value = mixed[row] * vec4<f32>(1.0);")]
+                    {
+                        all.push(reduce::reduce(over, op, *shape, &hooks));
+                    }
+                }
+            }
+        }
+    }
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    all.dedup_by(|a, b| a.key == b.key);
+    all
+}
+
+/// Hooks with every part in use: a random draw, the numerics, all element types, a constant.
+fn busy(body: &str) -> Hooks {
+    let draw =
+        "store_mixed(row * constants.columns + col, valid, draw(row, col) + load_wide(col, 4u) * constants.gain);\n";
+    Hooks {
+        key: "busy".to_string(),
+        constants: vec!["gain: f32".to_string(), "stream: u32".to_string()],
+        bindings: vec![
+            Binding::read("clock", Element::U32),
+            Binding::read("wide", Element::Quad),
+            Binding::write("mixed", Element::F32),
+        ],
+        declarations: "#import random\nfn draw(row: u32, col: u32) -> vec4<f32> {\n    \
+             let now = vec4<u32>(clock[0], clock[1], clock[2], clock[3]);\n    \
+             let z = normal4(now, row, col / 4u, constants.stream) * uniform4(now, row, col / 4u, 7u);\n    \
+             return silu_4(z) + tanh_4(z) + softplus_4(z) + log1p_4(z * z) + is_finite_4(z) + vec4<f32>(expm1_1(z.x));\n}"
+            .to_string(),
+        body: format!("{draw}{body}"),
+    }
+}
