@@ -56,4 +56,12 @@ impl DataError {
     pub(crate) fn format(path: &Path, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Format { path: path.to_path_buf(), found: found.into(), expected: expected.into() }
     }
+
+    /// A data set's error, told of the file that it came from.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Dataset { found, expected, .. } => Self::Format { path: path.to_path_buf(), found, expected },
+            other => other,
+        }
+    }
 }

@@ -46,13 +46,21 @@ impl Axis {
 
     fn ticks(&self, most: usize) -> Vec<f64> {
         let decades = (self.high / self.low).log10();
-        if self.log && decades >= 1.0 {
+        if self.log {
             let every = (decades / most.max(1) as f64).ceil().max(1.0) as i32;
-            let mantissas: &[f64] = if decades < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+            let mantissas: &[f64] = match decades {
+                _ if decades < 1.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+                _ if decades < 2.5 => &[1.0, 2.0, 5.0],
+                _ => &[1.0],
+            };
             let (from, to) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
             let powers = (from..=to).filter(|power| power.rem_euclid(every) == 0);
             let all = powers.flat_map(|power| mantissas.iter().map(move |m| m * 10f64.powi(power)));
-            return all.filter(|x| (self.low..=self.high).contains(x)).collect();
+            let ticks: Vec<f64> = all.filter(|x| (self.low..=self.high).contains(x)).collect();
+            // A short axis between two of them gets the ticks of a linear one.
+            if ticks.len() >= 3 || decades >= 1.0 {
+                return ticks;
+            }
         }
         let rough = (self.high - self.low) / most.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());

@@ -23,7 +23,8 @@ pub struct LossCurves<'a> {
     pub log_levels: bool,
 }
 
-/// Writes two panels as a `.png`: the loss over steps on a logarithmic axis (training loss faint as it is, and averaged),
+/// Writes two panels as a `.png`: the loss over steps on a logarithmic axis (a long training
+/// curve as the means of windows, over the band of the middle four fifths of each),
 /// and the loss per noise level. Losses that are not finite or not above 0 cannot be shown and are left out.
 ///
 /// # Errors
@@ -39,17 +40,14 @@ pub fn write_loss(path: &Path, curves: &LossCurves) -> Result<(), PictureError> 
 
 fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
     let (train, held_out) = (shown(curves.train, false), shown(curves.held_out, false));
-    let smooth = averaged(&train);
-    // Single steps may spike: the axis follows the averages, and all of the held-out losses.
-    let heights = smooth.iter().chain(&held_out).map(|p| p.1);
+    let (smooth, band) = gathered(&train);
+    let heights = smooth.iter().chain(&held_out).chain(&band).map(|p| p.1);
     let steps = train.iter().chain(&held_out).map(|p| p.0);
     let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, true, 0.15)) else {
         return say_empty(area, "no losses yet");
     };
     let mut panel = panel(area, "loss over steps", "step", x, y)?;
-    if smooth.len() > 1 && train.len() > 2 * WINDOWS {
-        panel.draw_series(LineSeries::new(train, BLUE.mix(0.22).stroke_width(px(0.8))))?;
-    }
+    panel.draw_series((!band.is_empty()).then(|| Polygon::new(band, BLUE.mix(0.18))))?;
     curve(&mut panel, smooth, BLUE, "train", false)?;
     curve(&mut panel, held_out, VERMILION, "held out", false)?;
     legend(&mut panel)
@@ -59,7 +57,7 @@ fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
     let [train, held_out] = [curves.train_levels, curves.held_out_levels].map(|p| shown(p, curves.log_levels));
     let both = || train.iter().chain(&held_out);
     let x = Axis::around(both().map(|p| p.0), curves.log_levels, 0.04);
-    let (Some(x), Some(y)) = (x, Axis::around(both().map(|p| p.1), true, 0.15)) else {
+    let (Some(x), Some(y)) = (x, Axis::around(both().map(|p| p.1), true, 0.2)) else {
         return say_empty(area, "no losses per noise level yet");
     };
     let name = format!("noise level {}", curves.level_name);
@@ -75,20 +73,29 @@ fn shown(points: &[(f64, f64)], log_x: bool) -> Vec<(f64, f64)> {
     points.iter().copied().filter(can).collect()
 }
 
-/// Into how many means a long curve is gathered.
+/// Into how many windows a long curve is gathered.
 const WINDOWS: usize = 120;
 
-/// The means of as many consecutive windows of a curve, or the curve if it is short.
-fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// The means of so many consecutive windows of a curve, and the outline of the band in which the middle four fifths of each
+/// window lie; of a short curve itself, and no band.
+fn gathered(points: &[(f64, f64)]) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
     let window = points.len() / WINDOWS;
     if window < 2 {
-        return points.to_vec();
+        return (points.to_vec(), Vec::new());
     }
-    let mean = |part: &[(f64, f64)]| {
-        let n = part.len() as f64;
-        (part.iter().map(|p| p.0).sum::<f64>() / n, part.iter().map(|p| p.1).sum::<f64>() / n)
-    };
-    points.chunks(window).map(mean).collect()
+    let (mut means, mut below, mut above) = (Vec::new(), Vec::new(), Vec::new());
+    for part in points.chunks(window) {
+        let mean = |value: fn(&(f64, f64)) -> f64| part.iter().map(value).sum::<f64>() / part.len() as f64;
+        let x = mean(|p| p.0);
+        let mut heights: Vec<f64> = part.iter().map(|p| p.1).collect();
+        heights.sort_by(f64::total_cmp);
+        let rank = |share: f64| heights[((heights.len() - 1) as f64 * share).round() as usize];
+        means.push((x, mean(|p| p.1)));
+        below.push((x, rank(0.1)));
+        above.push((x, rank(0.9)));
+    }
+    above.reverse();
+    (means, [below, above].concat())
 }
 
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
@@ -114,6 +121,7 @@ fn panel<'a, 'b>(
         .x_labels(6)
         .y_labels(6)
         .max_light_lines(0)
+        .set_all_tick_mark_size(px(4.0))
         .bold_line_style(GRID.stroke_width(px(1.0)))
         .axis_style(INK.stroke_width(px(1.0)))
         .label_style(letters(11.0, INK))

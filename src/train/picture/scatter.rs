@@ -82,14 +82,15 @@ pub(super) fn frame<'a, 'b>(
         .caption(title, letters(14.0, INK))
         .margin(px(8.0))
         .margin_right(px(14.0))
-        .x_label_area_size(px(22.0))
-        .y_label_area_size(px(36.0))
+        .x_label_area_size(px(26.0))
+        .y_label_area_size(px(38.0))
         .build_cartesian_2d(view.axis(0), view.axis(1))?;
     chart
         .configure_mesh()
         .x_labels(5)
         .y_labels(5)
         .max_light_lines(0)
+        .set_all_tick_mark_size(px(4.0))
         .bold_line_style(GRID.stroke_width(px(1.0)))
         .axis_style(INK.stroke_width(px(1.0)))
         .label_style(letters(11.0, INK))
