@@ -71,6 +71,7 @@ fn a_data_set_refuses_what_does_not_fit() {
     for (shape, values) in [(&[2][..], vec![0.0; 3]), (&[2], vec![]), (&[0], vec![0.0]), (&[], vec![0.0])] {
         assert!(new(shape, values).is_err(), "{shape:?}");
     }
+    assert!(new(&[usize::MAX, usize::MAX], vec![0.0]).is_err());
     let error = new(&[2], vec![0.0, 1.0, 2.0, f32::NAN]).unwrap_err().to_string();
     assert!(error.contains("NaN in sample 1"), "{error}");
     assert!(new(&[1], vec![0.0; 3]).unwrap().with_labels(vec![0]).is_err());
@@ -133,7 +134,8 @@ fn toys_lie_where_their_shapes_are() {
 #[test]
 fn mixtures_refuse_nonsense_in_one_line() {
     let w = |x: f64| Width::Isotropic(x);
-    let cases: [(&[f64], &[&[f64]], &[Width], &str); 12] = [
+    type Case<'a> = (&'a [f64], &'a [&'a [f64]], &'a [Width], &'a str);
+    let cases: [Case; 12] = [
         (&[], &[], &[], "weights"),
         (&[0.5, 0.6], &[&[0.0], &[1.0]], &[w(1.0), w(1.0)], "a sum of 1.1"),
         (&[1.5, -0.5], &[&[0.0], &[1.0]], &[w(1.0), w(1.0)], "weights[1]"),

@@ -235,9 +235,10 @@ fn trajectories_keep_their_frames_and_end_on_the_last() {
     let mut values = Vec::new();
     for time in 0..t {
         let noise = 1.0 - time as f32 / (t - 1) as f32;
-        for i in 0..n * 64 {
-            let hash = ((i * 2654435761 + time * 40503) % 1000) as f32 / 500.0 - 1.0;
-            values.push((1.0 - noise) * set[i] + noise * hash);
+        for (i, pixel) in set[..n * 64].iter().enumerate() {
+            let hash =
+                (((i + 641 * time + 1) as u32).wrapping_mul(2654435769) ^ 0x5bd1e995).wrapping_mul(2246822519) >> 16;
+            values.push((1.0 - noise) * pixel + noise * (hash as f32 / 32768.0 - 1.0));
         }
     }
     let shape = [t, n, 8, 8, 1];

@@ -88,13 +88,17 @@ impl Dataset {
     /// If there is no sample, the values do not fill whole samples, or a value is not finite.
     pub fn new(name: impl Into<String>, shape: Vec<usize>, values: Values) -> Result<Self, DataError> {
         let name = name.into();
-        let dim: usize = shape.iter().product();
+        // A header may claim axes whose product overflows.
+        let dim = shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)).unwrap_or(0);
         let err =
             |found: String, expected: &str| DataError::Dataset { name: name.clone(), found, expected: expected.into() };
         if shape.is_empty() || dim == 0 {
-            return Err(err(format!("samples of shape {shape:?}"), "at least one axis and no axis of length 0"));
+            return Err(err(
+                format!("samples of shape {shape:?}"),
+                "at least one axis, none of length 0 and none beyond memory",
+            ));
         }
-        if values.is_empty() || values.len() % dim != 0 {
+        if values.is_empty() || !values.len().is_multiple_of(dim) {
             let found = format!("{} values for samples of shape {shape:?}", values.len());
             return Err(err(found, &format!("a multiple of {dim}, and at least {dim}")));
         }

@@ -64,7 +64,7 @@ pub fn read_npy(path: &Path) -> Result<Array, DataError> {
 /// # Errors
 /// If the values do not fill the shape, or the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), DataError> {
-    if shape.iter().product::<usize>() != values.len() {
+    if shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)) != Some(values.len()) {
         return Err(DataError::format(path, format!("{} values", values.len()), format!("values of shape {shape:?}")));
     }
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();

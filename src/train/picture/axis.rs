@@ -100,7 +100,7 @@ pub fn label(x: &f64) -> String {
     let size = x.abs();
     let text = match size {
         _ if size < 1e-12 => "0".to_owned(),
-        _ if size >= 1e9 || size < 1e-4 => format!("{x:.0e}"),
+        _ if !(1e-4..1e9).contains(&size) => format!("{x:.1e}").replace(".0e", "e"),
         _ if size >= 1e6 => plain(x / 1e6) + "M",
         _ if size >= 1e4 => plain(x / 1e3) + "k",
         _ => plain(*x),

@@ -73,12 +73,14 @@ fn shown(points: &[(f64, f64)], log_x: bool) -> Vec<(f64, f64)> {
     points.iter().copied().filter(can).collect()
 }
 
+type Points = Vec<(f64, f64)>;
+
 /// Into how many windows a long curve is gathered.
 const WINDOWS: usize = 120;
 
 /// The means of so many consecutive windows of a curve, and the outline of the band in which the middle four fifths of each
 /// window lie; of a short curve itself, and no band.
-fn gathered(points: &[(f64, f64)]) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+fn gathered(points: &[(f64, f64)]) -> (Points, Points) {
     let window = points.len() / WINDOWS;
     if window < 2 {
         return (points.to_vec(), Vec::new());
