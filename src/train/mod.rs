@@ -1,1 +1,4 @@
 //! (room)
+
+#[cfg(feature = "cli")]
+pub mod picture;

@@ -1,0 +1,38 @@
+//! Folders of pictures.
+
+use super::binary::{files_in, image_values};
+use super::{DataError, Dataset};
+use std::path::Path;
+
+/// Loads all `.png`, `.jpg` and `.jpeg` files of a folder, in order of their names (hidden files are passed over), as
+/// samples `[H, W, C]` in [-1, 1]: C is 1 if the first is grey, or else 3, and all are taken so. Transparency is dropped.
+///
+/// # Errors
+/// If the folder or a picture cannot be read, there is none, or they differ in size.
+pub fn load_folder(folder: &Path) -> Result<Dataset, DataError> {
+    let is_picture = |path: &Path| {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        !hidden && matches!(ending.as_str(), "png" | "jpg" | "jpeg")
+    };
+    let (mut bytes, mut first) = (Vec::new(), None);
+    for path in files_in(folder)?.iter().filter(|path| is_picture(path)) {
+        let picture = image::open(path)
+            .map_err(|e| DataError::format(path, e.to_string().replace('\n', " "), "a whole PNG or JPEG picture"))?;
+        let (height, width) = (picture.height(), picture.width());
+        let (h, w, color) = *first.get_or_insert((height, width, picture.color().has_color()));
+        if (height, width) != (h, w) {
+            let expected = format!("{h}x{w}, as the first picture has");
+            return Err(DataError::format(path, format!("{height}x{width} pixels"), expected));
+        }
+        bytes.extend(if color { picture.into_rgb8().into_raw() } else { picture.into_luma8().into_raw() });
+    }
+    let Some((h, w, color)) = first else {
+        return Err(DataError::format(folder, "no pictures", "a folder of .png, .jpg or .jpeg files of one size"));
+    };
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let shape = vec![h as usize, w as usize, if color { 3 } else { 1 }];
+    let mut set = Dataset::new(name, shape, image_values(bytes)).map_err(|e| e.in_file(folder))?;
+    set.levels = Some(256);
+    Ok(set)
+}

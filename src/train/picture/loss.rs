@@ -1,0 +1,163 @@
+//! Loss over steps, and loss per noise level.
+
+use super::PictureError;
+use super::axis::{Axis, label};
+use super::canvas::{Area, BLUE, Drawn, FAINT, GRID, INK, VERMILION, draw, letters, px, save_png, say_empty};
+use plotters::prelude::*;
+use std::path::Path;
+
+/// What [`write_loss`] shows; any part may be empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossCurves<'a> {
+    /// Step and training loss.
+    pub train: &'a [(f64, f64)],
+    /// Step and held-out loss.
+    pub held_out: &'a [(f64, f64)],
+    /// Noise level and training loss there, in order of the levels.
+    pub train_levels: &'a [(f64, f64)],
+    /// Noise level and held-out loss there, in order of the levels.
+    pub held_out_levels: &'a [(f64, f64)],
+    /// What the noise level is, such as `t` or `σ`.
+    pub level_name: &'a str,
+    /// Whether the noise level has a logarithmic axis (levels that are not above 0 are then left out).
+    pub log_levels: bool,
+}
+
+/// Writes two panels as a `.png`: the loss over steps on a logarithmic axis (a long training
+/// curve as the means of windows, over the band of the middle four fifths of each),
+/// and the loss per noise level. Losses that are not finite or not above 0 cannot be shown and are left out.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_loss(path: &Path, curves: &LossCurves) -> Result<(), PictureError> {
+    let image = draw(path, 1000, 400, |area| {
+        let halves = area.split_evenly((1, 2));
+        over_steps(&halves[0], curves)?;
+        per_level(&halves[1], curves)
+    })?;
+    save_png(path, &image)
+}
+
+fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
+    let (train, held_out) = (shown(curves.train, false), shown(curves.held_out, false));
+    let (smooth, band) = gathered(&train);
+    let heights = smooth.iter().chain(&held_out).chain(&band).map(|p| p.1);
+    let steps = train.iter().chain(&held_out).map(|p| p.0);
+    let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, true, 0.15)) else {
+        return say_empty(area, "no losses yet");
+    };
+    let mut panel = panel(area, "loss over steps", "step", x, y)?;
+    panel.draw_series((!band.is_empty()).then(|| Polygon::new(band, BLUE.mix(0.18))))?;
+    curve(&mut panel, smooth, BLUE, "train", false)?;
+    curve(&mut panel, held_out, VERMILION, "held out", false)?;
+    legend(&mut panel)
+}
+
+fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
+    let [train, held_out] = [curves.train_levels, curves.held_out_levels].map(|p| shown(p, curves.log_levels));
+    let both = || train.iter().chain(&held_out);
+    let x = Axis::around(both().map(|p| p.0), curves.log_levels, 0.04);
+    let (Some(x), Some(y)) = (x, Axis::around(both().map(|p| p.1), true, 0.2)) else {
+        return say_empty(area, "no losses per noise level yet");
+    };
+    let name = format!("noise level {}", curves.level_name);
+    let mut panel = panel(area, "loss per noise level", name.trim(), x, y)?;
+    curve(&mut panel, train, BLUE, "train", true)?;
+    curve(&mut panel, held_out, VERMILION, "held out", true)?;
+    legend(&mut panel)
+}
+
+/// The points that a logarithmic plot can show.
+fn shown(points: &[(f64, f64)], log_x: bool) -> Vec<(f64, f64)> {
+    let can = |&(x, y): &(f64, f64)| x.is_finite() && (!log_x || x > 0.0) && y.is_finite() && y > 0.0;
+    points.iter().copied().filter(can).collect()
+}
+
+type Points = Vec<(f64, f64)>;
+
+/// Into how many windows a long curve is gathered.
+const WINDOWS: usize = 120;
+
+/// The means of so many consecutive windows of a curve, and the outline of the band in which the middle four fifths of each
+/// window lie; of a short curve itself, and no band.
+fn gathered(points: &[(f64, f64)]) -> (Points, Points) {
+    let window = points.len() / WINDOWS;
+    if window < 2 {
+        return (points.to_vec(), Vec::new());
+    }
+    let (mut means, mut below, mut above) = (Vec::new(), Vec::new(), Vec::new());
+    for part in points.chunks(window) {
+        let mean = |value: fn(&(f64, f64)) -> f64| part.iter().map(value).sum::<f64>() / part.len() as f64;
+        let x = mean(|p| p.0);
+        let mut heights: Vec<f64> = part.iter().map(|p| p.1).collect();
+        heights.sort_by(f64::total_cmp);
+        let rank = |share: f64| heights[((heights.len() - 1) as f64 * share).round() as usize];
+        means.push((x, mean(|p| p.1)));
+        below.push((x, rank(0.1)));
+        above.push((x, rank(0.9)));
+    }
+    above.reverse();
+    (means, [below, above].concat())
+}
+
+type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+fn panel<'a, 'b>(
+    area: &'a Area<'b>,
+    title: &str,
+    x_name: &str,
+    x: Axis,
+    y: Axis,
+) -> Result<Chart<'a, 'b>, Box<dyn std::error::Error>> {
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, letters(14.0, INK))
+        .margin(px(10.0))
+        .margin_right(px(20.0))
+        .x_label_area_size(px(40.0))
+        .y_label_area_size(px(56.0))
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .x_desc(x_name)
+        .y_desc("loss")
+        .x_labels(6)
+        .y_labels(6)
+        .max_light_lines(0)
+        .set_all_tick_mark_size(px(4.0))
+        .bold_line_style(GRID.stroke_width(px(1.0)))
+        .axis_style(INK.stroke_width(px(1.0)))
+        .label_style(letters(11.0, INK))
+        .axis_desc_style(letters(12.0, INK))
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .draw()?;
+    Ok(chart)
+}
+
+/// A named curve; a single point, or each point if `marked`, is a dot.
+fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor, name: &str, marked: bool) -> Drawn {
+    if points.is_empty() {
+        return Ok(());
+    }
+    if marked || points.len() == 1 {
+        chart.draw_series(points.iter().map(|&p| Circle::new(p, px(2.6), color.filled())))?;
+    }
+    let series = chart.draw_series(LineSeries::new(points, color.stroke_width(px(1.8))))?;
+    let sample =
+        move |(x, y): (i32, i32)| PathElement::new(vec![(x, y), (x + px(18.0) as i32, y)], color.stroke_width(px(2.0)));
+    series.label(name).legend(sample);
+    Ok(())
+}
+
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .margin(px(8.0))
+        .legend_area_size(px(26.0))
+        .label_font(letters(12.0, INK))
+        .background_style(WHITE.mix(0.85))
+        .border_style(FAINT.mix(0.4))
+        .draw()?;
+    Ok(())
+}
