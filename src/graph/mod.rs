@@ -9,7 +9,6 @@ pub mod build;
 mod composite;
 mod derivative;
 mod dtype;
-<<<<<<< HEAD
 pub mod expr;
 mod fuse;
 #[expect(clippy::module_inception, reason = "the type that the room is named after")]
@@ -20,9 +19,6 @@ pub mod random;
 mod shape;
 mod tape;
 mod vjp;
-=======
-pub mod random;
->>>>>>> kernels
 
 pub use dtype::DType;
 pub use expr::{Distribution, Expr};
