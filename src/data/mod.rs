@@ -1,6 +1,6 @@
 //! Data sets, and files in and out.
 //!
-//! A [`Dataset`] is a table of samples on the host: bundled [`digits`], seeded [`Toy`]s, a [`Mixture`] that knows its
+//! A [`Dataset`] is a table of samples on the host: bundled [`digits()`], seeded [`Toy`]s, a [`Mixture`] that knows its
 //! exact score, or a file ([`load`]). Writers never leave half a file ([`write_whole`]).
 
 mod binary;

@@ -1,4 +1,9 @@
-//! (room)
+//! Experiments: their configuration, the devices they run on, the folder that a run leaves behind.
 
+pub mod checkpoint;
+pub mod config;
+pub mod engine;
+pub mod log;
 #[cfg(feature = "cli")]
 pub mod picture;
+pub mod run_folder;

@@ -1,0 +1,152 @@
+//! The experiment's configuration: a TOML file with the tables `[data] [model] [sde] [loss] [train] [sample]`.
+//!
+//! Each table is a plain struct (or, where there is a choice, an enum of structs named by the key `kind`).
+//! Types, ranges and documentation of a key stand once, at its field: the checks, the error messages and
+//! `docs/configuration.md` are all derived from there.
+
+mod data;
+mod docs;
+mod document;
+mod error;
+mod loss;
+mod model;
+mod overrides;
+mod sample;
+mod schema;
+mod sde;
+mod table;
+mod train;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use data::{Checkerboard, Data, Digits, EightGaussians, Mixture, Npy, SwissRoll, TwoMoons, Widths};
+pub use docs::markdown;
+pub use error::ConfigError;
+pub use loss::{Denoising, Loss, Parameterisation, Reduce, Weighting};
+pub use model::{Activation, Exact, Mlp, Model};
+pub use overrides::Overrides;
+pub use sample::{Sample, SamplerKind};
+pub use sde::{Sde, Ve, Vp};
+pub use train::{Schedule, Train};
+
+use document::Document;
+use table::{Choice, Single};
+
+/// Keys that a resumed run may change: they say how long to train, what to write and what to draw, and do not
+/// enter a single training step (`train.steps` does where the schedule is `cosine`, whose end it is).
+const FREE_WHEN_RESUMING: [&str; 6] =
+    ["train.steps", "train.checkpoint_every", "train.evaluate_every", "train.log_every", "train.keep", "sample."];
+
+/// A whole experiment, every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// What is learned.
+    pub data: Data,
+    /// What learns it.
+    pub model: Model,
+    /// How data becomes noise.
+    pub sde: Sde,
+    /// What is minimised.
+    pub loss: Loss,
+    /// How it is minimised.
+    pub train: Train,
+    /// How samples are drawn unless the command line says otherwise.
+    pub sample: Sample,
+}
+
+impl Config {
+    /// Reads a file and applies the overrides to it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what [`Config::parse`] says.
+    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::file(&name, &error.to_string()))?;
+        Self::parse(&text, &name, overrides)
+    }
+
+    /// Parses the text of a config; `name` is what errors call the file.
+    ///
+    /// # Errors
+    /// One line that names the file, the key, its value and what would be right: for broken TOML, a table, key or
+    /// kind that is unknown or missing, a value of a wrong type or out of range, and tables that do not fit together.
+    pub fn parse(text: &str, name: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut document = Document::parse(text, name)?;
+        document.apply(overrides)?;
+        document.expect_tables(&[Data::TABLE, Model::TABLE, Sde::TABLE, Loss::TABLE, Train::TABLE, Sample::TABLE])?;
+        let config = Self {
+            data: document.choice()?,
+            model: document.choice()?,
+            sde: document.choice()?,
+            loss: document.choice()?,
+            train: document.single()?,
+            sample: document.single()?,
+        };
+        config.check().map_err(|violation| document.violated("", violation))?;
+        Ok(config)
+    }
+
+    /// What concerns more than one table.
+    fn check(&self) -> Result<(), error::Violation> {
+        if matches!(self.model, Model::Exact(_)) && !self.data.knows_its_score() {
+            return Err(error::Violation::new(
+                "model.kind",
+                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose model.kind = \"mlp\"",
+            ));
+        }
+        if self.train.warmup_steps > self.train.steps {
+            let wanted = format!("must be at most train.steps = {}", self.train.steps);
+            return Err(error::Violation::new("train.warmup_steps", &wanted));
+        }
+        Ok(())
+    }
+
+    /// The whole config as TOML, defaults included. Parsing it gives an equal config.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("tables of numbers, strings and arrays always have a TOML form")
+    }
+
+    /// The name of the first key in which a run with config `other` could not go on as `self`, and both values:
+    /// `(key, own value, other's value)`. `None` where one can be resumed as the other.
+    pub fn obstacle_to_resuming(&self, other: &Self) -> Option<(String, String, String)> {
+        let (own, others) = (self.binding_leaves(), other.binding_leaves());
+        let absent = || "absent".to_string();
+        let of = |leaves: &[(String, String)], key: &str| {
+            leaves.iter().find(|(name, _)| name == key).map_or_else(absent, |(_, value)| value.clone())
+        };
+        let keys = own.iter().chain(&others).map(|(key, _)| key);
+        // A differing kind explains all other differences in its table.
+        let differing: Vec<&String> = keys.filter(|key| of(&own, key) != of(&others, key)).collect();
+        let first = differing.iter().find(|key| key.ends_with(".kind")).or(differing.first())?;
+        Some(((*first).clone(), of(&own, first), of(&others, first)))
+    }
+
+    /// 16 hexadecimal digits that are equal for configs which can resume each other's runs.
+    pub fn fingerprint(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325; // FNV-1a, 64 bits
+        for (key, value) in self.binding_leaves() {
+            for byte in key.bytes().chain([b'=']).chain(value.bytes()).chain([b'\n']) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
+    }
+
+    /// `table.key` and value of everything that a resumed run has to share, sorted by key.
+    fn binding_leaves(&self) -> Vec<(String, String)> {
+        let tables = toml::Table::try_from(self).expect("what has a TOML text has a TOML table");
+        let leaves = tables.into_iter().flat_map(|(table, keys)| match keys {
+            toml::Value::Table(keys) => {
+                keys.into_iter().map(|(key, value)| (format!("{table}.{key}"), value.to_string())).collect::<Vec<_>>()
+            }
+            other => vec![(table, other.to_string())],
+        });
+        leaves
+            .filter(|(key, _)| {
+                !FREE_WHEN_RESUMING.iter().any(|free| key == free || (free.ends_with('.') && key.starts_with(free)))
+            })
+            .collect()
+    }
+}

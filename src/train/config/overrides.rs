@@ -1,0 +1,67 @@
+//! Overrides from the command line: `--set table.key=value` and its short forms.
+
+use toml::Value;
+
+use super::error::ConfigError;
+
+/// Keys set on the command line, in order; later ones win.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    entries: Vec<Override>,
+}
+
+/// One key that is set from outside of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Override {
+    /// `sde`
+    pub table: String,
+    /// `beta_min`
+    pub key: String,
+    /// The value as TOML.
+    pub value: Value,
+    /// Which flag set it, for errors: `--set`.
+    pub flag: String,
+}
+
+impl Overrides {
+    /// No overrides.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds `table.key=value` as given to `--set`. The value is TOML; what is no TOML and does not try to be
+    /// (a bare word, a path) is a string.
+    ///
+    /// # Errors
+    /// The text has no `table.key=`, or its value begins like a TOML string, array or table and is none.
+    pub fn set(&mut self, text: &str) -> Result<(), ConfigError> {
+        let complain = |what: &str| ConfigError::line(format!("--set {text}: {what}"));
+        let shape = || complain("must look like table.key=value, as in --set train.batch=64");
+        let (path, value) = text.split_once('=').ok_or_else(shape)?;
+        let (table, key) = path.trim().split_once('.').ok_or_else(shape)?;
+        let is_name =
+            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        if !is_name(table) || !is_name(key) {
+            return Err(shape());
+        }
+        let value = value.trim();
+        let value = match value.parse::<Value>() {
+            Ok(value) => value,
+            Err(_) if value.is_empty() || value.starts_with(['"', '\'', '[', '{']) => {
+                return Err(complain("the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
+            }
+            Err(_) => Value::String(value.to_string()),
+        };
+        self.entries.push(Override { table: table.into(), key: key.into(), value, flag: "--set".into() });
+        Ok(())
+    }
+
+    /// Sets `table.key` on behalf of `flag` (`--steps`), which errors will name.
+    pub fn insert(&mut self, flag: &str, table: &str, key: &str, value: impl Into<Value>) {
+        self.entries.push(Override { table: table.into(), key: key.into(), value: value.into(), flag: flag.into() });
+    }
+
+    pub(super) fn entries(&self) -> &[Override] {
+        &self.entries
+    }
+}

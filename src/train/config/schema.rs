@@ -1,0 +1,152 @@
+//! Checks a TOML value against the JSON schema that `schemars` derives from a struct, and puts a schema into words.
+//!
+//! Only what our own structs use is understood: numbers with bounds, strings, booleans, enums of strings, arrays
+//! and alternatives.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::{DeserializeOwned, Visitor};
+use serde_json::Value as Json;
+use toml::Value as Toml;
+
+use super::error::{Violation, allowed};
+
+/// The keys of a table.
+pub(super) struct TableSchema {
+    /// The struct's doc comment.
+    pub about: String,
+    /// In the struct's order.
+    pub keys: Vec<Key>,
+}
+
+/// A key of a table.
+pub(super) struct Key {
+    /// As in the file.
+    pub name: &'static str,
+    /// Whether it has to be given.
+    pub required: bool,
+    /// Its JSON schema, the schemas of its parts inlined.
+    pub schema: Json,
+}
+
+/// The keys of a struct.
+pub(super) fn of<T: JsonSchema + DeserializeOwned>() -> TableSchema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let root = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let required =
+        |name: &str| root["required"].as_array().is_some_and(|required| required.iter().any(|key| key == name));
+    let key = |name: &&'static str| Key { name, required: required(name), schema: root["properties"][name].clone() };
+    TableSchema {
+        about: root["description"].as_str().unwrap_or_default().to_string(),
+        keys: field_names::<T>().iter().map(key).collect(),
+    }
+}
+
+/// A struct's fields in the order of the source, which JSON objects do not keep: serde hands them to the deserializer.
+fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+    struct Fields<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> serde::Deserializer<'de> for Fields<'_> {
+        type Error = serde::de::value::Error;
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            Err(serde::de::Error::custom("only the names were wanted"))
+        }
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("not a struct"))
+        }
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &'static [&'static str] = &[];
+    // It always fails: there is no value behind the names.
+    let _ = T::deserialize(Fields(&mut names));
+    names
+}
+
+/// The words that an enum of strings allows, with what each means.
+pub(super) fn words(schema: &Json) -> Vec<(&str, &str)> {
+    let variants = schema["oneOf"].as_array().into_iter().flatten();
+    variants.filter_map(|v| Some((v["const"].as_str()?, v["description"].as_str().unwrap_or_default()))).collect()
+}
+
+/// Checks the value of `key`: type, range, allowed words, entries of arrays; no number may be infinite or NaN.
+pub(super) fn check(schema: &Json, value: &Toml, key: &str) -> Result<(), Violation> {
+    let violation = || Err(Violation::new(key, &format!("must be {}", describe(schema))));
+    if let Some(alternatives) = schema["anyOf"].as_array() {
+        return if alternatives.iter().any(|schema| check(schema, value, key).is_ok()) { Ok(()) } else { violation() };
+    }
+    let words = words(schema);
+    if !words.is_empty() {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        return match value {
+            Toml::String(word) if words.contains(&word.as_str()) => Ok(()),
+            Toml::String(word) => Err(Violation::new(key, &allowed(word, &words))),
+            _ => violation(),
+        };
+    }
+    let fits = match (schema["type"].as_str(), value) {
+        (Some("string"), Toml::String(_)) | (Some("boolean"), Toml::Boolean(_)) => true,
+        (Some("integer" | "number"), Toml::Integer(number)) => in_range(schema, *number as f64),
+        (Some("number"), Toml::Float(number)) => number.is_finite() && in_range(schema, *number),
+        (Some("array"), Toml::Array(entries)) => {
+            for (index, entry) in entries.iter().enumerate() {
+                check(&schema["items"], entry, &format!("{key}[{index}]"))?;
+            }
+            schema["minItems"].as_u64().is_none_or(|least| entries.len() as u64 >= least)
+        }
+        _ => false,
+    };
+    if fits { Ok(()) } else { violation() }
+}
+
+fn in_range(schema: &Json, number: f64) -> bool {
+    let bound = |name: &str| schema[name].as_f64();
+    bound("minimum").is_none_or(|least| number >= least)
+        && bound("exclusiveMinimum").is_none_or(|limit| number > limit)
+        && bound("maximum").is_none_or(|most| number <= most)
+        && bound("exclusiveMaximum").is_none_or(|limit| number < limit)
+}
+
+/// What a schema allows, in words: `a whole number ≥ 1`, `one of "mean", "sum"`.
+pub(super) fn describe(schema: &Json) -> String {
+    if let Some(alternatives) = schema["anyOf"].as_array() {
+        return alternatives.iter().map(describe).collect::<Vec<_>>().join(", or ");
+    }
+    let words = words(schema);
+    if !words.is_empty() {
+        return format!(
+            "one of {}",
+            words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+        );
+    }
+    match schema["type"].as_str() {
+        Some("integer") => format!("a whole number{}", range(schema)),
+        Some("number") => format!("a number{}", range(schema)),
+        Some("boolean") => "true or false".to_string(),
+        Some("array") => match schema["minItems"].as_u64() {
+            Some(least) if least > 0 => format!("an array, not empty, each entry {}", describe(&schema["items"])),
+            _ => format!("an array, each entry {}", describe(&schema["items"])),
+        },
+        _ => "a string".to_string(),
+    }
+}
+
+fn range(schema: &Json) -> String {
+    let bound = |name: &str, sign: &str| Some(format!("{sign} {}", schema[name].as_f64()?));
+    let below = bound("exclusiveMinimum", ">").or_else(|| bound("minimum", "≥"));
+    let above = bound("exclusiveMaximum", "<").or_else(|| bound("maximum", "≤"));
+    match (below, above) {
+        (Some(below), Some(above)) => format!(" {below} and {above}"),
+        (Some(one), None) | (None, Some(one)) => format!(" {one}"),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,339 @@
+//! Configs: every file in `configs/`, round trips, overrides, and one exact line for everything that can be wrong.
+
+use std::path::{Path, PathBuf};
+
+use tweedie::train::config::{
+    Config, Data, Loss, Model, Overrides, Parameterisation, SamplerKind, Sde, Weighting, Widths, markdown,
+};
+
+/// The smallest config there is.
+const SMALL: &str = "[data]\nkind = \"two-moons\"\n[model]\nkind = \"mlp\"\n[sde]\nkind = \"vp\"\n";
+
+const MIXTURE: &str = "[data]\nkind = \"mixture\"\nweights = [0.8, 0.2]\nmeans = [[5, 5], [-5, -5]]\nwidths = [1, 0.5]\n\
+                       [model]\nkind = \"exact\"\n[sde]\nkind = \"ve\"\n";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "c.toml", &Overrides::none()).expect("a good config")
+}
+
+fn error(text: &str) -> String {
+    let line = Config::parse(text, "c.toml", &Overrides::none()).expect_err("a bad config").to_string();
+    assert!(!line.contains('\n'), "more than one line: {line}");
+    line
+}
+
+fn overrides(texts: &[&str]) -> Overrides {
+    let mut overrides = Overrides::none();
+    for text in texts {
+        overrides.set(text).expect("a good override");
+    }
+    overrides
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(root().join("configs")).expect("configs/ exists");
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("readable").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_file_in_configs_is_good_and_survives_a_round_trip() {
+    let names: Vec<String> =
+        files().iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    for name in
+        ["digits", "two-moons", "swiss-roll", "checkerboard", "eight-gaussians", "mixture", "ncsn-toy", "exact-mixture"]
+    {
+        assert!(names.iter().any(|there| there == name), "configs/{name}.toml is missing");
+    }
+    for path in files() {
+        let config = Config::read(&path, &Overrides::none()).unwrap_or_else(|error| panic!("{error}"));
+        let text = config.to_toml();
+        assert_eq!(config, parse(&text), "{}", path.display());
+        // Nothing is left to a default: every key of the tables is spelled out.
+        for key in ["held_out", "t_min", "ema_decay", "keep", "denoise", "seed"] {
+            assert!(text.contains(&format!("{key} = ")), "{}: {key}\n{text}", path.display());
+        }
+    }
+}
+
+#[test]
+fn awkward_numbers_survive_a_round_trip() {
+    let text = format!(
+        "{SMALL}t_min = 1e-5\nbeta_min = 0.1\n[train]\nepsilon = 1e-300\nlearning_rate = 0.30000000000000004\nseed = 9223372036854775807\n"
+    );
+    let config = parse(&text);
+    assert_eq!(config.train.seed, i64::MAX as u64);
+    assert_eq!(config, parse(&config.to_toml()));
+}
+
+#[test]
+fn defaults_are_the_published_ones() {
+    let config = parse(SMALL);
+    let Sde::Vp(vp) = &config.sde else { panic!("{:?}", config.sde) };
+    assert_eq!((vp.beta_min, vp.beta_max, vp.t_min), (0.1, 20.0, 1e-3));
+    let Loss::Denoising(loss) = &config.loss;
+    assert_eq!((loss.parameterisation, loss.weighting), (Parameterisation::Epsilon, Weighting::Sigma2));
+    assert_eq!((config.train.beta1, config.train.beta2, config.train.epsilon), (0.9, 0.999, 1e-8));
+    let Sde::Ve(ve) = parse(MIXTURE).sde else { panic!() };
+    assert_eq!((ve.sigma_min, ve.sigma_max, ve.t_min), (0.01, 50.0, 1e-5));
+    for sampler in SamplerKind::ALL {
+        let config = parse(&format!("{SMALL}[sample]\nkind = \"{}\"\n", sampler.name()));
+        assert_eq!(config.sample.sampler, sampler);
+    }
+}
+
+#[test]
+fn mixtures_take_one_width_per_component_or_per_axis() {
+    let Data::Mixture(mixture) = parse(MIXTURE).data else { panic!() };
+    assert_eq!(mixture.means, [[5.0, 5.0], [-5.0, -5.0]]);
+    assert_eq!(mixture.widths, Widths::Isotropic(vec![1.0, 0.5]));
+    assert_eq!(mixture.widths_per_axis(), [[1.0, 1.0], [0.5, 0.5]]);
+    let config = parse(&MIXTURE.replace("[1, 0.5]", "[[1, 2], [3, 4]]").replace("[0.8, 0.2]", "[6, 2]"));
+    let Data::Mixture(mixture) = config.data else { panic!() };
+    assert_eq!(mixture.widths_per_axis(), [[1.0, 2.0], [3.0, 4.0]]);
+    assert_eq!(mixture.normalized_weights(), [0.75, 0.25]);
+}
+
+#[test]
+fn eight_gaussians_are_a_mixture_on_a_circle() {
+    let config = parse(&SMALL.replace("two-moons", "eight-gaussians"));
+    let mixture = config.data.mixture().expect("known");
+    assert_eq!((mixture.means.len(), mixture.dimension()), (8, 2));
+    for (mean, next) in mixture.means.iter().zip(mixture.means.iter().cycle().skip(1)) {
+        assert!((mean[0].hypot(mean[1]) - 2.0).abs() < 1e-12);
+        // The side of a regular octagon of circumradius 2.
+        let side = 2.0 * 2.0 * (std::f64::consts::PI / 8.0).sin();
+        assert!(((mean[0] - next[0]).hypot(mean[1] - next[1]) - side).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn overrides_are_toml_and_bare_words_are_strings() {
+    let set = overrides(&[
+        "train.steps=7",
+        "loss.weighting=likelihood",
+        "data.noise = 0.25",
+        "loss.reduce=\"sum\"",
+        "sample.denoise=false",
+    ]);
+    let config = Config::parse(SMALL, "c.toml", &set).expect("good");
+    assert_eq!(config.train.steps, 7);
+    assert!(!config.sample.denoise);
+    let Loss::Denoising(loss) = &config.loss;
+    assert_eq!(loss.weighting, Weighting::Likelihood);
+    let Data::TwoMoons(moons) = &config.data else { panic!() };
+    assert_eq!(moons.noise, 0.25);
+
+    let set = overrides(&["data.kind=npy", "data.path=some/where.npy"]);
+    let Data::Npy(npy) = Config::parse(SMALL, "c.toml", &set).expect("good").data else { panic!() };
+    assert_eq!(npy.path, Path::new("some/where.npy"));
+    let set = overrides(&["data.kind=mixture", "data.weights=[1]", "data.means=[[0.0]]", "data.widths=[2.0]"]);
+    assert_eq!(Config::parse(SMALL, "c.toml", &set).expect("good").data.mixture().expect("known").dimension(), 1);
+}
+
+#[test]
+fn another_kind_starts_its_table_anew() {
+    let text = format!("{SMALL}beta_min = 0.5\n");
+    let set = overrides(&["sde.sigma_max=9.0", "sde.kind=ve"]);
+    let Sde::Ve(ve) = Config::parse(&text, "c.toml", &set).expect("good").sde else { panic!() };
+    assert_eq!((ve.sigma_min, ve.sigma_max), (0.01, 9.0));
+    let Sde::Vp(vp) = Config::parse(&text, "c.toml", &overrides(&["sde.kind=vp"])).expect("good").sde else { panic!() };
+    assert_eq!(vp.beta_min, 0.5, "the same kind keeps its keys");
+}
+
+#[test]
+fn bad_overrides_are_named() {
+    let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
+    for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {
+        assert_eq!(set(text), format!("--set {text}: must look like table.key=value, as in --set train.batch=64"));
+    }
+    for text in ["data.weights=[1,", "train.steps=", "loss.reduce=\"sum"] {
+        assert_eq!(set(text), format!("--set {text}: the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
+    }
+    let error = Config::parse(SMALL, "c.toml", &overrides(&["train.batch=0"])).expect_err("bad").to_string();
+    assert_eq!(error, "c.toml with --set: train.batch = 0: must be a whole number ≥ 1 and ≤ 4294967295");
+    let mut set = Overrides::none();
+    set.insert("--steps", "train", "steps", 0);
+    let error = Config::parse(SMALL, "c.toml", &set).expect_err("bad").to_string();
+    assert_eq!(error, "c.toml with --steps: train.steps = 0: must be a whole number ≥ 1 and ≤ 4294967295");
+    let error = Config::parse(SMALL, "c.toml", &overrides(&["trian.batch=3"])).expect_err("bad").to_string();
+    assert_eq!(
+        error,
+        "c.toml with --set: [trian]: unknown table; allowed: data, model, sde, loss, train, sample (did you mean train?)"
+    );
+}
+
+/// Adds `lines` to the end of [`SMALL`], that is, to `[sde]`.
+fn small_and(lines: &str) -> String {
+    error(&format!("{SMALL}{lines}\n"))
+}
+
+#[test]
+fn unknown_words_are_named_with_what_is_allowed() {
+    assert_eq!(
+        small_and("beta_mn = 0.1"),
+        "c.toml: sde.beta_mn = 0.1: unknown key for kind = \"vp\"; allowed: kind, beta_min, beta_max, t_min (did you mean beta_min?)"
+    );
+    assert_eq!(
+        small_and("[trian]\nsteps = 3"),
+        "c.toml: [trian]: unknown table; allowed: data, model, sde, loss, train, sample (did you mean train?)"
+    );
+    assert_eq!(
+        error(&format!("steps = 3\n{SMALL}")),
+        "c.toml: steps: unknown key outside of any table; allowed: data, model, sde, loss, train, sample"
+    );
+    assert_eq!(
+        error(&SMALL.replace("vp", "vpp")),
+        "c.toml: sde.kind = \"vpp\": unknown kind; allowed: vp, ve (did you mean vp?)"
+    );
+    assert_eq!(
+        small_and("[loss]\nweighting = \"sigma\""),
+        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform (did you mean sigma2?)"
+    );
+    assert!(
+        small_and("[sample]\nkind = \"heun\"")
+            .starts_with("c.toml: sample.kind = \"heun\": allowed: euler-maruyama, ode-euler, ode-heun")
+    );
+    assert!(small_and("sigma_min = 0.1").starts_with("c.toml: sde.sigma_min = 0.1: unknown key for kind = \"vp\""));
+    assert!(
+        small_and("[train]\nkind = \"adam\"")
+            .starts_with("c.toml: train.kind = \"adam\": unknown key; allowed: steps, batch")
+    );
+}
+
+#[test]
+fn missing_things_are_named() {
+    assert_eq!(
+        error(&SMALL.replace("[sde]\nkind = \"vp\"\n", "")),
+        "c.toml: missing table [sde] with the key kind; allowed: vp, ve"
+    );
+    assert_eq!(error(&SMALL.replace("kind = \"vp\"\n", "")), "c.toml: sde.kind: missing key; allowed: vp, ve");
+    assert_eq!(
+        error(&MIXTURE.replace("widths = [1, 0.5]\n", "")),
+        "c.toml: data.widths: missing key; it must be an array, each entry a number, or an array, each entry an array, each entry a number"
+    );
+    assert_eq!(error(&SMALL.replace("two-moons", "npy")), "c.toml: data.path: missing key; it must be a string");
+    assert!(error("").starts_with("c.toml: missing table [data] with the key kind; allowed: digits, two-moons"));
+    let missing = Config::read(Path::new("no/such.toml"), &Overrides::none()).expect_err("missing").to_string();
+    assert_eq!(missing, "no/such.toml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn wrong_types_are_named() {
+    assert_eq!(small_and("beta_min = \"small\""), "c.toml: sde.beta_min = \"small\": must be a number > 0");
+    assert_eq!(
+        small_and("[train]\nsteps = 1e3"),
+        "c.toml: train.steps = 1000.0: must be a whole number ≥ 1 and ≤ 4294967295"
+    );
+    assert_eq!(small_and("[sample]\ndenoise = 1"), "c.toml: sample.denoise = 1: must be true or false");
+    assert_eq!(small_and("[loss]\nreduce = 3"), "c.toml: loss.reduce = 3: must be one of \"mean\", \"sum\"");
+    assert_eq!(error(&SMALL.replace("\"vp\"", "3")), "c.toml: sde.kind = 3: must be a string; allowed: vp, ve");
+    assert_eq!(error(&format!("train = 3\n{SMALL}")), "c.toml: train must be a table: [train]");
+    assert_eq!(
+        error(&MIXTURE.replace("[0.8, 0.2]", "[0.8, \"b\"]")),
+        "c.toml: data.weights[1] = \"b\": must be a number > 0"
+    );
+    assert_eq!(error(&MIXTURE.replace("[-5, -5]", "[-5, true]")), "c.toml: data.means[1][1] = true: must be a number");
+    assert!(error(&format!("{SMALL}a = [1,\n")).starts_with("c.toml: line 7: not valid TOML: "));
+}
+
+#[test]
+fn wrong_ranges_are_named() {
+    for (lines, wanted) in [
+        ("beta_min = 0", "sde.beta_min = 0: must be a number > 0"),
+        ("beta_min = nan", "sde.beta_min = nan: must be a number > 0"),
+        ("beta_max = inf", "sde.beta_max = inf: must be a number > 0"),
+        ("beta_max = 0.05", "sde.beta_max = 0.05: must be at least sde.beta_min = 0.1"),
+        ("t_min = 1.0", "sde.t_min = 1.0: must be a number > 0 and < 1"),
+        ("[train]\nseed = -1", "train.seed = -1: must be a whole number ≥ 0"),
+        ("[train]\nbeta2 = 1.0", "train.beta2 = 1.0: must be a number ≥ 0 and < 1"),
+        ("[train]\nkeep = 0", "train.keep = 0: must be a whole number ≥ 1"),
+        ("[train]\nsteps = 5\nwarmup_steps = 6", "train.warmup_steps = 6: must be at most train.steps = 5"),
+        ("[sample]\nn = 0", "sample.n = 0: must be a whole number ≥ 1 and ≤ 4294967295"),
+    ] {
+        assert_eq!(small_and(lines), format!("c.toml: {wanted}"));
+    }
+    let ve = SMALL.replace("vp", "ve") + "sigma_min = 2\nsigma_max = 2\n";
+    assert_eq!(error(&ve), "c.toml: sde.sigma_max = 2: must be above sde.sigma_min = 2");
+    let held_out = SMALL.replace("[model]", "held_out = 1\n[model]");
+    assert_eq!(error(&held_out), "c.toml: data.held_out = 1: must be a number ≥ 0 and < 1");
+    let embedding = SMALL.replace("[sde]", "embedding = 3\n[sde]");
+    assert_eq!(error(&embedding), "c.toml: model.embedding = 3: must be even: half of it are sines, half cosines");
+}
+
+#[test]
+fn keys_that_do_not_fit_together_are_named() {
+    let error_of = |from: &str, to: &str| error(&MIXTURE.replace(from, to));
+    assert_eq!(
+        error_of("[[5, 5], [-5, -5]]", "[[5, 5]]"),
+        "c.toml: data.means = [[5, 5]]: must have one entry per component: data.weights has 2, this has 1"
+    );
+    assert_eq!(
+        error_of("[-5, -5]", "[-5]"),
+        "c.toml: data.means[1] = [-5]: must have as many coordinates as data.means[0], 2"
+    );
+    assert_eq!(error_of("[[5, 5]", "[[]"), "c.toml: data.means[0] = []: must have at least one coordinate");
+    assert_eq!(
+        error_of("[1, 0.5]", "[1]"),
+        "c.toml: data.widths = [1]: must have one entry per component: data.weights has 2, this has 1"
+    );
+    assert_eq!(
+        error_of("[1, 0.5]", "[[1, 1], [1]]"),
+        "c.toml: data.widths[1] = [1]: must have one width per axis, 2, as data.means has coordinates"
+    );
+    assert_eq!(error_of("[1, 0.5]", "[1, 0]"), "c.toml: data.widths[1] = 0: must be > 0");
+    assert_eq!(
+        error_of("[0.8, 0.2]", "[]"),
+        "c.toml: data.weights = []: must be an array, not empty, each entry a number > 0"
+    );
+    let exact = SMALL.replace("mlp", "exact").replace("two-moons", "digits");
+    assert_eq!(
+        error(&exact),
+        "c.toml: model.kind = \"exact\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose model.kind = \"mlp\""
+    );
+    assert!(matches!(
+        parse(&SMALL.replace("mlp", "exact").replace("two-moons", "eight-gaussians")).model,
+        Model::Exact(_)
+    ));
+}
+
+#[test]
+fn only_what_enters_no_step_may_change_when_resuming() {
+    let config = parse(SMALL);
+    let with = |texts: &[&str]| Config::parse(SMALL, "c.toml", &overrides(texts)).expect("good");
+    let free = with(&[
+        "train.steps=20000",
+        "train.keep=9",
+        "train.log_every=1",
+        "train.evaluate_every=7",
+        "train.checkpoint_every=3",
+        "sample.n=3",
+    ]);
+    assert_eq!(config.obstacle_to_resuming(&free), None);
+    assert_eq!(config.fingerprint(), free.fingerprint());
+    for (text, key) in [
+        ("train.seed=1", "train.seed"),
+        ("model.width=64", "model.width"),
+        ("sde.kind=ve", "sde.kind"),
+        ("train.batch=1", "train.batch"),
+    ] {
+        let other = with(&[text]);
+        assert_eq!(config.obstacle_to_resuming(&other).expect("an obstacle").0, key);
+        assert_ne!(config.fingerprint(), other.fingerprint(), "{key}");
+    }
+}
+
+#[test]
+fn the_documentation_is_up_to_date() {
+    let path = root().join("docs/configuration.md");
+    let written = std::fs::read_to_string(&path).expect("docs/configuration.md exists");
+    assert!(
+        written == markdown(),
+        "docs/configuration.md is out of date; write it anew: cargo run -- docs > docs/configuration.md"
+    );
+}
