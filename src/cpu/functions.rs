@@ -5,7 +5,7 @@
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 = `LN2_HIGH + LN2_LOW`; products of the first with integers below 2^10 are exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Adding and subtracting 1.5 · 2^23 rounds to an integer, which then stands in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
@@ -37,7 +37,7 @@ fn reduced_expm1(x: f32) -> (i32, f32) {
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     ((shifted.to_bits() as i32).wrapping_sub(ROUND_BITS), p * (r * r) + r)
 }
 
@@ -77,7 +77,7 @@ pub fn ln(x: f32) -> f32 {
     let p = p * f - 1.666_805_8e-1;
     let p = p * f + 2.000_071_5e-1;
     let p = p * f - 2.499_999_4e-1;
-    let p = p * f + 3.333_333_1e-1;
+    let p = p * f + 3.333_333e-1;
     let y = p * f * z + LN2_LOW * e - 0.5 * z;
     let result = (f + y) + LN2_HIGH * e;
     let result = if x < f32::INFINITY { result } else { x };
