@@ -9,6 +9,8 @@ impl Graph {
     /// For `tangents` of shape `[k, shape of x…]`, one for each `x` in `wrt`: `∂y/∂x · ẋ` summed over the `x`, of shape
     /// `[k, shape of y…]`, for every `y` in `outputs`.
     ///
+    /// Every `x` moves by its tangent alone, even if it depends on another.
+    ///
     /// The k tangents go through the network together: an exact trace costs one pass of k times the rows, not k passes.
     ///
     /// # Panics
@@ -21,8 +23,8 @@ impl Graph {
             known.insert(*x, *tangent);
         }
         let depends = self.depends_on(wrt);
-        let last = outputs.iter().map(|output| output.node).max().unwrap_or(0);
-        for node in (0..=last).filter(|node| depends[*node]) {
+        let needed = self.needed_for(outputs, wrt);
+        for node in (0..needed.len()).filter(|node| depends[*node] && needed[*node]) {
             self.jvp_node(node, count, &mut known);
         }
         outputs
@@ -53,9 +55,22 @@ impl Graph {
         };
         for (output, tangent) in results.into_iter().enumerate() {
             if let Some(tangent) = tangent {
-                known.insert(Value { node, output }, tangent);
+                known.entry(Value { node, output }).or_insert(tangent);
             }
         }
+    }
+
+    /// Which of the nodes there are now are computed on the way from `sources` to `outputs`.
+    fn needed_for(&self, outputs: &[Value], sources: &[Value]) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes().len()];
+        let mut pending = outputs.to_vec();
+        while let Some(value) = pending.pop() {
+            if !sources.contains(&value) && !needed[value.node] {
+                needed[value.node] = true;
+                pending.extend(&self.node(value).inputs);
+            }
+        }
+        needed
     }
 
     fn pointwise_jvp(
