@@ -1,0 +1,251 @@
+//! The loops: instructions over one block after the other.
+
+use std::ops::Range;
+
+use super::super::draw;
+use super::super::real::{Real, Wide};
+use super::compile::{Access, Argument, Class, Code, Instruction, Kernel};
+use super::{BLOCK, Operand};
+use crate::graph::expr::Binary;
+
+/// Room for the numbers of one block.
+pub struct Registers<T>(Vec<Vec<T>>);
+
+impl<T: Real> Registers<T> {
+    pub fn new(kernel: &Kernel) -> Self {
+        let elements = BLOCK.min(kernel.rows * kernel.columns);
+        Self((0..kernel.registers).map(|_| vec![T::ZERO; elements]).collect())
+    }
+}
+
+/// The evaluation of some blocks.
+pub struct Evaluation<'a, T> {
+    pub kernel: &'a Kernel,
+    pub operands: &'a [Operand<'a, T>],
+    pub scalars: &'a [T],
+    pub registers: &'a mut Registers<T>,
+    pub blocks: Range<usize>,
+    pub outputs: Vec<&'a mut [T]>,
+}
+
+/// Which rows and columns a block covers: several whole rows, or a part of one.
+#[derive(Clone, Copy)]
+struct Block {
+    row: usize,
+    rows: usize,
+    column: usize,
+    columns: usize,
+    start: usize,
+}
+
+impl Block {
+    fn count(&self, class: Class) -> usize {
+        match class {
+            Class::Uniform => 1,
+            Class::Row => self.rows,
+            Class::Column => self.columns,
+            Class::Full => self.rows * self.columns,
+        }
+    }
+}
+
+/// An argument's numbers.
+#[derive(Clone, Copy)]
+enum View<'a, T> {
+    One(T),
+    Many(&'a [T]),
+}
+
+impl<T: Real> Wide for Evaluation<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let first = self.kernel.start(self.blocks.start);
+        for index in self.blocks.clone() {
+            let start = self.kernel.start(index);
+            let end = self.kernel.start(index + 1);
+            let columns = self.kernel.columns;
+            let (row, column) = (start / columns, start % columns);
+            let block = if columns >= BLOCK {
+                Block { row, rows: 1, column, columns: end - start, start }
+            } else {
+                Block { row, rows: (end - start) / columns, column, columns, start }
+            };
+            for instruction in &self.kernel.instructions {
+                self.execute(instruction, block);
+            }
+            for output in 0..self.outputs.len() {
+                let mut out = std::mem::take(&mut self.outputs[output]);
+                match self.view(self.kernel.results[output], block, Class::Full) {
+                    View::One(x) => out[start - first..end - first].fill(x),
+                    View::Many(x) => out[start - first..end - first].copy_from_slice(x),
+                }
+                std::mem::swap(&mut self.outputs[output], &mut out);
+            }
+        }
+    }
+}
+
+impl<T: Real> Evaluation<'_, T> {
+    #[inline(always)]
+    fn view(&self, argument: Argument, block: Block, class: Class) -> View<'_, T> {
+        match argument {
+            Argument::Scalar(term) => View::One(self.scalars[term]),
+            Argument::Register(register) => View::Many(&self.registers.0[register][..block.count(class)]),
+            Argument::Direct(slot, class) => {
+                let start = match class {
+                    Class::Uniform => 0,
+                    Class::Row => block.row,
+                    Class::Column => block.column,
+                    Class::Full => block.start,
+                };
+                View::Many(&self.operands[slot].elements()[start..start + block.count(class)])
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn execute(&mut self, instruction: &Instruction, block: Block) {
+        let class = instruction.class;
+        let mut register = std::mem::take(&mut self.registers.0[instruction.target]);
+        let out = &mut register[..block.count(class)];
+        match &instruction.code {
+            Code::Load { slot, access } => {
+                let access = &self.kernel.accesses[*access];
+                self.load(self.operands[*slot].elements(), access, block, out);
+            }
+            Code::Column => {
+                for (i, out) in out.iter_mut().enumerate() {
+                    // A row of columns, or, where the last axis is all there is, the elements themselves.
+                    *out = T::from_f64((block.column + i) as f64);
+                }
+            }
+            Code::Draw(draw) => {
+                draw::fill(draw, self.operands[draw.clock].clock(), self.kernel.lattice, block.start, out);
+            }
+            Code::DrawPerSample(draw, access) => {
+                let access = &self.kernel.accesses[*access];
+                let clock = self.operands[draw.clock].clock();
+                let sample = |i: usize| {
+                    let (row, column) =
+                        if class == Class::Row { (i, 0) } else { (i / block.columns, i % block.columns) };
+                    let along = if access.inner { block.column + column } else { 0 };
+                    self.offset(access, block.row + row) + along
+                };
+                draw::fill_per_sample(draw, clock, sample, out);
+            }
+            Code::Spread(argument, from) => {
+                if let View::Many(x) = self.view(*argument, block, *from) {
+                    spread(x, *from, block.columns, out);
+                }
+            }
+            Code::Unary(op, a) => match self.view(*a, block, class) {
+                View::Many(x) => T::unary(*op, x, out),
+                View::One(_) => unreachable!("a function of a uniform number is uniform"),
+            },
+            Code::Binary(op, a, b) => {
+                binary(*op, self.view(*a, block, class), self.view(*b, block, class), out);
+            }
+            Code::Select(a, b, c) => {
+                select(self.view(*a, block, class), self.view(*b, block, class), self.view(*c, block, class), out);
+            }
+        }
+        self.registers.0[instruction.target] = register;
+    }
+
+    /// Where `row` starts in an operand.
+    #[inline(always)]
+    fn offset(&self, access: &Access, row: usize) -> usize {
+        let mut rest = row;
+        let mut offset = 0;
+        for (length, stride) in self.kernel.outer.iter().zip(&access.outer).rev() {
+            offset += rest % length * stride;
+            rest /= length;
+        }
+        offset
+    }
+
+    #[inline(always)]
+    fn load(&self, data: &[T], access: &Access, block: Block, out: &mut [T]) {
+        if access.inner {
+            for (row, out) in out.chunks_exact_mut(block.columns).enumerate() {
+                let start = self.offset(access, block.row + row) + block.column;
+                out.copy_from_slice(&data[start..start + block.columns]);
+            }
+        } else {
+            for (row, out) in out.iter_mut().enumerate() {
+                *out = data[self.offset(access, block.row + row)];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn spread<T: Real>(x: &[T], from: Class, columns: usize, out: &mut [T]) {
+    for (row, out) in out.chunks_exact_mut(columns).enumerate() {
+        if from == Class::Row {
+            out.fill(x[row]);
+        } else {
+            out.copy_from_slice(x);
+        }
+    }
+}
+
+#[inline(always)]
+fn binary<T: Real>(op: Binary, a: View<'_, T>, b: View<'_, T>, out: &mut [T]) {
+    match op {
+        Binary::Add => zip(a, b, out, |a, b| a + b),
+        Binary::Sub => zip(a, b, out, |a, b| a - b),
+        Binary::Mul => zip(a, b, out, |a, b| a * b),
+        Binary::Div => zip(a, b, out, |a, b| a / b),
+        Binary::Max => zip(a, b, out, |a, b| a.larger(b)),
+        Binary::Min => zip(a, b, out, |a, b| a.smaller(b)),
+        Binary::Less => zip(a, b, out, |a, b| if a < b { T::ONE } else { T::ZERO }),
+    }
+}
+
+#[inline(always)]
+fn zip<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], f: impl Fn(T, T) -> T) {
+    match (a, b) {
+        (View::Many(a), View::Many(b)) => {
+            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(*a, *b);
+            }
+        }
+        (View::Many(a), View::One(b)) => out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b)),
+        (View::One(a), View::Many(b)) => out.iter_mut().zip(b).for_each(|(out, b)| *out = f(a, *b)),
+        (View::One(a), View::One(b)) => out.fill(f(a, b)),
+    }
+}
+
+#[inline(always)]
+fn select<T: Real>(condition: View<'_, T>, yes: View<'_, T>, no: View<'_, T>, out: &mut [T]) {
+    let choose = |condition: T, yes: T, no: T| if condition == T::ZERO { no } else { yes };
+    let condition = match condition {
+        View::Many(condition) => condition,
+        View::One(condition) => return copy(if condition == T::ZERO { no } else { yes }, out),
+    };
+    // First the condition goes to the target, then each choice replaces it.
+    out.copy_from_slice(condition);
+    match (yes, no) {
+        (View::Many(yes), View::Many(no)) => {
+            for ((out, yes), no) in out.iter_mut().zip(yes).zip(no) {
+                *out = choose(*out, *yes, *no);
+            }
+        }
+        (View::Many(yes), View::One(no)) => {
+            out.iter_mut().zip(yes).for_each(|(out, yes)| *out = choose(*out, *yes, no))
+        }
+        (View::One(yes), View::Many(no)) => out.iter_mut().zip(no).for_each(|(out, no)| *out = choose(*out, yes, *no)),
+        (View::One(yes), View::One(no)) => out.iter_mut().for_each(|out| *out = choose(*out, yes, no)),
+    }
+}
+
+#[inline(always)]
+fn copy<T: Real>(from: View<'_, T>, out: &mut [T]) {
+    match from {
+        View::One(x) => out.fill(x),
+        View::Many(x) => out.copy_from_slice(x),
+    }
+}
