@@ -126,9 +126,8 @@ impl Engine {
             }
             Device::Gpu(gpu) => {
                 let plan = lower::lower(sources, &device.lower_options(max_batch))?;
-                let lengths = plan.store.iter().map(|port| {
-                    (port.name.clone(), port.elements.at(u64::from(max_batch)) as usize)
-                });
+                let lengths =
+                    plan.store.iter().map(|port| (port.name.clone(), port.elements.at(u64::from(max_batch)) as usize));
                 let lengths = lengths.collect();
                 let mut store = crate::gpu::Store::new(gpu);
                 let options = crate::gpu::Options { trust: crate::gpu::Trust::Own, ..Default::default() };
@@ -188,7 +187,9 @@ impl Engine {
     /// When the device is lost.
     pub fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError> {
         Ok(match &mut self.0 {
-            Kind::Cpu(engine) => engine.store.get(name).map(|data| data[..count.min(data.len())].to_vec()).unwrap_or_default(),
+            Kind::Cpu(engine) => {
+                engine.store.get(name).map(|data| data[..count.min(data.len())].to_vec()).unwrap_or_default()
+            }
             Kind::Gpu(engine) => engine.store.download(name, 0, count)?,
         })
     }
@@ -199,7 +200,9 @@ impl Engine {
     /// When the device is lost.
     pub fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError> {
         Ok(match &mut self.0 {
-            Kind::Cpu(engine) => engine.store.words(name).map(|data| data[..count.min(data.len())].to_vec()).unwrap_or_default(),
+            Kind::Cpu(engine) => {
+                engine.store.words(name).map(|data| data[..count.min(data.len())].to_vec()).unwrap_or_default()
+            }
             Kind::Gpu(engine) => engine.store.download(name, 0, count)?,
         })
     }

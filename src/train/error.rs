@@ -46,6 +46,9 @@ pub enum TrainError {
         /// The last good step.
         checkpoint: u64,
     },
+    /// The observer asked to stop before there was anything to keep.
+    #[error("stopped")]
+    Interrupted,
     /// A sample was not a number.
     #[error("sampling step {step} of {steps} gives a value that is not finite (time {t:.4}, sigma {sigma:.4})")]
     SampleNotFinite {
@@ -74,9 +77,11 @@ impl TrainError {
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
             Self::Engine(EngineError::Gpu(GpuError::NoAdapter(_)) | EngineError::Lower(_)) => true,
             Self::Log(LogError::Line { .. }) => true,
-            Self::Log(LogError::Io { .. }) | Self::Engine(_) | Self::NotFinite { .. } | Self::SampleNotFinite { .. } => {
-                false
-            }
+            Self::Log(LogError::Io { .. })
+            | Self::Engine(_)
+            | Self::Interrupted
+            | Self::NotFinite { .. }
+            | Self::SampleNotFinite { .. } => false,
         }
     }
 }

@@ -3,7 +3,13 @@
 pub mod checkpoint;
 pub mod config;
 pub mod engine;
+pub mod error;
+pub mod evaluation;
+pub mod experiment;
 pub mod log;
 #[cfg(feature = "cli")]
 pub mod picture;
 pub mod run_folder;
+pub mod sampling;
+pub mod scoring;
+pub mod training;

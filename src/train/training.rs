@@ -117,7 +117,9 @@ impl Training {
         }
         let experiment = Experiment::new(config)?;
         if !experiment.is_trainable() {
-            return Err(TrainError::bad("model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config"));
+            return Err(TrainError::bad(
+                "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
+            ));
         }
         let (device, reason) = Device::open(&request.device, request.cache.as_deref())?;
         observer.device(&reason);
@@ -331,9 +333,7 @@ fn restore(
     path: &Path,
     checkpoint: &Checkpoint,
 ) -> Result<(), TrainError> {
-    for (arena, group, prefix) in
-        [("params", PARAMS, ""), ("ema", EMA, "")]
-    {
+    for (arena, group, prefix) in [("params", PARAMS, ""), ("ema", EMA, "")] {
         engine.set_floats(arena, &arena_of(experiment, path, checkpoint, group, &[prefix])?[0])?;
     }
     let moments = arena_of(experiment, path, checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;

@@ -122,7 +122,7 @@ pub struct SwissRoll {
 
 impl Default for SwissRoll {
     fn default() -> Self {
-        Self { n: N, seed: 0, noise: 0.05, held_out: HELD_OUT }
+        Self { n: N, seed: 0, noise: 0.5, held_out: HELD_OUT }
     }
 }
 
