@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::settings::DeviceArguments;
+use crate::gpu::Choice;
 
 /// Measure kernels: time, GFLOP/s, GB/s, share of this device's own measured peak
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
 }
 
 /// Measures. The suites are not connected to the command line yet.
-fn measure(suite: Option<&str>, device: &str, json: bool) -> Result<(), CliError> {
+fn measure(suite: Option<&str>, device: &Choice, json: bool) -> Result<(), CliError> {
     let _ = (suite, device, json);
     Err(CliError::failed("this build cannot measure kernels yet"))
 }

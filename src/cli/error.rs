@@ -1,5 +1,7 @@
 //! What a command can end with, and the exit codes of that.
 
+use crate::data::DataError;
+use crate::gpu::GpuError;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::config::ConfigError;
 use crate::train::log::LogError;
@@ -65,6 +67,21 @@ impl From<CheckpointError> for CliError {
 impl From<LogError> for CliError {
     fn from(error: LogError) -> Self {
         Self::failed(error.to_string())
+    }
+}
+
+impl From<DataError> for CliError {
+    fn from(error: DataError) -> Self {
+        Self::bad_input(error.to_string())
+    }
+}
+
+impl From<GpuError> for CliError {
+    fn from(error: GpuError) -> Self {
+        match error {
+            GpuError::NoAdapter(_) => Self::bad_input(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use super::settings::{DeviceArguments, count, expect_file, expect_folder_of, extension, seed};
 use super::source::Source;
+use crate::gpu::Choice;
 use crate::train::config::{Sample, SamplerKind};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
@@ -62,7 +63,7 @@ struct Request {
     /// The config's `[sample]` with the flags applied.
     settings: Sample,
     noise: Option<PathBuf>,
-    device: String,
+    device: Choice,
     out: PathBuf,
     format: Format,
 }
@@ -109,5 +110,5 @@ impl Arguments {
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, settings, noise, device, out, format } = request;
     let _ = (source.config(), settings.n, noise, device, format);
-    Err(CliError::failed(format!("{}: this build cannot sample yet", out.display())))
+    Err(CliError::failed(format!("{}: this build cannot sample yet (from {})", out.display(), source.describe())))
 }

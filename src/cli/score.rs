@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::CliError;
 use super::settings::{DeviceArguments, expect_file, expect_folder_of, extension};
 use super::source::Source;
+use crate::gpu::Choice;
 
 /// Evaluate the score at given points and one noise level
 #[derive(Debug, clap::Args)]
@@ -63,7 +64,7 @@ struct Request {
     x: PathBuf,
     level: Level,
     output: Output,
-    device: String,
+    device: Choice,
     out: PathBuf,
 }
 
@@ -104,5 +105,9 @@ impl Arguments {
 fn score(request: Request) -> Result<(), CliError> {
     let Request { source, x, level, output, device, out } = request;
     let _ = (source.config(), x, level, output, device);
-    Err(CliError::failed(format!("{}: this build cannot evaluate scores yet", out.display())))
+    Err(CliError::failed(format!(
+        "{}: this build cannot evaluate scores yet (from {})",
+        out.display(),
+        source.describe()
+    )))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
+use crate::gpu::Choice;
 use crate::train::config::{Config, Overrides};
 
 /// A config file and what overrides it.
@@ -35,8 +36,8 @@ impl ConfigArguments {
 #[derive(Debug, Args)]
 pub(super) struct DeviceArguments {
     /// auto (a hardware GPU, else the CPU), gpu, cpu, or a part of an adapter's name (see tweedie devices)
-    #[arg(long, default_value = "auto", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub device: String,
+    #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|NAME")]
+    pub device: Choice,
 }
 
 /// Seeds are TOML integers too.

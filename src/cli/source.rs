@@ -43,6 +43,14 @@ impl Source {
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }
 
+    /// Where the score comes from, for messages: `exact`, `runs/digits/step-6000 (step 6000)`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Exact(_) => "exact".to_string(),
+            Self::Trained { step, checkpoint, .. } => format!("{} (step {})", step.path.display(), checkpoint.step),
+        }
+    }
+
     /// The config of the experiment.
     pub fn config(&self) -> &Config {
         match self {

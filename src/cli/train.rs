@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use super::interrupt::Interrupt;
 use super::settings::{ConfigArguments, DeviceArguments, count, seed};
+use crate::gpu::Choice;
 use crate::train::config::{Config, Model, Overrides};
 use crate::train::run_folder::{Existing, RunFolder, check_free};
 
@@ -41,7 +42,7 @@ struct Request {
     config: Config,
     folder: PathBuf,
     start: Start,
-    device: String,
+    device: Choice,
     profile: bool,
 }
 
@@ -117,6 +118,11 @@ fn check_resumable(config: &Config, folder: &std::path::Path) -> Result<(), CliE
 /// Trains. The training loop is not connected to the command line yet.
 fn train(request: Request, interrupt: &Interrupt) -> Result<(), CliError> {
     let Request { config, folder, start, device, profile } = request;
-    let _ = (config.fingerprint(), start, device, profile, interrupt.requested());
-    Err(CliError::failed(format!("{}: this build cannot train yet", folder.display())))
+    let begins = match start {
+        Start::New(Existing::Refuse) => "in a new folder",
+        Start::New(Existing::Overwrite) => "in place of the old run",
+        Start::Resume => "where the run was stopped",
+    };
+    let _ = (config.fingerprint(), device, profile, interrupt.requested());
+    Err(CliError::failed(format!("{}: this build cannot train yet ({begins})", folder.display())))
 }
