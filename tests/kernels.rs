@@ -65,7 +65,13 @@ impl Product {
         for i in 0..self.m {
             for j in 0..self.n {
                 let (expected, scale) = self.at(a, b, i, j);
-                assert_near(actual[(i * self.n + j) as usize], expected, scale + 1e-6, 2e-6, &format!("{what} {self:?} ({i}, {j})"));
+                assert_near(
+                    actual[(i * self.n + j) as usize],
+                    expected,
+                    scale + 1e-6,
+                    2e-6,
+                    &format!("{what} {self:?} ({i}, {j})"),
+                );
             }
         }
     }
@@ -192,7 +198,15 @@ fn matmul_epilogue_sees_every_quad_once() {
 }
 
 /// Reduces `values[rows, columns]` with this many chunks, and the partial results after that.
-fn reduced(over: Over, op: Op, shape: Shape, values: &[f32], (rows, columns): (u64, u64), chunks: u64, longest: u32) -> Vec<f32> {
+fn reduced(
+    over: Over,
+    op: Op,
+    shape: Shape,
+    values: &[f32],
+    (rows, columns): (u64, u64),
+    chunks: u64,
+    longest: u32,
+) -> Vec<f32> {
     let aligned = columns % 4 == 0;
     let left = if over == Over::Columns { rows } else { columns };
     let once = |values: Vec<u32>, rows: u64, columns: u64, chunks: u64, aligned: bool| {
@@ -236,7 +250,13 @@ fn reductions_agree_with_their_definition() {
                         Op::Sum => (line.iter().sum(), line.iter().map(|x| x.abs()).sum()),
                         Op::Max => (line.iter().copied().fold(f64::MIN, f64::max), 0.0),
                     };
-                    assert_near(actual, expected, scale, 1e-6, &format!("{op:?} {over:?} {shape:?} {rows}x{columns} at {i}"));
+                    assert_near(
+                        actual,
+                        expected,
+                        scale,
+                        1e-6,
+                        &format!("{op:?} {over:?} {shape:?} {rows}x{columns} at {i}"),
+                    );
                 }
             }
         }
@@ -259,7 +279,9 @@ fn long_sums_keep_their_digits() {
 
 #[test]
 fn a_prologue_runs_once_for_each_quad_and_may_store() {
-    for (over, shape) in [(Over::Columns, Shape { threads: 64, lanes: 8 }), (Over::Rows, Shape { threads: 8, lanes: 8 })] {
+    for (over, shape) in
+        [(Over::Columns, Shape { threads: 64, lanes: 8 }), (Over::Rows, Shape { threads: 8, lanes: 8 })]
+    {
         let hooks = Hooks {
             bindings: vec![Binding::write("visits", Element::F32)],
             body: "let at = row * constants.columns + col;\n\
@@ -529,7 +551,11 @@ fn gather_reads_the_rows_that_the_host_names() {
                     };
                     for c in 0..columns {
                         let expected = 0.5 * data[(row * columns + c) as usize] as f32 - 3.0;
-                        assert_eq!(out[(b * columns + c) as usize], expected, "{stored:?} n = {n}, sample {b}, column {c}");
+                        assert_eq!(
+                            out[(b * columns + c) as usize],
+                            expected,
+                            "{stored:?} n = {n}, sample {b}, column {c}"
+                        );
                     }
                 }
             }
@@ -606,8 +632,14 @@ fn copies_move_what_they_should_and_nothing_else() {
 fn copies_follow_the_batch() {
     let job = Box4 {
         sizes: [Size::per_sample(1), Size::fixed(1), Size::fixed(1), Size::fixed(6)],
-        input: Side { offset: Size::per_sample(2), strides: [Size::fixed(6), Size::fixed(0), Size::fixed(0), Size::fixed(1)] },
-        output: Side { offset: Size::fixed(0), strides: [Size::fixed(1), Size::fixed(0), Size::fixed(0), Size::per_sample(1)] },
+        input: Side {
+            offset: Size::per_sample(2),
+            strides: [Size::fixed(6), Size::fixed(0), Size::fixed(0), Size::fixed(1)],
+        },
+        output: Side {
+            offset: Size::fixed(0),
+            strides: [Size::fixed(1), Size::fixed(0), Size::fixed(0), Size::per_sample(1)],
+        },
     };
     assert!(!job.quads());
     let buffers = [bits(&noise(5 * 8, 9)), unwritten(30)];
@@ -621,7 +653,9 @@ fn copies_follow_the_batch() {
 fn ring_and_clock_stop_when_the_status_is_not_zero() {
     let one = Workgroups { items: Size::fixed(1), per_workgroup: 1, times: 1 };
     assert_eq!((ring::workgroups(), tick::workgroups()), (one, one));
-    for (status, runs) in [(0.0, true), (-0.0, true), (1.0, false), (f32::NAN, false), (f32::INFINITY, false), (1e-40, false)] {
+    for (status, runs) in
+        [(0.0, true), (-0.0, true), (1.0, false), (f32::NAN, false), (f32::INFINITY, false), (1e-40, false)]
+    {
         let clock = vec![u32::MAX, 1, 2, 3];
         let after = run(&tick::tick(), &tick::constants(1), one, (1, WIDE), &[bits(&[status]), clock.clone()]);
         assert_eq!(after[1], if runs { vec![0, 1, 2, 3] } else { clock }, "status {status}");

@@ -76,9 +76,11 @@ impl Gpu {
             count: None,
         };
         let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-        entries.extend(shader.access.iter().enumerate().map(|(i, access)| {
-            entry(i + 1, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read })
-        }));
+        entries.extend(
+            shader.access.iter().enumerate().map(|(i, access)| {
+                entry(i + 1, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read })
+            }),
+        );
         let layout =
             self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
