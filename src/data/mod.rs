@@ -18,7 +18,7 @@ mod toys;
 mod whole;
 
 pub use binary::{load_cifar10, load_idx};
-pub use dataset::{Dataset, Split, Values};
+pub use dataset::{Dataset, HELD_OUT_EVERY, Split, Values};
 pub use digits::digits;
 pub use error::DataError;
 pub use file::load;

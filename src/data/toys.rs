@@ -43,24 +43,6 @@ impl Toy {
     /// # Errors
     /// If `n` is 0.
     pub fn dataset(self, n: usize, seed: u64) -> Result<Dataset, DataError> {
-        self.dataset_with_noise(self.noise(), n, seed)
-    }
-
-    /// The standard deviation of the noise before the division, unless another is asked for; 0 where there is none.
-    pub const fn noise(self) -> f64 {
-        match self {
-            Self::TwoMoons => 0.05,
-            Self::SwissRoll => 0.5,
-            Self::Checkerboard | Self::EightGaussians => 0.0,
-        }
-    }
-
-    /// [`dataset`](Self::dataset) of two moons or a swiss roll with another standard deviation of the noise. The other
-    /// toys have none to change.
-    ///
-    /// # Errors
-    /// If `n` is 0.
-    pub fn dataset_with_noise(self, noise: f64, n: usize, seed: u64) -> Result<Dataset, DataError> {
         if self == Self::EightGaussians {
             return eight_gaussians()?.dataset(self.name(), n, seed);
         }
@@ -68,8 +50,8 @@ impl Toy {
         let (mut values, mut labels) = (Vec::with_capacity(2 * n), Vec::with_capacity(n));
         for _ in 0..n {
             let (point, label) = match self {
-                Self::TwoMoons => two_moons(&mut draw, noise),
-                Self::SwissRoll => (swiss_roll(&mut draw, noise), 0),
+                Self::TwoMoons => two_moons(&mut draw),
+                Self::SwissRoll => (swiss_roll(&mut draw), 0),
                 Self::Checkerboard | Self::EightGaussians => checkerboard(&mut draw),
             };
             values.extend(point.map(|x| x as f32));
@@ -80,18 +62,18 @@ impl Toy {
     }
 }
 
-fn two_moons(draw: &mut Draw, noise: f64) -> ([f64; 2], u32) {
+fn two_moons(draw: &mut Draw) -> ([f64; 2], u32) {
     let moon = draw.below(2);
     let (sin, cos) = (PI * draw.uniform()).sin_cos();
     let [x, y] = if moon == 0 { [cos, sin] } else { [1.0 - cos, 0.5 - sin] };
-    let [x, y] = [x + noise * draw.normal(), y + noise * draw.normal()];
+    let [x, y] = [x + 0.05 * draw.normal(), y + 0.05 * draw.normal()];
     ([(x - 0.5) / 0.7, (y - 0.25) / 0.7], moon)
 }
 
-fn swiss_roll(draw: &mut Draw, noise: f64) -> [f64; 2] {
+fn swiss_roll(draw: &mut Draw) -> [f64; 2] {
     let r = 1.5 * PI * (1.0 + 2.0 * draw.uniform());
     let (sin, cos) = r.sin_cos();
-    [(r * cos + noise * draw.normal() - 2.0) / 6.8, (r * sin + noise * draw.normal() - 0.2) / 6.8]
+    [(r * cos + 0.5 * draw.normal() - 2.0) / 6.8, (r * sin + 0.5 * draw.normal() - 0.2) / 6.8]
 }
 
 fn checkerboard(draw: &mut Draw) -> ([f64; 2], u32) {

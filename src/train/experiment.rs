@@ -3,7 +3,7 @@
 use super::config::{self, Config};
 use super::engine::{Device, Engine, EngineError};
 use super::error::TrainError;
-use crate::data::{self, Dataset, Mixture, Toy, Values, Width};
+use crate::data::{Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
     Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
@@ -32,7 +32,7 @@ pub struct Experiment {
     /// What is learned; empty where a model is exact.
     pub train: Dataset,
     /// What is kept out of training.
-    pub held_out: Option<Dataset>,
+    pub held_out: Dataset,
     /// The density, where it is known.
     pub mixture: Option<Mixture>,
     /// The forward process.
@@ -49,9 +49,8 @@ impl Experiment {
     /// # Errors
     /// When the data cannot be had.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
-        let mixture = config.data.mixture().map(|mixture| exact_mixture(&mixture)).transpose()?;
-        let dataset = dataset(config, mixture.as_ref())?;
-        let split = dataset.split(config.data.held_out())?;
+        let dataset = config.data.dataset()?;
+        let split = dataset.split()?;
         let sde: Box<dyn Sde> = match &config.sde {
             config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
             config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
@@ -60,8 +59,8 @@ impl Experiment {
         let mut experiment = Self {
             config: config.clone(),
             train: split.train,
-            held_out: (!split.held_out.is_empty()).then_some(split.held_out),
-            mixture,
+            held_out: split.held_out,
+            mixture: dataset.exact,
             sde,
             sigma_data: mean.hypot(std).max(1e-6),
             parameters: Vec::new(),
@@ -191,10 +190,9 @@ impl Experiment {
             ring_rows: RING_ROWS,
         };
         let mut graphs = vec![("train", training_step(&step, |graph| self.model(graph)), "params")];
-        if let Some(held_out) = &self.held_out {
-            let spec = Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(held_out), levels: LEVELS };
-            graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph)), "ema"));
-        }
+        let spec =
+            Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
+        graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph)), "ema"));
         let sampler = sampler_of(self.config.sample.sampler);
         graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize));
         graphs
@@ -244,7 +242,7 @@ impl Experiment {
 
     /// Samples of a whole evaluation: every held-out sample at least once, whole rounds of levels.
     pub fn evaluation_samples(&self) -> usize {
-        self.held_out.as_ref().map_or(0, |data| data.len().max(CHUNK).next_multiple_of(LEVELS))
+        self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
     }
 
     /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on.
@@ -259,12 +257,10 @@ impl Experiment {
     /// When it does not fit.
     pub fn fill_store(&self, engine: &mut Engine) -> Result<(), EngineError> {
         upload(engine, names::DATASET, &self.train)?;
-        if let Some(held_out) = &self.held_out {
-            upload(engine, evaluation_names::DATASET, held_out)?;
-            let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
-            engine.set_floats(evaluation_names::LEVELS, &times)?;
-            engine.set_floats(evaluation_names::STATUS, &[0.0])?;
-        }
+        upload(engine, evaluation_names::DATASET, &self.held_out)?;
+        let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
+        engine.set_floats(evaluation_names::LEVELS, &times)?;
+        engine.set_floats(evaluation_names::STATUS, &[0.0])?;
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;
         self.fill_mixture(engine)
@@ -331,24 +327,4 @@ fn upload(engine: &mut Engine, name: &str, data: &Dataset) -> Result<(), EngineE
         Values::F32(values) => engine.set_floats(name, values),
         Values::U8 { bytes, .. } => engine.set_bytes(name, bytes),
     }
-}
-
-fn exact_mixture(config: &config::Mixture) -> Result<Mixture, TrainError> {
-    let widths: Vec<Width> = config.widths_per_axis().into_iter().map(Width::PerAxis).collect();
-    Ok(Mixture::new(&config.normalized_weights(), &config.means, &widths)?)
-}
-
-fn dataset(config: &Config, mixture: Option<&Mixture>) -> Result<Dataset, TrainError> {
-    use config::Data;
-    if let (Some(mixture), Some(drawn)) = (mixture, config.data.mixture()) {
-        return Ok(mixture.dataset(config.data.kind(), drawn.n, drawn.seed)?);
-    }
-    Ok(match &config.data {
-        Data::Digits(_) => data::digits()?,
-        Data::TwoMoons(toy) => Toy::TwoMoons.dataset_with_noise(toy.noise, toy.n, toy.seed)?,
-        Data::SwissRoll(toy) => Toy::SwissRoll.dataset_with_noise(toy.noise, toy.n, toy.seed)?,
-        Data::Checkerboard(toy) => Toy::Checkerboard.dataset(toy.n, toy.seed)?,
-        Data::Npy(file) => data::load(&file.path)?,
-        Data::EightGaussians(_) | Data::Mixture(_) => unreachable!("these have a mixture"),
-    })
 }
