@@ -4,6 +4,7 @@ use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::config::ConfigError;
+use crate::train::error::TrainError;
 use crate::train::log::LogError;
 use crate::train::run_folder::RunError;
 
@@ -61,6 +62,16 @@ impl From<RunError> for CliError {
 impl From<CheckpointError> for CliError {
     fn from(error: CheckpointError) -> Self {
         RunError::from(error).into()
+    }
+}
+
+impl From<TrainError> for CliError {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Interrupted => Self::Interrupted(error.to_string()),
+            _ if error.is_bad_input() => Self::bad_input(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
     }
 }
 

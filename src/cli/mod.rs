@@ -6,6 +6,7 @@ mod docs;
 mod error;
 pub mod interrupt;
 mod plan;
+mod profile;
 pub mod progress;
 mod sample;
 mod score;

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::settings::{ConfigArguments, expect_folder_of, extension};
+use crate::data;
 use crate::train::config::Config;
+use crate::train::engine::Device;
+use crate::train::error::TrainError;
+use crate::train::experiment::Experiment;
 
 /// Show the dispatches, bytes, FLOPs and peak memory of a training step
 #[derive(Debug, clap::Args)]
@@ -46,9 +50,23 @@ impl Arguments {
     }
 }
 
-/// Plans and shows. The planner is not connected to the command line yet.
 fn plan(request: Request) -> Result<(), CliError> {
     let Request { config, wgsl, json } = request;
-    let _ = (wgsl, json);
-    Err(CliError::failed(format!("this build cannot plan a {} model yet", config.model.kind())))
+    let experiment = Experiment::new(&config)?;
+    let plan = experiment.plan(&Device::Cpu.lower_options(0)).map_err(TrainError::from)?;
+    print!("{}", plan.report(experiment.batch().min(plan.max_batch)));
+    if let Some(folder) = wgsl {
+        let io = |error: std::io::Error| CliError::failed(format!("--wgsl {}: {error}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(io)?;
+        for (number, shader) in plan.shaders.iter().enumerate() {
+            let name: String = shader.key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            std::fs::write(folder.join(format!("{number:02}-{name}.wgsl")), &shader.wgsl).map_err(io)?;
+        }
+        eprintln!("{}: {} kernels", folder.display(), plan.shaders.len());
+    }
+    if let Some(file) = json {
+        data::write_whole(&file, |out| Ok(serde_json::to_writer_pretty(out, &plan)?))?;
+        eprintln!("{}: the plan", file.display());
+    }
+    Ok(())
 }

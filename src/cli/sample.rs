@@ -3,10 +3,19 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use super::settings::{DeviceArguments, count, expect_file, expect_folder_of, extension, seed};
-use super::source::Source;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, seed};
+use super::source::{Source, read_points};
+use super::train::FRAMES;
+use crate::data;
 use crate::gpu::Choice;
+use crate::train::artifacts;
 use crate::train::config::{Sample, SamplerKind};
+use crate::train::engine::Device;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::sampling::{self, Draw};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -106,9 +115,59 @@ impl Arguments {
     }
 }
 
-/// Draws and writes. The samplers are not connected to the command line yet.
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, settings, noise, device, out, format } = request;
-    let _ = (source.config(), settings.n, noise, device, format);
-    Err(CliError::failed(format!("{}: this build cannot sample yet (from {})", out.display(), source.describe())))
+    let experiment = Experiment::new(source.config())?;
+    let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
+    let n = noise.as_ref().map_or(settings.n, |noise| noise.values.len() / experiment.dims());
+    if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
+        return Err(CliError::bad_input(format!(
+            "--out {}: samples of shape {:?} are neither images nor points in the plane; write .npy or .csv",
+            out.display(),
+            experiment.train.shape
+        )));
+    }
+    let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
+    eprintln!("device: {reason}");
+    let sampler = sampler_of(settings.sampler);
+    let draw = Draw {
+        n,
+        steps: settings.steps as usize,
+        seed: settings.seed,
+        denoise: settings.denoise,
+        noise: noise.map(|noise| noise.values),
+        frames: if format == Format::Gif { FRAMES } else { 0 },
+    };
+    let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n);
+    let mut engine = engine.map_err(TrainError::from)?;
+    source.load(&experiment, &mut engine)?;
+    let interrupt = Interrupt::install()?;
+    let mut bar: Option<Progress> = None;
+    let drawn = sampling::draw(&mut engine, &experiment, sampler.as_ref(), &draw, &mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
+        !interrupt.requested()
+    })?;
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    let mut shape = vec![n];
+    shape.extend(&experiment.train.shape);
+    match format {
+        Format::Png => artifacts::samples(&out, &experiment, &drawn.samples)?,
+        Format::Gif => artifacts::animation(&out, &experiment, &drawn)?,
+        Format::Npy => data::write_npy(&out, &shape, &drawn.samples)?,
+        Format::Csv => {
+            let names: Vec<String> = (0..experiment.dims()).map(|i| format!("x{i}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            data::write_csv(&out, &names, experiment.dims(), &drawn.samples)?;
+        }
+    }
+    eprintln!(
+        "{}: {n} samples from {} by {}, {} evaluations each",
+        out.display(),
+        source.describe(),
+        sampler.name(),
+        drawn.evaluations
+    );
+    Ok(())
 }

@@ -5,9 +5,15 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::CliError;
-use super::settings::{DeviceArguments, expect_file, expect_folder_of, extension};
-use super::source::Source;
+use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension};
+use super::source::{Source, read_points};
+use crate::data;
 use crate::gpu::Choice;
+use crate::sde::Quantity;
+use crate::train::engine::Device;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::scoring;
 
 /// Evaluate the score at given points and one noise level
 #[derive(Debug, clap::Args)]
@@ -101,13 +107,40 @@ impl Arguments {
     }
 }
 
-/// Evaluates and writes. The evaluation is not connected to the command line yet.
 fn score(request: Request) -> Result<(), CliError> {
     let Request { source, x, level, output, device, out } = request;
-    let _ = (source.config(), x, level, output, device);
-    Err(CliError::failed(format!(
-        "{}: this build cannot evaluate scores yet (from {})",
+    let experiment = Experiment::new(source.config())?;
+    let points = read_points("--x", &x, &experiment)?;
+    let sde = experiment.sde.as_ref();
+    let t = match level {
+        Level::Time(t) => Ok(t),
+        Level::Sigma(sigma) => sde.t_of_sigma(sigma),
+        Level::NoiseToSignal(ratio) => sde.t_of_noise_to_signal(ratio),
+    };
+    let t = t.map_err(|error| CliError::bad_input(error.to_string()))?;
+    let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
+    eprintln!("device: {reason}");
+    let config = &source.config().sample;
+    let n = points.values.len() / experiment.dims();
+    let sampler = sampler_of(config.sampler);
+    let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n);
+    let mut engine = engine.map_err(TrainError::from)?;
+    source.load(&experiment, &mut engine)?;
+    let quantity = match output {
+        Output::Score => Quantity::Score,
+        Output::Denoised => Quantity::Denoised,
+        Output::Epsilon => Quantity::Epsilon,
+    };
+    let values = scoring::evaluate(&mut engine, &experiment, &points.values, t, quantity)?;
+    data::write_npy(&out, &points.shape, &values)?;
+    let at = experiment.sde.at(t);
+    eprintln!(
+        "{}: {} of {n} points at t = {t:.6}, sigma = {:.6}, noise-to-signal = {:.6}, from {}",
         out.display(),
+        quantity.name(),
+        at.sigma,
+        at.noise_to_signal(),
         source.describe()
-    )))
+    );
+    Ok(())
 }

@@ -75,3 +75,13 @@ pub(super) fn expect_folder_of(flag: &str, path: &Path) -> Result<(), CliError> 
     }
     Ok(())
 }
+
+/// Where compiled pipelines are kept between processes: `TWEEDIE_CACHE`, or a folder of the user's cache.
+pub(super) fn cache_folder() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("TWEEDIE_CACHE") {
+        return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
+    cache.or_else(|| home().map(|home| home.join(".cache"))).map(|cache| cache.join("tweedie"))
+}

@@ -1,13 +1,23 @@
 //! `tweedie train`: trains a score network as a config says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::CliError;
 use super::interrupt::Interrupt;
-use super::settings::{ConfigArguments, DeviceArguments, count, seed};
-use crate::gpu::Choice;
-use crate::train::config::{Config, Model, Overrides};
-use crate::train::run_folder::{Existing, RunFolder, check_free};
+use super::progress::Progress;
+use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, seed};
+use crate::train::artifacts;
+use crate::train::config::Model;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::run_folder::Existing;
+use crate::train::sampling::{self, Draw};
+use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
+
+/// Moments of a trajectory that are drawn.
+pub(super) const FRAMES: usize = 48;
+/// Steps that `--profile` times, after training.
+const PROFILED_STEPS: u64 = 20;
 
 /// Train a score network as a config says
 #[derive(Debug, clap::Args)]
@@ -36,29 +46,10 @@ pub(super) struct Arguments {
     profile: bool,
 }
 
-/// All that training needs, checked.
-#[derive(Debug)]
-struct Request {
-    config: Config,
-    folder: PathBuf,
-    start: Start,
-    device: Choice,
-    profile: bool,
-}
-
-/// Where training begins.
-#[derive(Debug)]
-enum Start {
-    /// At step 0, in a folder that is new or may be overwritten.
-    New(Existing),
-    /// At the latest checkpoint of the folder's run; at step 0 if it was stopped before the first.
-    Resume,
-}
-
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
-    let request = arguments.check()?;
-    train(request, &Interrupt::install()?)
+    let profile = arguments.profile;
+    train(&arguments.check()?, profile)
 }
 
 impl Arguments {
@@ -78,51 +69,113 @@ impl Arguments {
                 "{path}: model.kind = \"exact\" has nothing to train; draw from it by tweedie sample {path} --out samples.png"
             )));
         }
-        let folder = match self.out {
+        let out = match self.out {
             Some(folder) => folder,
             None => PathBuf::from("runs").join(self.config.config.file_stem().unwrap_or_default()),
         };
-        let start = if self.resume {
-            check_resumable(&config, &folder)?;
-            Start::Resume
-        } else {
-            let existing = if self.overwrite { Existing::Overwrite } else { Existing::Refuse };
-            check_free(&folder, existing)?;
-            Start::New(existing)
-        };
-        Ok(Request { config, folder, start, device: self.device.device, profile: self.profile })
+        let existing = if self.overwrite { Existing::Overwrite } else { Existing::Refuse };
+        let start = if self.resume { Start::Resume } else { Start::New(existing) };
+        Ok(Request { config, out, start, device: self.device.device, cache: cache_folder() })
     }
 }
 
-/// A run can only be resumed by a config that would have begun it.
-fn check_resumable(config: &Config, folder: &std::path::Path) -> Result<(), CliError> {
-    let run = RunFolder::open(folder)?;
-    let old = Config::read(&run.config_path(), &Overrides::none())?;
-    if let Some((key, new, old)) = config.obstacle_to_resuming(&old) {
-        let folder = folder.display();
-        return Err(CliError::bad_input(format!(
-            "{folder}: cannot be resumed with {key} = {new}, for it was trained with {old}; choose another folder by --out"
+/// Says what happens, and listens to Ctrl-C.
+struct Terminal {
+    interrupt: Interrupt,
+    bar: Option<Progress>,
+    steps: u64,
+}
+
+impl Observer for Terminal {
+    fn device(&mut self, reason: &str) {
+        eprintln!("device: {reason}");
+    }
+
+    fn ready(&mut self, experiment: &Experiment, start: u64) {
+        eprintln!(
+            "{}: {} samples to train on, {} held out; a network of {} weights",
+            experiment.train.name,
+            experiment.train.len(),
+            experiment.held_out.len(),
+            experiment.weights()
+        );
+        self.bar = Some(Progress::new("train", start, self.steps));
+    }
+
+    fn progress(&mut self, progress: training::Progress) {
+        if let Some(bar) = &mut self.bar {
+            bar.update(progress.step, progress.loss.is_finite().then_some(progress.loss));
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        self.interrupt.requested()
+    }
+}
+
+fn train(request: &Request, profile: bool) -> Result<(), CliError> {
+    let mut terminal = Terminal { interrupt: Interrupt::install()?, bar: None, steps: request.config.train.steps };
+    let result = training::train(request, &mut terminal);
+    if let Some(bar) = terminal.bar.take() {
+        bar.finish();
+    }
+    let (mut training, outcome) = result?;
+    let folder = training.folder().path().to_owned();
+    artifacts::loss(&folder, &training.folder().metrics_path())?;
+    if outcome == Outcome::Stopped {
+        return Err(CliError::Interrupted(format!(
+            "stopped after step {} and saved; go on with tweedie train {} --resume",
+            training.step(),
+            again(request)
         )));
     }
-    match run.latest()? {
-        Some(latest) if latest.step > config.train.steps => Err(CliError::bad_input(format!(
-            "{}: is at step {} already, beyond train.steps = {}",
-            folder.display(),
-            latest.step,
-            config.train.steps
-        ))),
-        _ => Ok(()),
+    draw_pictures(&mut training, &folder, &terminal.interrupt)?;
+    if profile {
+        show_profile(&mut training)?;
     }
+    eprintln!("done: {}", folder.display());
+    Ok(())
 }
 
-/// Trains. The training loop is not connected to the command line yet.
-fn train(request: Request, interrupt: &Interrupt) -> Result<(), CliError> {
-    let Request { config, folder, start, device, profile } = request;
-    let begins = match start {
-        Start::New(Existing::Refuse) => "in a new folder",
-        Start::New(Existing::Overwrite) => "in place of the old run",
-        Start::Resume => "where the run was stopped",
+/// The arguments that name this run again.
+fn again(request: &Request) -> String {
+    format!("{} --out {}", request.out.join("config.toml").display(), request.out.display())
+}
+
+/// `samples.png`, `trajectory.gif`, `trajectory.png` and, in the plane, `scores.png`.
+fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) -> Result<(), CliError> {
+    let Training { experiment, engine, .. } = training;
+    if !artifacts::has_picture(experiment) {
+        return Ok(());
+    }
+    let settings = &experiment.config.sample;
+    let draw = Draw {
+        n: settings.n,
+        steps: settings.steps as usize,
+        seed: settings.seed,
+        denoise: settings.denoise,
+        noise: None,
+        frames: FRAMES,
     };
-    let _ = (config.fingerprint(), device, profile, interrupt.requested());
-    Err(CliError::failed(format!("{}: this build cannot train yet ({begins})", folder.display())))
+    let sampler = sampler_of(settings.sampler);
+    let mut bar = Progress::new("sample", 0, draw.steps as u64);
+    let drawn = sampling::draw(engine, experiment, sampler.as_ref(), &draw, &mut |done, _| {
+        bar.update(done, None);
+        !interrupt.requested()
+    })?;
+    bar.finish();
+    artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
+    artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
+    artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
+    artifacts::scores(&folder.join("scores.png"), experiment, engine, &drawn.samples)?;
+    Ok(())
+}
+
+fn show_profile(training: &mut Training) -> Result<(), CliError> {
+    let batch = training.experiment.batch();
+    match training.engine.profile("train", batch, PROFILED_STEPS).map_err(TrainError::from)? {
+        None => eprintln!("--profile: kernels are timed on GPUs; this run was on the CPU"),
+        Some(profile) => print!("{}", super::profile::table(&profile)),
+    }
+    Ok(())
 }

@@ -46,6 +46,9 @@ pub enum TrainError {
         /// The last good step.
         checkpoint: u64,
     },
+    /// A picture that cannot be drawn or written.
+    #[error("{0}")]
+    Picture(String),
     /// The observer asked to stop before there was anything to keep.
     #[error("stopped")]
     Interrupted,
@@ -78,6 +81,7 @@ impl TrainError {
             Self::Engine(EngineError::Gpu(GpuError::NoAdapter(_)) | EngineError::Lower(_)) => true,
             Self::Log(LogError::Line { .. }) => true,
             Self::Log(LogError::Io { .. })
+            | Self::Picture(_)
             | Self::Engine(_)
             | Self::Interrupted
             | Self::NotFinite { .. }

@@ -10,7 +10,7 @@ use crate::loss::{
     training_step,
 };
 use crate::nn::{self, LearningRate, Mlp, MlpShape, Optimizer};
-use crate::plan::lower;
+use crate::plan::{Plan, lower};
 use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
 use crate::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
 
@@ -173,9 +173,26 @@ impl Experiment {
     /// # Errors
     /// When they do not fit the device.
     pub fn training_engine(&self, device: &Device) -> Result<Engine, EngineError> {
-        let graphs = self.training_graphs();
-        let chunk = self.batch().max(self.chunk(self.config.sample.n)).max(self.evaluation_batch());
-        Engine::new(device, &sources(&graphs), chunk)
+        Engine::new(device, &sources(&self.training_graphs()), self.largest_batch())
+    }
+
+    /// The plan of everything that this config can be asked for, for a device with these limits.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn plan(&self, options: &lower::Options) -> Result<Plan, EngineError> {
+        let graphs = if self.is_trainable() {
+            self.training_graphs()
+        } else {
+            self.drawing_graphs(sampler_of(self.config.sample.sampler).as_ref(), self.config.sample.steps as usize)
+        };
+        let options = lower::Options { max_batch: self.largest_batch(), ..*options };
+        Ok(lower::lower(&sources(&graphs), &options)?)
+    }
+
+    /// The largest batch that any program of training runs.
+    fn largest_batch(&self) -> u32 {
+        self.batch().max(self.chunk(self.config.sample.n)).max(self.evaluation_batch())
     }
 
     /// The graphs of training and drawing, with the store's arena that each takes its parameters from.

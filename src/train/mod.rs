@@ -1,5 +1,7 @@
 //! Experiments: their configuration, the devices they run on, the folder that a run leaves behind.
 
+#[cfg(feature = "cli")]
+pub mod artifacts;
 pub mod checkpoint;
 pub mod config;
 pub mod engine;

@@ -13,7 +13,7 @@ choices! {
     }
 }
 
-/// Denoising score matching (Vincent 2011) over times drawn evenly from `[sde.t_min, 1]`.
+/// Denoising score matching (Vincent 2011) over times drawn evenly from `[loss.t_min, 1]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Denoising {
