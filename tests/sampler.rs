@@ -141,8 +141,10 @@ fn a_mixture_is_transported_along_its_quantiles() {
     ];
     let law = Law { means: vec![1.0, -1.0], width: 0.25 };
     let start: Vec<f64> = exact.iter().map(|row| 80.0 * row.0).collect();
-    let coarse = transport(&OdeHeun, &KARRAS, &law, karras(1024), &start);
-    let fine = transport(&OdeHeun, &KARRAS, &law, karras(2048), &start);
+    // The last step, a denoised one, is wrong by the order of sigma_min²: 2e-5 at the usual 0.002.
+    let sde = Ve { sigma_min: 2e-5, ..KARRAS };
+    let coarse = transport(&OdeHeun, &sde, &law, karras(1024), &start);
+    let fine = transport(&OdeHeun, &sde, &law, karras(2048), &start);
     for (i, (z, expected)) in exact.into_iter().enumerate() {
         // Richardson: the error of order 2 taken out.
         let limit = fine[i] + (fine[i] - coarse[i]) / 3.0;
@@ -184,7 +186,7 @@ fn the_denoised_end_is_the_mean_given_the_last_state() {
 
 /// The variance at the end of a linear stochastic sampler, from the gain of each step as the graph computes it and the
 /// noise of its table.
-fn final_variance(sde: &dyn Sde, graph: &Graph, store: &mut Store<f64>, table: &[Vec<f64>], mut variance: f64) -> f64 {
+fn final_variance(graph: &Graph, store: &mut Store<f64>, table: &[Vec<f64>], mut variance: f64) -> f64 {
     let noise = EulerMaruyama.columns().iter().position(|name| *name == "noise").unwrap();
     let mut silent = table.to_vec();
     silent.iter_mut().for_each(|row| row[noise] = 0.0);
@@ -197,7 +199,6 @@ fn final_variance(sde: &dyn Sde, graph: &Graph, store: &mut Store<f64>, table: &
         let gain = store.get(names::X).unwrap()[0];
         variance = gain * gain * variance + row[noise] * row[noise];
     }
-    assert_eq!(sde.name(), "vp");
     variance
 }
 
@@ -214,7 +215,7 @@ fn the_reverse_vp_variance_is_the_published_one() {
             let mut store = Store::new();
             Law::gaussian(0.5).upload(&mut store);
             let coefficients = EulerMaruyama.coefficients(&sde, &grid);
-            let variance = final_variance(&sde, &graph, &mut store, &coefficients, 1.0);
+            let variance = final_variance(&graph, &mut store, &coefficients, 1.0);
             assert!((variance - expected).abs() < 6e-7, "N = {steps}, denoise {denoise}: {variance}, {expected}");
         }
     }
@@ -258,7 +259,7 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
         let variance = |steps| {
             let grid = Grid { steps, spacing: Spacing::Linear, denoise: false };
             let graph = sampling_step(&EulerMaruyama, 1, steps, |_| wrong_score(delta, &sde));
-            final_variance(&sde, &graph, &mut Store::new(), &EulerMaruyama.coefficients(&sde, &grid), 1.0)
+            final_variance(&graph, &mut Store::new(), &EulerMaruyama.coefficients(&sde, &grid), 1.0)
         };
         let limit = 2.0 * variance(2000) - variance(1000);
         assert!((limit - of_sde).abs() < 1e-4, "SDE, delta = {delta}: {limit}, {of_sde}");
@@ -268,15 +269,17 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
             let graph = sampling_step(&OdeHeun, 1, steps, |_| wrong_score(delta, &sde));
             run(&graph, &mut Store::new(), &OdeHeun.coefficients(&sde, &grid), &[1.0])[0]
         };
-        let variance = gain(400).powi(2);
-        assert!((variance - of_ode).abs() < 2e-4, "ODE, delta = {delta}: {variance}, {of_ode}");
+        // Richardson: the error of order 2 taken out.
+        let (coarse, fine) = (gain(400), gain(800));
+        let variance = (fine + (fine - coarse) / 3.0).powi(2);
+        assert!((variance - of_ode).abs() < 1e-5, "ODE, delta = {delta}: {variance}, {of_ode}");
     }
     // Known for the discrete sampler at delta = 0.1 and N = 1000.
     let sde = Vp { t_min: 1e-3, ..Vp::default() };
     let grid = Grid { steps: 1000, spacing: Spacing::Linear, denoise: false };
     let graph = sampling_step(&EulerMaruyama, 1, 1000, |_| wrong_score(0.1, &sde));
     let table = EulerMaruyama.coefficients(&sde, &grid);
-    let variance = final_variance(&sde, &graph, &mut Store::new(), &table, 1.0);
+    let variance = final_variance(&graph, &mut Store::new(), &table, 1.0);
     assert!((variance - 0.834612).abs() < 1e-6, "{variance}");
 }
 
