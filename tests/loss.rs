@@ -268,6 +268,6 @@ fn times_are_uniform_on_their_range() {
     let (mean, least, most) = t
         .iter()
         .fold((0.0, 1.0f64, 0.0f64), |(mean, least, most), t| (mean + t / count as f64, least.min(*t), most.max(*t)));
-    assert!(least >= 0.25 && least < 0.251 && most <= 1.0 && most > 0.999, "{least} to {most}");
+    assert!((0.25..0.251).contains(&least) && most <= 1.0 && most > 0.999, "{least} to {most}");
     assert!((mean - 0.625).abs() < 4.0 * 0.75 / (12.0 * count as f64).sqrt(), "{mean}");
 }
