@@ -408,17 +408,18 @@ fn philox_known_answers_on_the_device() {
     }
 }
 
-/// f64 truth, the WGSL function, the relative and absolute error allowed.
+/// The WGSL function, its f64 truth, the relative error allowed for each 1 + |x| (WGSL grants exp 3 + 2 |x| units in the
+/// last place), the absolute error allowed.
 type Function = (&'static str, fn(f64) -> f64, f64, f64);
 
 const FUNCTIONS: [Function; 9] = [
-    ("expm1", f64::exp_m1, 3e-6, 1e-30),
+    ("expm1", f64::exp_m1, 5e-7, 1e-30),
     ("tanh", f64::tanh, 1e-6, 1e-30),
-    ("sigmoid", |x| 1.0 / (1.0 + (-x).exp()), 1e-5, 1e-33),
-    ("silu", |x| x / (1.0 + (-x).exp()), 1e-5, 1e-31),
-    ("softplus", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), 2e-6, 1e-30),
-    ("exp", f64::exp, 1e-5, 1.3e-38),
-    ("log1p", |x| if x > -1.0 { x.ln_1p() } else { f64::NAN }, 2e-6, 1e-30),
+    ("sigmoid", |x| 1.0 / (1.0 + (-x).exp()), 5e-7, 1e-33),
+    ("silu", |x| x / (1.0 + (-x).exp()), 5e-7, 1e-31),
+    ("softplus", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), 1e-6, 1e-30),
+    ("exp", f64::exp, 5e-7, 1.3e-38),
+    ("log1p", |x| if x > -1.0 { x.ln_1p() } else { f64::NAN }, 1e-6, 1e-30),
     ("log", |x| if x > 0.0 { x.ln() } else { f64::NAN }, 5e-7, 1e-30),
     ("is_finite", |_| 1.0, 0.0, 0.0),
 ];
@@ -464,7 +465,7 @@ fn numerics_agree_with_f64_everywhere() {
             for width in 0..2 {
                 let actual = y[(2 * i + width) * points.len() + j];
                 let error = (actual as f64 - expected).abs();
-                assert!(error <= relative * expected.abs() + absolute, "{name}({x}) = {actual} instead of {expected}");
+                assert!(error <= relative * (1.0 + x.abs() as f64) * expected.abs() + absolute, "{name}({x}) = {actual} instead of {expected}");
             }
         }
     }
