@@ -1,7 +1,7 @@
 //! Runs single kernels on a real device: with wgpu's runtime checks and without, each buffer between guard bands.
 //!
-//! One device for all tests of a process, with the limits of WebGPU's baseline and no features. Without an adapter the
-//! tests fail: nothing is skipped.
+//! One device for all tests of a process, with the limits of WebGPU's baseline, and no features but subgroups where the
+//! adapter has them. Without an adapter the tests fail: nothing is skipped.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ pub struct Ready {
 pub struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
+    /// Lanes of its subgroups, where they are all alike; else 0.
+    pub lanes: u32,
     ready: Mutex<HashMap<(String, bool), Arc<Ready>>>,
 }
 
@@ -40,13 +42,17 @@ pub fn gpu() -> &'static Gpu {
             "the kernel tests need a Vulkan, Metal or DX12 adapter; a software one will do: \
              on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` brings lavapipe",
         );
+        let info = adapter.get_info();
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let alike = !features.is_empty() && info.subgroup_min_size == info.subgroup_max_size;
         let descriptor = wgpu::DeviceDescriptor {
+            required_features: features,
             required_limits: wgpu::Limits::defaults(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-        Gpu { device, queue, ready: Mutex::default() }
+        Gpu { device, queue, lanes: if alike { info.subgroup_max_size } else { 0 }, ready: Mutex::default() }
     })
 }
 
