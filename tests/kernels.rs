@@ -137,23 +137,23 @@ fn matmul_large_tiles() {
 
 #[test]
 fn matmul_software_tiles() {
-    for tile in TILES.into_iter().filter(|tile| tile.software_only && tile.lanes == 0) {
-        Layout::ALL.into_iter().for_each(|layout| check_products(layout, tile, UNALIGNED));
+    for (tile, aligned) in [(TILES[3], UNALIGNED), (TILES[4], ALIGNED)] {
+        assert!(tile.software_only && tile.lanes == 0);
+        Layout::ALL.into_iter().for_each(|layout| check_products(layout, tile, aligned));
     }
-    check_products(Layout::Nt, TILES[3], ALIGNED);
 }
 
-/// On a GPU with other subgroups these tiles are never chosen; what is asked of them there is that naga takes them.
+/// On a GPU with other subgroups this tile is never chosen; what is asked of it there is that naga takes it.
 #[test]
-fn matmul_tiles_with_subgroups_of_eight() {
+fn matmul_tile_with_subgroups_of_eight() {
     if kernel_harness::gpu().lanes != 8 {
-        eprintln!("subgroups here have {} lanes and not 8: these tiles cannot run", kernel_harness::gpu().lanes);
+        eprintln!("subgroups here have {} lanes and not 8: this tile cannot run", kernel_harness::gpu().lanes);
         return;
     }
-    for tile in TILES.into_iter().filter(|tile| tile.lanes == 8) {
-        Layout::ALL.into_iter().for_each(|layout| check_products(layout, tile, UNALIGNED));
+    assert_eq!(TILES[5].lanes, 8);
+    for aligned in [ALIGNED, UNALIGNED] {
+        Layout::ALL.into_iter().for_each(|layout| check_products(layout, TILES[5], aligned));
     }
-    Layout::ALL.into_iter().for_each(|layout| check_products(layout, TILES[6], ALIGNED));
 }
 
 #[test]
@@ -245,8 +245,7 @@ fn reductions_agree_with_their_definition() {
     for (over, op, software) in [
         (Over::Columns, Op::Sum, false),
         (Over::Columns, Op::Max, true),
-        (Over::Rows, Op::Sum, false),
-        (Over::Rows, Op::Max, true),
+        (Over::Rows, Op::Max, false),
         (Over::Rows, Op::Sum, true),
     ] {
         for shape in reduce::shapes(over, software) {

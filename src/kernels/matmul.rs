@@ -100,16 +100,15 @@ impl Tile {
     }
 }
 
-/// The tiles from which a plan chooses: three for GPUs; two for software drivers; two for software drivers with
+/// The tiles from which a plan chooses: three for GPUs; two for software drivers; one for software drivers with
 /// subgroups of 8 lanes.
-pub const TILES: [Tile; 7] = [
+pub const TILES: [Tile; 6] = [
     Tile::new(32, 32, 16, 4, 4),
     Tile::new(64, 64, 16, 4, 4),
     Tile::new(128, 128, 8, 8, 8),
     Tile::software(4, 64, 0),
     Tile::software(16, 64, 0),
     Tile::software(16, 32, 8),
-    Tile::software(16, 64, 8),
 ];
 
 /// The tile for a product of about this size; `software` when the driver runs on a CPU.
@@ -130,13 +129,7 @@ pub const fn choose(rows: u64, columns: u64, inner: u64, software: bool) -> Tile
 /// [`choose`] for a software driver whose subgroups have exactly 8 lanes (lavapipe), on a device with wgpu's `SUBGROUP`
 /// feature: about twice as fast.
 pub const fn choose_with_lanes(rows: u64, columns: u64, inner: u64) -> Tile {
-    if rows <= 4 {
-        choose(rows, columns, inner, true)
-    } else if columns <= 32 {
-        TILES[5]
-    } else {
-        TILES[6]
-    }
+    if rows <= 4 { choose(rows, columns, inner, true) } else { TILES[5] }
 }
 
 /// Into how many parts the inner sum should be cut: more than 1 where C has too few tiles to fill a GPU and sums are
