@@ -221,7 +221,7 @@ fn reduced(
     chunks: u64,
     longest: u32,
 ) -> Vec<f32> {
-    let aligned = columns % 4 == 0;
+    let aligned = columns.is_multiple_of(4);
     let left = if over == Over::Columns { rows } else { columns };
     let once = |values: Vec<u32>, rows: u64, columns: u64, chunks: u64, aligned: bool| {
         // Rows that depend on the batch.
@@ -235,7 +235,7 @@ fn reduced(
     if chunks > 1 {
         let (rows, columns) = if over == Over::Columns { (rows, chunks) } else { (chunks, columns) };
         // Shapes as before, so that this needs few more pipelines.
-        result = once(result, rows, columns, 1, aligned && columns % 4 == 0);
+        result = once(result, rows, columns, 1, aligned && columns.is_multiple_of(4));
     }
     floats(&result)
 }
@@ -380,11 +380,11 @@ fn random_numbers_are_those_of_the_host() {
         (1, 64),
         &[clock.to_vec(), unwritten(rows * columns), unwritten(rows * columns), unwritten(rows * columns)],
     );
-    for at in 0..(rows * columns) as usize {
+    for (at, word) in after[1].iter().enumerate() {
         let (row, col) = (at as u32 / columns as u32, at as u32 % columns as u32);
         let words = random::words([clock[0], clock[1], clock[2], clock[3]], row, col / 4, clock[4]);
         let lane = col as usize % 4;
-        assert_eq!(after[1][at], words[lane], "word");
+        assert_eq!(*word, words[lane], "word");
         assert_eq!(after[2][at], random::uniform(words[lane]).to_bits(), "uniform");
         let normal = f32::from_bits(after[3][at]);
         assert_near(normal, random::normals_f64(words)[lane], 1.0, 1e-5, "normal");
@@ -441,8 +441,8 @@ const FUNCTIONS: [Function; 9] = [
 fn numerics_agree_with_f64_everywhere() {
     let mut points: Vec<f32> = (-875..=875).map(|i| i as f32 * 0.1).collect();
     points.extend((0..200).flat_map(|i| [1.0f32, -1.0].map(|s| s * 10f32.powf(-i as f32 * 0.15))));
-    points.extend([0.0, 0.29, 0.2900001, -0.29, 0.4, -0.4, 0.3999999, 1.0, -0.9999999, 0.70710678, 1.4142135]);
-    while points.len() % 4 != 0 {
+    points.extend([0.0, 0.29, 0.2900001, -0.29, 0.4, -0.4, 0.3999999, 1.0, -0.9999999, 0.707, 1.415]);
+    while !points.len().is_multiple_of(4) {
         points.push(2.0);
     }
     let columns = points.len() as u64;
@@ -517,7 +517,7 @@ fn numerics_stand_extremes() {
 /// Runs a gather for each chunk of a set of `n` rows.
 fn gathered(stored: Stored, job: Gather, chunk: u64, clock: [u32; 4], batch: u64, data: &[u8]) -> Vec<u32> {
     let mut out = unwritten(batch * job.columns);
-    let shader = gather::gather(stored, job.columns % 4 == 0);
+    let shader = gather::gather(stored, job.columns.is_multiple_of(4));
     let per_sample = Size::per_sample(1);
     for first_row in (0..job.n).step_by(chunk as usize) {
         let chunk_rows = chunk.min(job.n - first_row);
