@@ -1,9 +1,13 @@
 // C = op(A) op(B), the layouts, splits, bindings and grid of matmul.wgsl, for drivers that run on a CPU.
-// (Turned operands, A in Nn and Nt, B in Nt, lie with k innermost.)
 //
 // Tiling: no workgroup memory and no barrier, which such drivers pay for dearly; a workgroup is as wide as their vectors
-// (${THREADS} lanes), every lane keeps ${THREAD_ROWS} rows of ${THREAD_COLUMNS} columns. Rows and columns past the end are
-// clamped, so that no load needs a condition, and never stored.
+// (${THREADS} lanes), every lane keeps ${THREAD_ROWS} rows of ${THREAD_COLUMNS} columns and takes four steps of k at a time.
+#ifdef LANES
+// Their loads go lane by lane, so that one which every lane repeats costs as much as one which brings new values: the lanes
+// load different parts of A and pass them around. This needs subgroups of exactly ${LANES} lanes.
+#else
+// Their loads go lane by lane and component by component, but checks and addresses only load by load: so they are vectors.
+#endif
 #import matmul
 
 @compute @workgroup_size(${THREADS})
@@ -11,6 +15,9 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
+#ifdef LANES
+    @builtin(subgroup_invocation_id) lane: u32,
+#endif
 ) {
     let number = workgroup_number(group, groups);
     let column_tiles = (constants.columns + ${COLUMNS - 1}u) / ${COLUMNS}u;
@@ -20,58 +27,90 @@ fn main(
         return;
     }
     let split = number % per_row_tile / column_tiles;
-    let first_column = number % column_tiles * ${COLUMNS}u;
-    let depth = (constants.inner + constants.splits - 1u) / constants.splits;
-    let start = min(split * depth, constants.inner);
+    let first_column = number % column_tiles * ${COLUMNS}u + local * 4u;
+    let depth = ((constants.inner + constants.splits - 1u) / constants.splits + 3u) / 4u * 4u;
+    let start = split * depth;
     let end = min(start + depth, constants.inner);
-    let across = local % ${ACROSS}u;
-    let down = local / ${ACROSS}u;
-    // Where k = 0 of each row and column lies, and how far the next k is.
-#ifdef A_TURNED
-    let a_step = 1u;
-    let a_row = constants.inner;
-#else
-    let a_step = constants.rows;
-    let a_row = 1u;
-#endif
-#ifdef B_TURNED
-    let b_step = 1u;
-    let b_column = constants.inner;
-#else
-    let b_step = constants.columns;
-    let b_column = 1u;
-#endif
-#for i in 0..THREAD_ROWS
-    var at_a_${i} = min(first_row + (${i / 4 * DOWN}u + down) * 4u + ${i % 4}u, constants.rows - 1u) * a_row + start * a_step;
-#endfor
-#for j in 0..THREAD_COLUMNS
-    var at_b_${j} = min(first_column + (${j / 4 * ACROSS}u + across) * 4u + ${j % 4}u, constants.columns - 1u) * b_column + start * b_step;
-#endfor
 #for i in 0..THREAD_ROWS
 #for c in 0..THREAD_COLUMNS / 4
     var acc_${i}_${c} = vec4<f32>(0.0);
 #endfor
 #endfor
 
-    for (var k = start; k < end; k += 1u) {
+    for (var k = start; k < end; k += 4u) {
+        // b_(step)_(block of columns)
+#ifdef B_TURNED
 #for c in 0..THREAD_COLUMNS / 4
-        let b_${c} = vec4<f32>(b[at_b_${c * 4}], b[at_b_${c * 4 + 1}], b[at_b_${c * 4 + 2}], b[at_b_${c * 4 + 3}]);
+#for j in 0..4
+        let column_${c}_${j} = b_quad(first_column + ${c * THREADS * 4 + j}u, k);
+#endfor
+#for k in 0..4
+        let b_${k}_${c} = vec4<f32>(column_${c}_0[${k}], column_${c}_1[${k}], column_${c}_2[${k}], column_${c}_3[${k}]);
+#endfor
+#endfor
+#else
+#for k in 0..4
+#for c in 0..THREAD_COLUMNS / 4
+        let b_${k}_${c} = b_quad(k + ${k}u, first_column + ${c * THREADS * 4}u);
+#endfor
+#endfor
+#endif
+#ifdef LANES
+#ifdef A_TURNED
+        // A lane holds four steps of the rows lane, lane + ${LANES}, …
+#for r in 0..THREAD_ROWS / LANES
+        let held_${r} = a_quad(first_row + ${r * LANES}u + lane, k);
 #endfor
 #for i in 0..THREAD_ROWS
-        let a_${i} = vec4<f32>(a[at_a_${i}]);
+#for k in 0..4
+        let a_${i}_${k} = vec4<f32>(subgroupShuffle(held_${i / LANES}[${k}], ${i % LANES}u));
 #for c in 0..THREAD_COLUMNS / 4
-        acc_${i}_${c} = fma(a_${i}, b_${c}, acc_${i}_${c});
+        acc_${i}_${c} = fma(a_${i}_${k}, b_${k}_${c}, acc_${i}_${c});
 #endfor
-        at_a_${i} += a_step;
 #endfor
-#for j in 0..THREAD_COLUMNS
-        at_b_${j} += b_step;
 #endfor
+#else
+        // Two lanes hold a step: half of its rows each.
+#for r in 0..THREAD_ROWS / 8
+        let held_${r} = a_quad(k + lane / 2u, first_row + (lane & 1u) * ${THREAD_ROWS / 2}u + ${r * 4}u);
+#endfor
+#for i in 0..THREAD_ROWS
+#for k in 0..4
+        let a_${i}_${k} = vec4<f32>(subgroupShuffle(held_${i % (THREAD_ROWS / 2) / 4}[${i % 4}], ${k * 2 + i / (THREAD_ROWS / 2)}u));
+#for c in 0..THREAD_COLUMNS / 4
+        acc_${i}_${c} = fma(a_${i}_${k}, b_${k}_${c}, acc_${i}_${c});
+#endfor
+#endfor
+#endfor
+#endif
+#else
+#ifdef A_TURNED
+#for i in 0..THREAD_ROWS
+        let a_${i} = a_quad(first_row + ${i}u, k);
+#for k in 0..4
+#for c in 0..THREAD_COLUMNS / 4
+        acc_${i}_${c} = fma(vec4<f32>(a_${i}[${k}]), b_${k}_${c}, acc_${i}_${c});
+#endfor
+#endfor
+#endfor
+#else
+#for k in 0..4
+#for r in 0..THREAD_ROWS / 4
+        let a_${k}_${r} = a_quad(k + ${k}u, first_row + ${r * 4}u);
+#endfor
+#for i in 0..THREAD_ROWS
+#for c in 0..THREAD_COLUMNS / 4
+        acc_${i}_${c} = fma(vec4<f32>(a_${k}_${i / 4}[${i % 4}]), b_${k}_${c}, acc_${i}_${c});
+#endfor
+#endfor
+#endfor
+#endif
+#endif
     }
 
 #for i in 0..THREAD_ROWS
 #for c in 0..THREAD_COLUMNS / 4
-    finish(first_row + (${i / 4 * DOWN}u + down) * 4u + ${i % 4}u, first_column + (${c * ACROSS}u + across) * 4u, split, acc_${i}_${c});
+    finish(first_row + ${i}u, first_column + ${c * THREADS * 4}u, split, acc_${i}_${c});
 #endfor
 #endfor
 }

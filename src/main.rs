@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `tweedie`; see the library's `cli`.
+
+fn main() -> std::process::ExitCode {
+    tweedie::cli::main()
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tweedie::train::config::{
-    Config, Data, Loss, Model, Overrides, Parameterisation, SamplerKind, Sde, Weighting, Widths, markdown,
+    Config, Data, Loss, Model, Overrides, Parameterisation, SamplerKind, Sde, Weighting, markdown,
 };
 
 /// The smallest config there is.
@@ -55,7 +55,7 @@ fn every_file_in_configs_is_good_and_survives_a_round_trip() {
         let text = config.to_toml();
         assert_eq!(config, parse(&text), "{}", path.display());
         // Nothing is left to a default: every key of the tables is spelled out.
-        for key in ["held_out", "t_min", "ema_decay", "keep", "denoise", "seed"] {
+        for key in ["t_min", "ema_decay", "keep", "denoise", "seed"] {
             assert!(text.contains(&format!("{key} = ")), "{}: {key}\n{text}", path.display());
         }
     }
@@ -89,27 +89,31 @@ fn defaults_are_the_published_ones() {
 
 #[test]
 fn mixtures_take_one_width_per_component_or_per_axis() {
-    let Data::Mixture(mixture) = parse(MIXTURE).data else { panic!() };
-    assert_eq!(mixture.means, [[5.0, 5.0], [-5.0, -5.0]]);
-    assert_eq!(mixture.widths, Widths::Isotropic(vec![1.0, 0.5]));
-    assert_eq!(mixture.widths_per_axis(), [[1.0, 1.0], [0.5, 0.5]]);
-    let config = parse(&MIXTURE.replace("[1, 0.5]", "[[1, 2], [3, 4]]").replace("[0.8, 0.2]", "[6, 2]"));
-    let Data::Mixture(mixture) = config.data else { panic!() };
-    assert_eq!(mixture.widths_per_axis(), [[1.0, 2.0], [3.0, 4.0]]);
-    assert_eq!(mixture.normalized_weights(), [0.75, 0.25]);
+    let config = parse(&MIXTURE.replace("[1, 0.5]", "[1, [3, 4]]"));
+    let exact = config.data.dataset().expect("drawn").exact.expect("known");
+    assert_eq!((exact.weights(), exact.means()), (&[0.8, 0.2][..], &[5.0, 5.0, -5.0, -5.0][..]));
+    assert_eq!(exact.widths(), [1.0, 1.0, 3.0, 4.0]);
 }
 
 #[test]
-fn eight_gaussians_are_a_mixture_on_a_circle() {
-    let config = parse(&SMALL.replace("two-moons", "eight-gaussians"));
-    let mixture = config.data.mixture().expect("known");
-    assert_eq!((mixture.means.len(), mixture.dimension()), (8, 2));
-    for (mean, next) in mixture.means.iter().zip(mixture.means.iter().cycle().skip(1)) {
-        assert!((mean[0].hypot(mean[1]) - 2.0).abs() < 1e-12);
-        // The side of a regular octagon of circumradius 2.
-        let side = 2.0 * 2.0 * (std::f64::consts::PI / 8.0).sin();
-        assert!(((mean[0] - next[0]).hypot(mean[1] - next[1]) - side).abs() < 1e-12);
+fn every_kind_of_data_gives_its_samples() {
+    for (kind, n, shape, known) in [
+        ("two-moons", 70, vec![2], false),
+        ("swiss-roll", 70, vec![2], false),
+        ("checkerboard", 70, vec![2], false),
+        ("eight-gaussians", 70, vec![2], true),
+        ("digits", 1797, vec![8, 8, 1], false),
+    ] {
+        let keys = if kind == "digits" { String::new() } else { "n = 70\nseed = 5\n".to_string() };
+        let config = parse(&SMALL.replace("two-moons", kind).replace("[model]", &format!("{keys}[model]")));
+        let dataset = config.data.dataset().expect("samples");
+        assert_eq!((config.data.kind(), dataset.name.as_str()), (kind, kind));
+        assert_eq!((dataset.len(), &dataset.shape), (n, &shape));
+        assert_eq!((dataset.exact.is_some(), config.data.knows_its_score()), (known, known));
     }
+    let missing =
+        parse(&SMALL.replace("two-moons\"", "file\"\npath = \"no/such.npy\"")).data.dataset().expect_err("missing");
+    assert!(missing.to_string().contains("no/such.npy"));
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn overrides_are_toml_and_bare_words_are_strings() {
     let set = overrides(&[
         "train.steps=7",
         "loss.weighting=likelihood",
-        "data.noise = 0.25",
+        "data.seed = 25",
         "loss.reduce=\"sum\"",
         "sample.denoise=false",
     ]);
@@ -127,13 +131,13 @@ fn overrides_are_toml_and_bare_words_are_strings() {
     let Loss::Denoising(loss) = &config.loss;
     assert_eq!(loss.weighting, Weighting::Likelihood);
     let Data::TwoMoons(moons) = &config.data else { panic!() };
-    assert_eq!(moons.noise, 0.25);
+    assert_eq!(moons.seed, 25);
 
-    let set = overrides(&["data.kind=npy", "data.path=some/where.npy"]);
-    let Data::Npy(npy) = Config::parse(SMALL, "c.toml", &set).expect("good").data else { panic!() };
-    assert_eq!(npy.path, Path::new("some/where.npy"));
+    let set = overrides(&["data.kind=file", "data.path=some/where.npy"]);
+    let Data::File(file) = Config::parse(SMALL, "c.toml", &set).expect("good").data else { panic!() };
+    assert_eq!(file.path, Path::new("some/where.npy"));
     let set = overrides(&["data.kind=mixture", "data.weights=[1]", "data.means=[[0.0]]", "data.widths=[2.0]"]);
-    assert_eq!(Config::parse(SMALL, "c.toml", &set).expect("good").data.mixture().expect("known").dimension(), 1);
+    assert_eq!(Config::parse(SMALL, "c.toml", &set).expect("good").data.dataset().expect("drawn").shape, [1]);
 }
 
 #[test]
@@ -215,9 +219,9 @@ fn missing_things_are_named() {
     assert_eq!(error(&SMALL.replace("kind = \"vp\"\n", "")), "c.toml: sde.kind: missing key; allowed: vp, ve");
     assert_eq!(
         error(&MIXTURE.replace("widths = [1, 0.5]\n", "")),
-        "c.toml: data.widths: missing key; it must be an array, each entry a number, or an array, each entry an array, each entry a number"
+        "c.toml: data.widths: missing key; it must be an array, not empty, each entry a number, or an array, each entry a number"
     );
-    assert_eq!(error(&SMALL.replace("two-moons", "npy")), "c.toml: data.path: missing key; it must be a string");
+    assert_eq!(error(&SMALL.replace("two-moons", "file")), "c.toml: data.path: missing key; it must be a string");
     assert!(error("").starts_with("c.toml: missing table [data] with the key kind; allowed: digits, two-moons"));
     let missing = Config::read(Path::new("no/such.toml"), &Overrides::none()).expect_err("missing").to_string();
     assert_eq!(missing, "no/such.toml: No such file or directory (os error 2)");
@@ -260,8 +264,8 @@ fn wrong_ranges_are_named() {
     }
     let ve = SMALL.replace("vp", "ve") + "sigma_min = 2\nsigma_max = 2\n";
     assert_eq!(error(&ve), "c.toml: sde.sigma_max = 2: must be above sde.sigma_min = 2");
-    let held_out = SMALL.replace("[model]", "held_out = 1\n[model]");
-    assert_eq!(error(&held_out), "c.toml: data.held_out = 1: must be a number ≥ 0 and < 1");
+    let n = SMALL.replace("[model]", "n = 5\n[model]");
+    assert_eq!(error(&n), "c.toml: data.n = 5: must be a whole number ≥ 6 and ≤ 1000000000");
     let embedding = SMALL.replace("[sde]", "embedding = 3\n[sde]");
     assert_eq!(error(&embedding), "c.toml: model.embedding = 3: must be even: half of it are sines, half cosines");
 }
@@ -269,28 +273,19 @@ fn wrong_ranges_are_named() {
 #[test]
 fn keys_that_do_not_fit_together_are_named() {
     let error_of = |from: &str, to: &str| error(&MIXTURE.replace(from, to));
-    assert_eq!(
-        error_of("[[5, 5], [-5, -5]]", "[[5, 5]]"),
-        "c.toml: data.means = [[5, 5]]: must have one entry per component: data.weights has 2, this has 1"
-    );
-    assert_eq!(
-        error_of("[-5, -5]", "[-5]"),
-        "c.toml: data.means[1] = [-5]: must have as many coordinates as data.means[0], 2"
-    );
-    assert_eq!(error_of("[[5, 5]", "[[]"), "c.toml: data.means[0] = []: must have at least one coordinate");
-    assert_eq!(
-        error_of("[1, 0.5]", "[1]"),
-        "c.toml: data.widths = [1]: must have one entry per component: data.weights has 2, this has 1"
-    );
-    assert_eq!(
-        error_of("[1, 0.5]", "[[1, 1], [1]]"),
-        "c.toml: data.widths[1] = [1]: must have one width per axis, 2, as data.means has coordinates"
-    );
-    assert_eq!(error_of("[1, 0.5]", "[1, 0]"), "c.toml: data.widths[1] = 0: must be > 0");
-    assert_eq!(
-        error_of("[0.8, 0.2]", "[]"),
-        "c.toml: data.weights = []: must be an array, not empty, each entry a number > 0"
-    );
+    for (from, to, wanted) in [
+        ("[[5, 5], [-5, -5]]", "[[5, 5]]", "data.means = [[5, 5]]: found 1; expected 2, as many as there are weights"),
+        ("[-5, -5]", "[-5]", "data.means[1] = [-5]: found 1 coordinates; expected 2, as many as means[0] has"),
+        ("[[5, 5]", "[[]", "data.means[0] = []: found no coordinates; expected at least one"),
+        ("[1, 0.5]", "[1]", "data.widths = [1]: found 1; expected 2, as many as there are weights"),
+        ("[1, 0.5]", "[1, [1]]", "data.widths[1] = [1]: found 1 widths; expected one width, or 2, one for each axis"),
+        ("[1, 0.5]", "[1, 0]", "data.widths[1] = 0: found 0; expected a positive standard deviation"),
+        ("[1, 0.5]", "[1, true]", "data.widths[1] = true: must be a number, or an array, each entry a number"),
+        ("[0.8, 0.2]", "[0.8, 0.3]", "data.weights = [0.8, 0.3]: found a sum of 1.1; expected a sum of 1 within 1e-6"),
+        ("[0.8, 0.2]", "[]", "data.weights = []: must be an array, not empty, each entry a number > 0"),
+    ] {
+        assert_eq!(error_of(from, to), format!("c.toml: {wanted}"));
+    }
     let exact = SMALL.replace("mlp", "exact").replace("two-moons", "digits");
     assert_eq!(
         error(&exact),

@@ -171,10 +171,8 @@ fn data_rings_and_clocks() {
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
     let status = graph.state("status", TensorType::f32(Shape::fixed(&[1])));
-    let bytes = graph.state(
-        "images",
-        TensorType { shape: Shape::fixed(&[13, 2, 3]), dtype: tweedie::graph::DType::U8 },
-    );
+    let bytes =
+        graph.state("images", TensorType { shape: Shape::fixed(&[13, 2, 3]), dtype: tweedie::graph::DType::U8 });
     let floats = graph.state("points", TensorType::f32(Shape::fixed(&[10, 4])));
     let images = graph.gather(bytes, clock, Storage::U8 { scale: 0.125, shift: -1.0 }, Order::Shuffled);
     let points = graph.gather(floats, clock, Storage::F32, Order::Sequential);

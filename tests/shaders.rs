@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use tweedie::kernels::all_variants;
 use tweedie::plan::{Access, Shader};
@@ -13,7 +13,14 @@ use tweedie::plan::{Access, Shader};
 fn validated(shader: &Shader) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&shader.wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", shader.key, e.emit_to_string(&shader.wgsl)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    // Baseline has no subgroups; the variants that need them say so in their key.
+    let mut validator = match shader.key.contains("subgroup") {
+        true => Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP),
+        false => Validator::new(ValidationFlags::all(), Capabilities::empty()),
+    };
+    let info = validator
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::SHUFFLE)
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}:\n{}", shader.key, e.emit_to_string(&shader.wgsl)));
     (module, info)

@@ -1,1 +1,86 @@
-//! (room)
+//! The command line: one thin file per command. What it does stands in the library.
+
+mod bench;
+mod devices;
+mod docs;
+mod error;
+pub mod interrupt;
+mod plan;
+mod profile;
+pub mod progress;
+mod sample;
+mod score;
+mod settings;
+mod source;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::CliError;
+
+/// Train and sample score-based diffusion models on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "tweedie", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Arguments),
+    Sample(sample::Arguments),
+    Score(score::Arguments),
+    Devices(devices::Arguments),
+    Plan(plan::Arguments),
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    Docs(docs::Arguments),
+}
+
+/// Runs the command that the process was called with.
+///
+/// The exit code is 0, or 2 for bad input, 130 after Ctrl-C, 1 for everything else that went wrong; then one line on
+/// stderr, `error: …`, says what.
+pub fn main() -> ExitCode {
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.command),
+        // `--help` and `--version` are errors to clap, and go to stdout.
+        Err(answer) if !answer.use_stderr() => {
+            print!("{answer}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => Err(CliError::from(wrong)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Sample(arguments) => sample::run(arguments),
+        Command::Score(arguments) => score::run(arguments),
+        Command::Devices(arguments) => devices::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Docs(arguments) => docs::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -172,9 +172,10 @@ impl Device {
         &self.inner.buffer_bytes
     }
 
-    /// Whether two handles are of one device.
+    /// Whether one handle is a clone of the other. (wgpu's own equality takes the first devices of two instances
+    /// for the same.)
     pub fn is_same(&self, other: &Self) -> bool {
-        self.inner.raw == other.inner.raw
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Takes what is worth a line in a log (a pipeline cache that could not be read, say).

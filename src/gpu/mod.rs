@@ -7,6 +7,10 @@
 //!
 //! Nothing here prints. On a caller's device nothing waits unless its doc says so, and no handler is installed.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
+
 mod adapter;
 mod block;
 mod cache;

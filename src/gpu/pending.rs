@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use super::block::{Block, copyable};
 use super::device::Device;
@@ -33,6 +34,9 @@ impl Element for u32 {
 impl Element for u8 {
     const DTYPE: DType = DType::U8;
 }
+
+/// How long another thread may take to call a callback for work that is done.
+pub(super) const CALLBACK_PATIENCE: Duration = Duration::from_secs(5);
 
 const WAITING: u8 = 0;
 const READY: u8 = 1;
@@ -116,7 +120,7 @@ impl<T: Element> Pending<T> {
     /// The values, once they have arrived; `None` before that. Does not wait.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] when they never will arrive; [`GpuError::Argument`] when they were already taken.
+    /// [`GpuError::Lost`] when they never will arrive; [`GpuError::Refused`] when they were already taken.
     pub fn try_take(&mut self) -> Result<Option<Vec<T>>, GpuError> {
         self.device.poll()?;
         if !self.mapping.is_ready()? {
@@ -135,7 +139,17 @@ impl<T: Element> Pending<T> {
             return Ok(values);
         }
         self.device.wait()?;
-        self.try_take()?
-            .ok_or_else(|| GpuError::Argument("this read-back was recorded, but its encoder was not submitted".into()))
+        // The work is done, but a thread that polled at the same moment may be the one that calls our callback.
+        let start = Instant::now();
+        loop {
+            if let Some(values) = self.try_take()? {
+                return Ok(values);
+            }
+            if start.elapsed() > CALLBACK_PATIENCE {
+                let reason = "this read-back was recorded, but its encoder was not submitted";
+                return Err(GpuError::Argument(reason.to_string()));
+            }
+            std::thread::yield_now();
+        }
     }
 }

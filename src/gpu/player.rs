@@ -174,7 +174,7 @@ impl Player {
         for (program, description) in self.plan.programs.iter().enumerate() {
             self.device.guarded(&format!("program `{}`", description.name), |raw| {
                 let mut encoder = raw.create_command_encoder(&Default::default());
-                self.pass(&mut encoder, program, [0..description.dispatches.len()].into_iter());
+                self.pass(&mut encoder, program, std::iter::once(0..description.dispatches.len()));
                 drop(encoder.finish());
             })?;
         }

@@ -29,8 +29,17 @@ impl Snapshot {
 struct Slot {
     staging: Arc<Block>,
     mapping: Mapping,
-    /// Number of the snapshot and repetitions when it was taken; `None` when the slot is free.
-    taken: Option<(u64, u64)>,
+    /// `None` when the slot is free.
+    taken: Option<Taken>,
+}
+
+#[derive(Clone, Copy)]
+struct Taken {
+    /// Number of the snapshot.
+    number: u64,
+    repetitions: u64,
+    /// Whether the player submitted it itself.
+    own: bool,
 }
 
 /// The watched buffers, and host buffers that they are copied to in turns.
@@ -59,28 +68,39 @@ impl Ring {
         self.most_repetitions
     }
 
+    /// Whether a snapshot that the player submitted has not arrived.
+    pub fn is_waiting(&self) -> bool {
+        self.slots.iter().any(|slot| slot.taken.is_some_and(|taken| taken.own))
+    }
+
     /// Records copies into a free slot. Says whether there was one.
-    fn record(&mut self, encoder: &mut wgpu::CommandEncoder, repetitions: u64) -> bool {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.taken.is_none()) else { return false };
+    pub fn record(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        repetitions: u64,
+        own: bool,
+    ) -> Result<bool, GpuError> {
+        self.harvest()?;
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.taken.is_none()) else { return Ok(false) };
         let mut at = 0;
         for (_, block) in &self.watched {
             encoder.copy_buffer_to_buffer(&block.raw, block.start, &slot.staging.raw, at, block.bytes);
             at += block.bytes;
         }
         slot.mapping.on_submit(encoder, &slot.staging.raw);
-        slot.taken = Some((self.next, repetitions));
+        slot.taken = Some(Taken { number: self.next, repetitions, own });
         self.next += 1;
-        true
+        Ok(true)
     }
 
     /// Takes what has arrived, oldest first, and frees its slots.
     pub fn harvest(&mut self) -> Result<(), GpuError> {
         let mut ready = Vec::new();
         for (index, slot) in self.slots.iter().enumerate() {
-            if let Some((number, repetitions)) = slot.taken
+            if let Some(taken) = slot.taken
                 && slot.mapping.is_ready()?
             {
-                ready.push((number, repetitions, index));
+                ready.push((taken.number, taken.repetitions, index));
             }
         }
         ready.sort_unstable();
@@ -143,8 +163,6 @@ impl Player {
     /// [`GpuError::Lost`].
     pub fn record_snapshot(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<bool, GpuError> {
         let repetitions = self.flight.repetitions;
-        let Some(ring) = &mut self.ring else { return Ok(false) };
-        ring.harvest()?;
-        Ok(ring.record(encoder, repetitions))
+        self.ring.as_mut().map_or(Ok(false), |ring| ring.record(encoder, repetitions, false))
     }
 }

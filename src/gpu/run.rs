@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::error::GpuError;
 use super::flight::Submission;
+use super::pending::CALLBACK_PATIENCE;
 use super::player::Player;
 
 impl Player {
@@ -69,15 +70,15 @@ impl Player {
         while self.flight.under_way.len() >= self.options.in_flight.max(1) {
             let oldest = self.flight.under_way[0].index.clone();
             self.device.wait_for(oldest)?;
-            if !self.settle(true)? {
-                return Err(GpuError::Lost("a submission that was waited for did not end".to_string()));
-            }
+            // It is done, even if another thread, polling at the same moment, has yet to call its callback.
+            let _ = self.flight.under_way[0].done.set(Instant::now());
+            self.settle(true)?;
         }
         let mut encoder = self.device.raw().create_command_encoder(&Default::default());
         record(self, &mut encoder);
         self.flight.repetitions += whole;
-        if whole > 0 && self.ring.is_some() {
-            self.record_snapshot(&mut encoder)?;
+        if whole > 0 {
+            self.snapshot(&mut encoder)?;
         }
         let done = Arc::new(OnceLock::new());
         let seen = done.clone();
@@ -92,18 +93,33 @@ impl Player {
         Ok(())
     }
 
-    /// Takes note of what is done. Says whether anything was.
-    pub(super) fn settle(&mut self, exact: bool) -> Result<bool, GpuError> {
-        let mut any = false;
+    /// Records a snapshot if anything is watched. There is a slot for every submission that may be under way, so this
+    /// waits only for a callback that another thread has yet to call.
+    fn snapshot(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), GpuError> {
+        let start = Instant::now();
+        let repetitions = self.flight.repetitions;
+        while let Some(ring) = &mut self.ring
+            && !ring.record(encoder, repetitions, true)?
+        {
+            if start.elapsed() > CALLBACK_PATIENCE {
+                let reason = "no room for a snapshot: those recorded by the caller were not submitted";
+                return Err(GpuError::Argument(reason.to_string()));
+            }
+            self.device.poll()?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what is done.
+    pub(super) fn settle(&mut self, exact: bool) -> Result<(), GpuError> {
         while let Some((submission, took)) = self.flight.take_done() {
-            any = true;
             let pace = &mut self.programs[submission.program].pace;
             pace.learn(submission.weight, took, exact, self.options.budget);
         }
         if let Some(ring) = &mut self.ring {
             ring.harvest()?;
         }
-        Ok(any)
+        Ok(())
     }
 
     /// Waits until everything that was submitted is done.
@@ -112,8 +128,19 @@ impl Player {
     /// [`GpuError::Lost`].
     pub fn wait(&mut self) -> Result<(), GpuError> {
         self.device.wait()?;
-        self.settle(false)?;
-        Ok(())
+        for submission in &self.flight.under_way {
+            let _ = submission.done.set(Instant::now());
+        }
+        let start = Instant::now();
+        loop {
+            self.settle(false)?;
+            // As above: the last callbacks may be another thread's to call.
+            let waiting = self.ring.as_ref().is_some_and(|ring| ring.is_waiting());
+            if !waiting || start.elapsed() > CALLBACK_PATIENCE {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// How many whole repetitions were submitted by [`run`](Self::run) and [`advance`](Self::advance) so far.

@@ -140,7 +140,7 @@ impl Store {
 }
 
 fn inside(name: &str, block: &Block, offset: u64, bytes: u64) -> Result<(), GpuError> {
-    if offset % 4 == 0 && offset.checked_add(copyable(bytes)).is_some_and(|end| end <= block.bytes) {
+    if offset.is_multiple_of(4) && offset.checked_add(copyable(bytes)).is_some_and(|end| end <= block.bytes) {
         return Ok(());
     }
     let size = block.bytes;

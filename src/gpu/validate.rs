@@ -106,7 +106,7 @@ fn check_slice(buffers: &[Buffer], slice: &Slice) -> Result<(), String> {
     if slice.bytes == 0 {
         return Err(format!("an empty slice of buffer {}", slice.buffer));
     }
-    if slice.offset % ALIGNMENT != 0 {
+    if !slice.offset.is_multiple_of(ALIGNMENT) {
         return Err(format!("offset {} is not a multiple of {ALIGNMENT}", slice.offset));
     }
     match slice.offset.checked_add(slice.bytes) {

@@ -16,9 +16,6 @@ pub fn all_variants() -> Vec<Shader> {
         for tile in TILES {
             for bits in 0..8 {
                 let aligned = Aligned { a: bits & 1 != 0, b: bits & 2 != 0, result: bits & 4 != 0 };
-                if tile.software_only && (aligned.a || aligned.b) {
-                    continue; // the same shader
-                }
                 all.push(matmul::matmul(layout, tile, aligned, None));
             }
             let aligned = Aligned { a: true, b: true, result: true };

@@ -1,1 +1,15 @@
-//! (room)
+//! What is minimised, and the whole training step around it.
+//!
+//! An objective's mathematical value is ½ · sum over dimensions, averaged over samples: identities and closed forms
+//! hold for that one ([`Reduce::Sum`]). What is optimised and logged by default is the mean over dimensions without the
+//! ½ ([`Reduce::Mean`]), which is 2 / D times the mathematical value.
+
+mod dsm;
+mod evaluation;
+mod step;
+mod weighting;
+
+pub use dsm::{Denoising, Loss, Reduce};
+pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
+pub use step::{RING_COLUMNS, Source, TrainingStep, names, training_step};
+pub use weighting::Weighting;

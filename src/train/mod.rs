@@ -1,9 +1,17 @@
 //! Experiments: their configuration, the devices they run on, the folder that a run leaves behind.
 
+#[cfg(feature = "cli")]
+pub mod artifacts;
 pub mod checkpoint;
 pub mod config;
 pub mod engine;
+pub mod error;
+pub mod evaluation;
+pub mod experiment;
 pub mod log;
 #[cfg(feature = "cli")]
 pub mod picture;
 pub mod run_folder;
+pub mod sampling;
+pub mod scoring;
+pub mod training;

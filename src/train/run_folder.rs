@@ -260,6 +260,7 @@ impl TrainingFolder {
         let name = format!("step-{}", checkpoint.step);
         let step = Step { step: checkpoint.step, path: self.path.join(&name) };
         if self.latest()?.is_some_and(|latest| latest.step == step.step) && self.path.join(LATEST).exists() {
+            self.prune(keep)?;
             return Ok(step);
         }
         let unfinished = self.path.join(name.clone() + UNFINISHED);

@@ -99,12 +99,11 @@ impl<'a> Case<'a> {
         let source = Source { name: "case", graph: self.graph, parameters_from: "params" };
         let plan = lower(&[source], &options).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let mut store = Store::with_guard_bands(device);
-        let options =
-            PlayerOptions { trust: Trust::Own, checked, guard_bands: true, ..PlayerOptions::default() };
+        let options = PlayerOptions { trust: Trust::Own, checked, guard_bands: true, ..PlayerOptions::default() };
         let ports = plan.store.clone();
         let outputs = plan.programs[0].outputs.clone();
-        let mut player = Player::new(device, plan, &mut store, options)
-            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let mut player =
+            Player::new(device, plan, &mut store, options).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         for (name, content) in &self.states {
             if !ports.iter().any(|port| port.name == *name) {
                 continue;
@@ -161,11 +160,8 @@ impl<'a> Case<'a> {
                 Content::Bytes(data) => store.upload_bytes(name, data),
             }
         }
-        let inputs: Vec<(&str, Vec<T>)> = self
-            .inputs
-            .iter()
-            .map(|(name, data)| (*name, data.iter().map(|x| T::from_f32(*x)).collect()))
-            .collect();
+        let inputs: Vec<(&str, Vec<T>)> =
+            self.inputs.iter().map(|(name, data)| (*name, data.iter().map(|x| T::from_f32(*x)).collect())).collect();
         let inputs: Vec<(&str, &[T])> = inputs.iter().map(|(name, data)| (*name, data.as_slice())).collect();
         let mut program = cpu::Program::<T>::new(self.graph, "params");
         for _ in 0..self.runs {

@@ -13,7 +13,7 @@ choices! {
     }
 }
 
-/// Denoising score matching (Vincent 2011) over times drawn evenly from `[sde.t_min, 1]`.
+/// Denoising score matching (Vincent 2011) over times drawn evenly from `[loss.t_min, 1]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Denoising {
@@ -21,6 +21,10 @@ pub struct Denoising {
     pub parameterisation: Parameterisation,
     /// Weight of a noise level on the squared error of the score.
     pub weighting: Weighting,
+    /// The smallest time that training draws; times are even from here to 1. Below `sde.t_min` so that the network
+    /// knows what the last sampling steps ask.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub t_min: f64,
     /// How the squared errors of a sample's coordinates become one number. The mathematical objective is half of the
     /// sum.
     pub reduce: Reduce,
@@ -28,7 +32,12 @@ pub struct Denoising {
 
 impl Default for Denoising {
     fn default() -> Self {
-        Self { parameterisation: Parameterisation::Epsilon, weighting: Weighting::Sigma2, reduce: Reduce::Mean }
+        Self {
+            parameterisation: Parameterisation::Preconditioned,
+            weighting: Weighting::Sigma2,
+            t_min: 1e-5,
+            reduce: Reduce::Mean,
+        }
     }
 }
 
@@ -38,6 +47,9 @@ impl Keys for Denoising {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Parameterisation {
+    /// What is neither known from x_t alone nor scaled with the noise (Karras et al. 2022, for any process): the output
+    /// has about unit variance at every noise level.
+    Preconditioned,
     /// The noise of unit variance in x_t; the score is `-epsilon / sigma`.
     Epsilon,
     /// The score itself.

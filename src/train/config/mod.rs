@@ -21,7 +21,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use data::{Checkerboard, Data, Digits, EightGaussians, Mixture, Npy, SwissRoll, TwoMoons, Widths};
+pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
 pub use loss::{Denoising, Loss, Parameterisation, Reduce, Weighting};

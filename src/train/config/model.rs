@@ -41,7 +41,7 @@ impl Default for Mlp {
 
 impl Keys for Mlp {
     fn check(&self) -> Result<(), Violation> {
-        if self.embedding % 2 != 0 {
+        if !self.embedding.is_multiple_of(2) {
             return Err(Violation::new("embedding", "must be even: half of it are sines, half cosines"));
         }
         Ok(())

@@ -1,0 +1,39 @@
+//! Ctrl-C: the first asks the loop to stop where it can say how to go on, the second ends the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::CliError;
+
+/// What a shell reports for a process that Ctrl-C has ended.
+const EXIT_CODE: i32 = 130;
+
+/// Whether the user wants the process to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    requested: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens to Ctrl-C and, on Unix, to SIGTERM and SIGHUP, for the rest of the process. To be called once.
+    ///
+    /// # Errors
+    /// The operating system refuses, or it was called before.
+    pub fn install() -> Result<Self, CliError> {
+        let interrupt = Self::default();
+        let requested = interrupt.requested.clone();
+        let listen = move || {
+            if requested.swap(true, Ordering::SeqCst) {
+                std::process::exit(EXIT_CODE);
+            }
+            eprintln!("\nstopping after this step; once more to end at once");
+        };
+        ctrlc::set_handler(listen).map_err(|error| CliError::failed(format!("cannot listen to Ctrl-C: {error}")))?;
+        Ok(interrupt)
+    }
+
+    /// Whether to stop.
+    pub fn requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+}

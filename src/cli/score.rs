@@ -1,0 +1,146 @@
+//! `tweedie score`: evaluates the learned or exact score at given points.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::CliError;
+use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension};
+use super::source::{Source, read_points};
+use crate::data;
+use crate::gpu::Choice;
+use crate::sde::Quantity;
+use crate::train::engine::Device;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::scoring;
+
+/// Evaluate the score at given points and one noise level
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("level").required(true).args(["t", "sigma", "noise_to_signal"])))]
+pub(super) struct Arguments {
+    /// Folder of a run, folder of a checkpoint in it, or a config with model.kind = "exact"
+    #[arg(value_name = "RUN_OR_CONFIG")]
+    source: PathBuf,
+    /// The points x_t, (N, D) or (N, the data's shape)
+    #[arg(long, value_name = "FILE.npy")]
+    x: PathBuf,
+    /// Noise level as time, in (0, 1]
+    #[arg(long, value_name = "T", value_parser = time)]
+    t: Option<f64>,
+    /// Noise level as the standard deviation of x_t given x_0, > 0
+    #[arg(long, value_name = "S", value_parser = positive)]
+    sigma: Option<f64>,
+    /// Noise level as sigma over alpha, > 0
+    #[arg(long, value_name = "R", value_parser = positive)]
+    noise_to_signal: Option<f64>,
+    /// What to write
+    #[arg(long, value_enum, default_value = "score")]
+    output: Output,
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// Where to write it, in the shape of --x
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+}
+
+/// What is asked of the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// The gradient of the log density of x_t
+    Score,
+    /// The mean of the data given x_t
+    Denoised,
+    /// The mean of the unit noise in x_t
+    Epsilon,
+}
+
+/// A noise level in the user's own terms; the SDE turns it into a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Level {
+    Time(f64),
+    Sigma(f64),
+    NoiseToSignal(f64),
+}
+
+/// All that scoring needs, checked.
+#[derive(Debug)]
+struct Request {
+    source: Source,
+    x: PathBuf,
+    level: Level,
+    output: Output,
+    device: Choice,
+    out: PathBuf,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "must be a number > 0".to_string())
+}
+
+fn time(text: &str) -> Result<f64, String> {
+    positive(text).ok().filter(|time| *time <= 1.0).ok_or_else(|| "must be a number > 0 and ≤ 1".to_string())
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
+    score(arguments.check()?)
+}
+
+impl Arguments {
+    fn check(self) -> Result<Request, CliError> {
+        let level = match (self.t, self.sigma, self.noise_to_signal) {
+            (Some(t), ..) => Level::Time(t),
+            (_, Some(sigma), _) => Level::Sigma(sigma),
+            (.., Some(ratio)) => Level::NoiseToSignal(ratio),
+            (None, None, None) => {
+                return Err(CliError::bad_input("a noise level is missing: --t, --sigma or --noise-to-signal"));
+            }
+        };
+        extension("--x", &self.x, &["npy"])?;
+        expect_file("--x", &self.x)?;
+        extension("--out", &self.out, &["npy"])?;
+        expect_folder_of("--out", &self.out)?;
+        let source = Source::open(&self.source)?;
+        Ok(Request { source, x: self.x, level, output: self.output, device: self.device.device, out: self.out })
+    }
+}
+
+fn score(request: Request) -> Result<(), CliError> {
+    let Request { source, x, level, output, device, out } = request;
+    let experiment = Experiment::new(source.config())?;
+    let points = read_points("--x", &x, &experiment)?;
+    let sde = experiment.sde.as_ref();
+    let t = match level {
+        Level::Time(t) => Ok(t),
+        Level::Sigma(sigma) => sde.t_of_sigma(sigma),
+        Level::NoiseToSignal(ratio) => sde.t_of_noise_to_signal(ratio),
+    };
+    let t = t.map_err(|error| CliError::bad_input(error.to_string()))?;
+    let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
+    eprintln!("device: {reason}");
+    let config = &source.config().sample;
+    let n = points.values.len() / experiment.dims();
+    let sampler = sampler_of(config.sampler);
+    let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n);
+    let mut engine = engine.map_err(TrainError::from)?;
+    source.load(&experiment, &mut engine)?;
+    let quantity = match output {
+        Output::Score => Quantity::Score,
+        Output::Denoised => Quantity::Denoised,
+        Output::Epsilon => Quantity::Epsilon,
+    };
+    let values = scoring::evaluate(&mut engine, &experiment, &points.values, t, quantity)?;
+    data::write_npy(&out, &points.shape, &values)?;
+    let at = experiment.sde.at(t);
+    eprintln!(
+        "{}: {} of {n} points at t = {t:.6}, sigma = {:.6}, noise-to-signal = {:.6}, from {}",
+        out.display(),
+        quantity.name(),
+        at.sigma,
+        at.noise_to_signal(),
+        source.describe()
+    );
+    Ok(())
+}

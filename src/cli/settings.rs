@@ -1,0 +1,87 @@
+//! Arguments that several commands share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::CliError;
+use crate::gpu::Choice;
+use crate::train::config::{Config, Overrides};
+
+/// A config file and what overrides it.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArguments {
+    /// The experiment's TOML file; docs/configuration.md lists its keys
+    pub config: PathBuf,
+    /// Override a key of the config; may be given several times
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl ConfigArguments {
+    /// The overrides of `--set`.
+    pub fn overrides(&self) -> Result<Overrides, CliError> {
+        let mut overrides = Overrides::none();
+        self.set.iter().try_for_each(|text| overrides.set(text))?;
+        Ok(overrides)
+    }
+
+    /// The config with `overrides` applied.
+    pub fn read(&self, overrides: &Overrides) -> Result<Config, CliError> {
+        Ok(Config::read(&self.config, overrides)?)
+    }
+}
+
+/// Where to compute.
+#[derive(Debug, Args)]
+pub(super) struct DeviceArguments {
+    /// auto (a hardware GPU, else the CPU), gpu, cpu, or a part of an adapter's name (see tweedie devices)
+    #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|NAME")]
+    pub device: Choice,
+}
+
+/// Seeds are TOML integers too.
+pub(super) fn seed() -> clap::builder::RangedU64ValueParser {
+    clap::builder::RangedU64ValueParser::new().range(0..=i64::MAX as u64)
+}
+
+/// A count that a 32-bit counter of the device can hold.
+pub(super) fn count() -> clap::builder::RangedU64ValueParser {
+    clap::builder::RangedU64ValueParser::new().range(1..=u64::from(u32::MAX))
+}
+
+/// The lower-case extension of `path`, which has to be one of `allowed`.
+pub(super) fn extension(flag: &str, path: &Path, allowed: &[&'static str]) -> Result<&'static str, CliError> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    allowed.iter().find(|known| **known == extension).copied().ok_or_else(|| {
+        let known = allowed.iter().map(|known| format!(".{known}")).collect::<Vec<_>>().join(", ");
+        CliError::bad_input(format!("{flag} {}: must end in one of {known}", path.display()))
+    })
+}
+
+/// A file that is to be read has to be there.
+pub(super) fn expect_file(flag: &str, path: &Path) -> Result<(), CliError> {
+    if path.is_file() { Ok(()) } else { Err(CliError::bad_input(format!("{flag} {}: no such file", path.display()))) }
+}
+
+/// The folder of a file that is to be written has to be there, so that no work is lost at the end.
+pub(super) fn expect_folder_of(flag: &str, path: &Path) -> Result<(), CliError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(CliError::bad_input(format!("{flag} {}: there is no folder {}", path.display(), folder.display())));
+    }
+    if path.is_dir() {
+        return Err(CliError::bad_input(format!("{flag} {}: is a folder, and should be a file", path.display())));
+    }
+    Ok(())
+}
+
+/// Where compiled pipelines are kept between processes: `TWEEDIE_CACHE`, or a folder of the user's cache.
+pub(super) fn cache_folder() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("TWEEDIE_CACHE") {
+        return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
+    cache.or_else(|| home().map(|home| home.join(".cache"))).map(|cache| cache.join("tweedie"))
+}

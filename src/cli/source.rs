@@ -1,0 +1,109 @@
+//! The argument RUN_OR_CONFIG: what to draw from or to ask for scores.
+
+use std::path::Path;
+
+use super::CliError;
+use crate::data;
+use crate::train::checkpoint::{Checkpoint, EMA};
+use crate::train::config::{Config, Model, Overrides};
+use crate::train::engine::Engine;
+use crate::train::error::TrainError;
+use crate::train::experiment::Experiment;
+use crate::train::run_folder::{RunFolder, Step};
+use crate::train::training::arena_of;
+
+/// A score that can be evaluated.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The exact score of a config's data.
+    Exact(Box<Config>),
+    /// A run's network at one of its checkpoints.
+    Trained {
+        /// The run's resolved config.
+        config: Box<Config>,
+        /// Which checkpoint.
+        step: Step,
+        /// What lies in it.
+        checkpoint: Checkpoint,
+    },
+}
+
+impl Source {
+    /// Opens the folder of a run, the folder of a checkpoint in it, or the file of a config whose model is exact.
+    pub fn open(argument: &Path) -> Result<Self, CliError> {
+        if argument.is_file() {
+            let config = Config::read(argument, &Overrides::none())?;
+            return match config.model {
+                Model::Exact(_) => Ok(Self::Exact(Box::new(config))),
+                _ => Err(CliError::bad_input(format!(
+                    "{}: model.kind = \"{}\" has to be trained first (tweedie train {0}); only model.kind = \"exact\" works on the config itself",
+                    argument.display(),
+                    config.model.kind(),
+                ))),
+            };
+        }
+        let (run, step) = RunFolder::find(argument)?;
+        let config = Config::read(&run.config_path(), &Overrides::none())?;
+        let checkpoint = Checkpoint::read(&step.path)?;
+        Ok(Self::Trained { config: Box::new(config), step, checkpoint })
+    }
+
+    /// Where the score comes from, for messages: `exact`, `runs/digits/step-6000 (step 6000)`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Exact(_) => "exact".to_string(),
+            Self::Trained { step, checkpoint, .. } => format!("{} (step {})", step.path.display(), checkpoint.step),
+        }
+    }
+
+    /// The config of the experiment.
+    pub fn config(&self) -> &Config {
+        match self {
+            Self::Exact(config) | Self::Trained { config, .. } => config,
+        }
+    }
+
+    /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
+    pub fn load(&self, experiment: &Experiment, engine: &mut Engine) -> Result<(), CliError> {
+        if let Self::Trained { step, checkpoint, .. } = self {
+            let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
+            engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// Points from a file.
+pub(super) struct Points {
+    /// As in the file.
+    pub shape: Vec<usize>,
+    /// All finite.
+    pub values: Vec<f32>,
+}
+
+/// An array of points of the data's dimension: (N, D) or (N, the data's shape).
+pub(super) fn read_points(flag: &str, path: &Path, experiment: &Experiment) -> Result<Points, CliError> {
+    let array = data::read_npy(path)?;
+    let shape = &experiment.train.shape;
+    let fits =
+        matches!(&array.shape[..], [n, rest @ ..] if *n > 0 && (rest == &shape[..] || rest == [experiment.dims()]));
+    if !fits {
+        let own: Vec<String> = shape.iter().map(usize::to_string).collect();
+        return Err(CliError::bad_input(format!(
+            "{flag} {}: has shape {:?}; should be (N, {}) or (N, {}) with N at least 1",
+            path.display(),
+            array.shape,
+            experiment.dims(),
+            own.join(", ")
+        )));
+    }
+    let values = array.values.to_f32();
+    if let Some(place) = values.iter().position(|x| !x.is_finite()) {
+        let found = values[place];
+        return Err(CliError::bad_input(format!(
+            "{flag} {}: value {place} is {found}; should be finite",
+            path.display()
+        )));
+    }
+    Ok(Points { shape: array.shape, values })
+}

@@ -1,0 +1,181 @@
+//! `tweedie train`: trains a score network as a config says.
+
+use std::path::{Path, PathBuf};
+
+use super::CliError;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, seed};
+use crate::train::artifacts;
+use crate::train::config::Model;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::run_folder::Existing;
+use crate::train::sampling::{self, Draw};
+use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
+
+/// Moments of a trajectory that are drawn.
+pub(super) const FRAMES: usize = 48;
+/// Steps that `--profile` times, after training.
+const PROFILED_STEPS: u64 = 20;
+
+/// Train a score network as a config says
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Training steps; short for --set train.steps=N
+    #[arg(long, value_name = "N", value_parser = count())]
+    steps: Option<u64>,
+    /// Seed of the run; short for --set train.seed=N
+    #[arg(long, value_name = "N", value_parser = seed())]
+    seed: Option<u64>,
+    /// Folder of the run [default: runs/NAME for NAME.toml]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// Go on with the run that is in the folder, from its latest checkpoint
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run that is in the folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Show the time of each kernel
+    #[arg(long)]
+    profile: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
+    let profile = arguments.profile;
+    train(&arguments.check()?, profile)
+}
+
+impl Arguments {
+    /// Everything that can be known to be wrong before the first byte is written.
+    fn check(self) -> Result<Request, CliError> {
+        let mut overrides = self.config.overrides()?;
+        for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
+            if let Some(value) = value {
+                // The parsers of both flags end far below.
+                overrides.insert(flag, "train", key, i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
+        let config = self.config.read(&overrides)?;
+        if matches!(config.model, Model::Exact(_)) {
+            let path = self.config.config.display();
+            return Err(CliError::bad_input(format!(
+                "{path}: model.kind = \"exact\" has nothing to train; draw from it by tweedie sample {path} --out samples.png"
+            )));
+        }
+        let out = match self.out {
+            Some(folder) => folder,
+            None => PathBuf::from("runs").join(self.config.config.file_stem().unwrap_or_default()),
+        };
+        let existing = if self.overwrite { Existing::Overwrite } else { Existing::Refuse };
+        let start = if self.resume { Start::Resume } else { Start::New(existing) };
+        Ok(Request { config, out, start, device: self.device.device, cache: cache_folder() })
+    }
+}
+
+/// Says what happens, and listens to Ctrl-C.
+struct Terminal {
+    interrupt: Interrupt,
+    bar: Option<Progress>,
+    steps: u64,
+}
+
+impl Observer for Terminal {
+    fn device(&mut self, reason: &str) {
+        eprintln!("device: {reason}");
+    }
+
+    fn ready(&mut self, experiment: &Experiment, start: u64) {
+        eprintln!(
+            "{}: {} samples to train on, {} held out; a network of {} weights",
+            experiment.train.name,
+            experiment.train.len(),
+            experiment.held_out.len(),
+            experiment.weights()
+        );
+        self.bar = Some(Progress::new("train", start, self.steps));
+    }
+
+    fn progress(&mut self, progress: training::Progress) {
+        if let Some(bar) = &mut self.bar {
+            bar.update(progress.step, progress.loss.is_finite().then_some(progress.loss));
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        self.interrupt.requested()
+    }
+}
+
+fn train(request: &Request, profile: bool) -> Result<(), CliError> {
+    let mut terminal = Terminal { interrupt: Interrupt::install()?, bar: None, steps: request.config.train.steps };
+    let result = training::train(request, &mut terminal);
+    if let Some(bar) = terminal.bar.take() {
+        bar.finish();
+    }
+    let (mut training, outcome) = result?;
+    let folder = training.folder().path().to_owned();
+    artifacts::loss(&folder, &training.folder().metrics_path())?;
+    if outcome == Outcome::Stopped {
+        return Err(CliError::Interrupted(format!(
+            "stopped after step {} and saved; go on with tweedie train {} --resume",
+            training.step(),
+            again(request)
+        )));
+    }
+    draw_pictures(&mut training, &folder, &terminal.interrupt)?;
+    if profile {
+        show_profile(&mut training)?;
+    }
+    eprintln!("done: {}", folder.display());
+    Ok(())
+}
+
+/// The arguments that name this run again.
+fn again(request: &Request) -> String {
+    format!("{} --out {}", request.out.join("config.toml").display(), request.out.display())
+}
+
+/// `samples.png`, `trajectory.gif`, `trajectory.png` and, in the plane, `scores.png`.
+fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) -> Result<(), CliError> {
+    let Training { experiment, engine, .. } = training;
+    if !artifacts::has_picture(experiment) {
+        return Ok(());
+    }
+    let settings = &experiment.config.sample;
+    let draw = Draw {
+        n: settings.n,
+        steps: settings.steps as usize,
+        seed: settings.seed,
+        denoise: settings.denoise,
+        noise: None,
+        frames: FRAMES,
+    };
+    let sampler = sampler_of(settings.sampler);
+    let mut bar = Progress::new("sample", 0, draw.steps as u64);
+    let drawn = sampling::draw(engine, experiment, sampler.as_ref(), &draw, &mut |done, _| {
+        bar.update(done, None);
+        !interrupt.requested()
+    })?;
+    bar.finish();
+    artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
+    artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
+    artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
+    artifacts::scores(&folder.join("scores.png"), experiment, engine, &drawn.samples)?;
+    Ok(())
+}
+
+fn show_profile(training: &mut Training) -> Result<(), CliError> {
+    let batch = training.experiment.batch();
+    match training.engine.profile("train", batch, PROFILED_STEPS).map_err(TrainError::from)? {
+        None => eprintln!("--profile: kernels are timed on GPUs; this run was on the CPU"),
+        Some(profile) => print!("{}", super::profile::table(&profile)),
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The loss on data that training does not see, at fixed noise levels.
+
+use super::{Denoising, Source};
+use crate::graph::{Graph, Order, Shape, Storage, TensorType};
+use crate::sde::{Model, Sde};
+
+/// What an evaluation is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluation<'a> {
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+    /// The objective.
+    pub loss: &'a Denoising,
+    /// The held-out data.
+    pub data: Source,
+    /// Number of times L in the state `evaluation.levels`, `[L, 1]`.
+    pub levels: usize,
+}
+
+/// Names of the states of an evaluation.
+pub mod names {
+    /// u32 `[4]`. Set to step 0 and one seed, every evaluation takes the same samples, times and noise.
+    pub const CLOCK: &str = "evaluation.clock";
+    /// `[rows, D]`.
+    pub const DATASET: &str = "evaluation.dataset";
+    /// `[L, 1]`: the times.
+    pub const LEVELS: &str = "evaluation.levels";
+    /// `[1]`: 0, so that the clock ticks.
+    pub const STATUS: &str = "evaluation.status";
+}
+
+/// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod L of the
+/// levels. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; then the clock ticks. The
+/// parameters may be bound to the raw weights or to their average.
+pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let clock = graph.clock(names::CLOCK);
+    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let x0 = spec.data.batch(&mut graph, names::DATASET, clock, Order::Sequential);
+    let levels = Source { rows: spec.levels, dims: 1, storage: Storage::F32 };
+    let t = levels.batch(&mut graph, names::LEVELS, clock, Order::Sequential);
+    let noise = graph.normal(clock, "evaluation.noise", Shape::batch(&[spec.data.dims]));
+    let loss = spec.loss.loss_at(&mut graph, spec.sde, model.as_ref(), x0, t, noise);
+    graph.output("per_sample", loss.per_sample);
+    graph.output("t", loss.t);
+    graph.output("loss", loss.mean);
+    let ticked = graph.tick(clock, status);
+    graph.assign(names::CLOCK, ticked);
+    graph
+}

@@ -1,0 +1,97 @@
+//! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
+
+use super::{Denoising, Loss};
+use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Value};
+use crate::nn::Optimizer;
+use crate::sde::{Model, Sde};
+
+/// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::names).
+pub mod names {
+    /// u32 `[4]`: step, first sample, seed.
+    pub const CLOCK: &str = "clock";
+    /// `[1]`: 0, or 1 from the first step on whose loss or gradient is not finite.
+    pub const STATUS: &str = "status";
+    /// `[rows, 4]`: the records of the last steps.
+    pub const RING: &str = "ring";
+    /// `[rows, D]`: the data.
+    pub const DATASET: &str = "dataset";
+}
+
+/// The columns of the ring. `bad_time` is −1, or the time of a sample whose loss is not finite.
+pub const RING_COLUMNS: [&str; 4] = ["loss", "gradient_norm", "learning_rate", "bad_time"];
+
+/// A data set in the store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Source {
+    /// Number of samples.
+    pub rows: usize,
+    /// Coordinates D of a sample.
+    pub dims: usize,
+    /// How they are stored.
+    pub storage: Storage,
+}
+
+impl Source {
+    /// The batch that `clock` points at out of the state `name`: `[Batch, D]`.
+    pub fn batch(&self, graph: &mut Graph, name: &str, clock: Value, order: Order) -> Value {
+        let dtype = match self.storage {
+            Storage::F32 => DType::F32,
+            Storage::U8 { .. } => DType::U8,
+        };
+        let data = graph.state(name, TensorType { shape: Shape::fixed(&[self.rows, self.dims]), dtype });
+        graph.gather(data, clock, self.storage, order)
+    }
+}
+
+/// What a training step is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingStep<'a> {
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+    /// The objective.
+    pub loss: &'a Denoising,
+    /// What is done with the gradient.
+    pub optimizer: &'a Optimizer,
+    /// The training data.
+    pub data: Source,
+    /// How many steps the ring remembers.
+    pub ring_rows: usize,
+}
+
+/// The graph of one step. `build` adds the network's parameters and gives the model.
+///
+/// Where the loss or the gradient is not finite, weights, moments, EMA and clock keep their bits, the status becomes 1,
+/// and the ring's row of that step says what happened; from then on nothing changes, the ring included, until the host
+/// has set the status to 0.
+pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let clock = graph.clock(names::CLOCK);
+    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let x0 = spec.data.batch(&mut graph, names::DATASET, clock, Order::Shuffled);
+    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
+
+    let parameters = graph.parameter_values();
+    let gradients = graph.gradient(loss.mean, &parameters);
+    let gradient = graph.pack(&gradients);
+    let update = graph.scoped("optimizer", |graph| spec.optimizer.update(graph, gradient, loss.mean, status, clock));
+
+    let bad_time = bad_time(&mut graph, &loss);
+    let ring = graph.state(names::RING, TensorType::f32(Shape::fixed(&[spec.ring_rows, RING_COLUMNS.len()])));
+    let record = [loss.mean, update.gradient_norm, update.learning_rate, bad_time];
+    // The status before this step, so that the step which sets it still leaves its record.
+    let ring = graph.ring_push(ring, clock, status, &record);
+    let ticked = graph.tick(clock, update.status);
+    graph.assign(names::RING, ring);
+    graph.assign(names::CLOCK, ticked);
+    graph.assign(names::STATUS, update.status);
+    graph
+}
+
+/// The largest time of a sample whose loss is not finite, or −1: `[1]`.
+fn bad_time(graph: &mut Graph, loss: &Loss) -> Value {
+    let time = Expr::input(0).is_finite().select(-1.0, Expr::input(1));
+    let times = graph.map(&[loss.per_sample, loss.t], &time);
+    let largest = graph.reduce(Reduction::Max, times, &[0, 1]);
+    graph.reshape(largest, Shape::fixed(&[1]))
+}

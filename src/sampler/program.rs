@@ -1,0 +1,67 @@
+//! Sampling and scoring as graphs that run by themselves.
+
+use super::{Row, Sampler};
+use crate::graph::{Expr, Graph, Shape, TensorType};
+use crate::sde::{Model, Quantity, Sde};
+
+/// Names of the states of a sampler.
+pub mod names {
+    /// `[Batch, D]`: the samples on their way.
+    pub const X: &str = "sampler.x";
+    /// `[max_rows, columns]`: [`Sampler::coefficients`](super::Sampler::coefficients).
+    pub const TABLE: &str = "sampler.table";
+    /// u32 `[4]`: step, first sample, seed.
+    pub const CLOCK: &str = "sampler.clock";
+    /// `[1]`: 0, so that the clock ticks.
+    pub const STATUS: &str = "sampler.status";
+}
+
+/// The graph of one step: moves the state `sampler.x` on by the row of `sampler.table` that `sampler.clock` points at,
+/// and ticks the clock. `build` adds the network's parameters, if any, and gives the model.
+pub fn sampling_step<'m>(
+    sampler: &dyn Sampler,
+    dims: usize,
+    max_rows: usize,
+    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let columns = sampler.columns();
+    let clock = graph.clock(names::CLOCK);
+    let table = graph.state(names::TABLE, TensorType::f32(Shape::fixed(&[max_rows, columns.len()])));
+    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    let row = Row::new(&mut graph, table, clock, columns);
+    let next = graph.scoped("sampler", |graph| sampler.step(graph, model.as_ref(), x, &row));
+    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let ticked = graph.tick(clock, status);
+    graph.assign(names::X, next);
+    graph.assign(names::CLOCK, ticked);
+    graph
+}
+
+/// The graph of the prior draw: `sampler.x` becomes prior_sigma times standard normal numbers of the clock's seed, step
+/// and samples, drawn as `sampler.prior`. The clock stays.
+pub fn prior_draw(sde: &dyn Sde, dims: usize) -> Graph {
+    let mut graph = Graph::new();
+    let clock = graph.clock(names::CLOCK);
+    let z = graph.normal(clock, "sampler.prior", Shape::batch(&[dims]));
+    let x = graph.scale(z, sde.prior_sigma());
+    graph.assign(names::X, x);
+    graph
+}
+
+/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `t` (`[1]`) the outputs `score`, `epsilon` and
+/// `denoised`, each `[Batch, D]`.
+pub fn score_graph<'m>(dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let x = graph.input("x", Shape::batch(&[dims]));
+    let t = graph.input("t", Shape::fixed(&[1]));
+    for quantity in Quantity::ALL {
+        let value = model.predict(&mut graph, x, t, quantity);
+        // An output of its own, even where two quantities are one value.
+        let value = graph.map(&[value], &Expr::input(0));
+        graph.output(quantity.name(), value);
+    }
+    graph
+}

@@ -1,0 +1,89 @@
+//! What losses and samplers see of a score: something that predicts.
+
+use super::Sde;
+use super::conversion::{Quantity, convert};
+use super::preconditioning::{Parameterisation, input_scale, noise_level};
+use crate::graph::{Expr, Graph, Shape, Value};
+
+/// Predicts score, epsilon or denoised.
+pub trait Model {
+    /// `quantity` at `x` (`[Batch, D]`) and time `t` (`[Batch, 1]`, or one for all: `[1]` or `[1, 1]`), of shape
+    /// `[Batch, D]`. May be called several times on the same graph; parameters are shared.
+    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value;
+}
+
+/// A network with parameters, made a model by a process and a parameterisation.
+///
+/// `network` builds on (graph, scaled x `[Batch, D]`, noise level `[Batch, 1]` or `[1, 1]`) the output `[Batch, D]`.
+pub struct Network<'a, N> {
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+    /// What the network's output means.
+    pub parameterisation: Parameterisation,
+    /// Root mean square of the data's coordinates.
+    pub sigma_data: f64,
+    /// The network.
+    pub network: N,
+}
+
+impl<N: Fn(&mut Graph, Value, Value) -> Value> Model for Network<'_, N> {
+    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
+        let time = Expr::input(0);
+        let (alpha, sigma) = (self.sde.alpha(&time), self.sde.sigma(&time));
+        let scale = input_scale(&alpha, &sigma, self.sigma_data);
+        let level = noise_level(&self.sde.log_snr(&time));
+        let [alpha, sigma, scale, level] = functions_of_time(graph, t, [alpha, sigma, scale, level]);
+        let scaled = graph.times(x, scale);
+        let f = (self.network)(graph, scaled, level);
+        let [f_, x_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
+        let expr = self.parameterisation.quantity(quantity, &f_, &x_, &alpha_, &sigma_, self.sigma_data);
+        graph.map(&[f, x, alpha, sigma], &expr)
+    }
+}
+
+/// A law whose noised versions are known, made a model by a process.
+///
+/// Both functions build on (graph, x `[Batch, D]`, alpha and sigma `[Batch, 1]` or `[1, 1]`) a value `[Batch, D]`.
+pub struct Exact<'a, S, D> {
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+    /// Gives the score.
+    pub score: S,
+    /// Gives the mean of x_0 given x.
+    pub denoised: D,
+}
+
+impl<S, D> Model for Exact<'_, S, D>
+where
+    S: Fn(&mut Graph, Value, Value, Value) -> Value,
+    D: Fn(&mut Graph, Value, Value, Value) -> Value,
+{
+    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
+        let time = Expr::input(0);
+        let [alpha, sigma] = functions_of_time(graph, t, [self.sde.alpha(&time), self.sde.sigma(&time)]);
+        match quantity {
+            Quantity::Denoised => (self.denoised)(graph, x, alpha, sigma),
+            Quantity::Score => (self.score)(graph, x, alpha, sigma),
+            Quantity::Epsilon => {
+                let score = (self.score)(graph, x, alpha, sigma);
+                let [score_, x_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
+                let expr = convert(Quantity::Score, Quantity::Epsilon, &score_, &x_, &alpha_, &sigma_);
+                graph.map(&[score, x, alpha, sigma], &expr)
+            }
+        }
+    }
+}
+
+/// Expressions of time (input 0) at `t` (`[Batch, 1]`, `[1]` or `[1, 1]`), of shape `[Batch, 1]` or `[1, 1]`.
+///
+/// They are computed on an axis of their own and viewed back, which keeps fusion from writing them into every element
+/// of what uses them: one exponential a sample rather than one a coordinate.
+pub fn functions_of_time<const N: usize>(graph: &mut Graph, t: Value, exprs: [Expr; N]) -> [Value; N] {
+    let (flat, column) = match graph.shape(t).batch_axis() {
+        Some(_) => (Shape::batch(&[]), Shape::batch(&[1])),
+        None => (Shape::fixed(&[1]), Shape::fixed(&[1, 1])),
+    };
+    let flat_t = graph.reshape(t, flat.clone());
+    let values = graph.pointwise(&[flat_t], &exprs, Some(flat));
+    std::array::from_fn(|i| graph.reshape(values[i], column.clone()))
+}

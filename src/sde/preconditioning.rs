@@ -1,0 +1,57 @@
+//! What goes into a network and what its output means.
+//!
+//! A network sees input_scale · x, of about unit variance at every noise level, and a noise level of about unit size.
+//! Its output f becomes score, epsilon or denoised by a [`Parameterisation`].
+
+use super::conversion::{Quantity, convert};
+use crate::graph::Expr;
+
+/// The meaning of a network's output f.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Parameterisation {
+    /// f is the part of the answer that is neither known from x alone nor scaled with the noise: Karras et al. (2022),
+    /// table 1, written for any alpha. With s = `sigma_data` and v² = alpha² s² + sigma²,
+    /// denoised = (alpha s² / v²) x + (sigma s / v) f and so epsilon = (sigma / v²) x − (alpha s / v) f.
+    /// Nothing cancels at either end of time, and f has about unit variance throughout.
+    #[default]
+    Preconditioned,
+    /// f is epsilon.
+    Epsilon,
+    /// f is the score.
+    Score,
+    /// f is denoised.
+    Denoised,
+}
+
+impl Parameterisation {
+    /// `wanted` from the network's output `f` at `x`. `sigma_data` is the root mean square of the data's coordinates.
+    pub fn quantity(self, wanted: Quantity, f: &Expr, x: &Expr, alpha: &Expr, sigma: &Expr, sigma_data: f64) -> Expr {
+        let from = match self {
+            Self::Epsilon => Quantity::Epsilon,
+            Self::Score => Quantity::Score,
+            Self::Denoised => Quantity::Denoised,
+            Self::Preconditioned => return preconditioned(wanted, f, x, alpha, sigma, sigma_data),
+        };
+        convert(from, wanted, f, x, alpha, sigma)
+    }
+}
+
+fn preconditioned(wanted: Quantity, f: &Expr, x: &Expr, alpha: &Expr, sigma: &Expr, sigma_data: f64) -> Expr {
+    let scale = input_scale(alpha, sigma, sigma_data);
+    let squared = scale.square();
+    match wanted {
+        Quantity::Denoised => (squared * alpha * (sigma_data * sigma_data)) * x + (sigma * &scale * sigma_data) * f,
+        Quantity::Epsilon => (squared * sigma) * x - (alpha * &scale * sigma_data) * f,
+        Quantity::Score => (alpha * &scale * sigma_data / sigma) * f - squared * x,
+    }
+}
+
+/// 1 / √(alpha² sigma_data² + sigma²): the inverse of the root mean square of x_t.
+pub fn input_scale(alpha: &Expr, sigma: &Expr, sigma_data: f64) -> Expr {
+    1.0 / ((alpha * sigma_data).square() + sigma.square()).sqrt()
+}
+
+/// The noise level as a network is told it: ¼ ln(sigma / alpha), between −2 and 2 in all usual processes.
+pub fn noise_level(log_snr: &Expr) -> Expr {
+    log_snr * -0.125
+}

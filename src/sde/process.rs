@@ -1,0 +1,162 @@
+//! What a forward process has to say of itself.
+
+use std::fmt::Debug;
+
+use crate::graph::{Expr, Tape};
+
+/// A forward process dx = rate(t) x dt + g(t) dw with x_t = alpha(t) x_0 + sigma(t) epsilon.
+///
+/// Time runs from 0 (data) to 1 (noise). The methods over [`Expr`] give trees in the expression `t`, so that the same
+/// definition is evaluated in f64 on the host, in f32 on a device, and differentiated. They have to be accurate in f32
+/// down to [`t_min`](Self::t_min): a difference of nearly equal numbers is written with `expm1` or `log1p`.
+pub trait Sde: Debug + Send + Sync {
+    /// The name in configs: `vp`, `ve`, …
+    fn name(&self) -> &'static str;
+
+    /// The factor of x_0 in the mean of x_t, in (0, 1].
+    fn alpha(&self, t: &Expr) -> Expr;
+
+    /// The standard deviation of x_t given x_0.
+    fn sigma(&self, t: &Expr) -> Expr;
+
+    /// ln(alpha² / sigma²), falling in t.
+    fn log_snr(&self, t: &Expr) -> Expr;
+
+    /// sigma / alpha, rising in t.
+    fn noise_to_signal(&self, t: &Expr) -> Expr {
+        self.sigma(t) / self.alpha(t)
+    }
+
+    /// The drift is this times x.
+    fn drift_rate(&self, t: &Expr) -> Expr;
+
+    /// g², the square of the diffusion coefficient.
+    fn diffusion_squared(&self, t: &Expr) -> Expr;
+
+    /// Where reverse processes end, in [0, t_max).
+    fn t_min(&self) -> f64;
+
+    /// Where reverse processes start.
+    fn t_max(&self) -> f64 {
+        1.0
+    }
+
+    /// The standard deviation of the prior from which reverse processes start, whose mean is 0.
+    fn prior_sigma(&self) -> f64;
+
+    /// The time at which sigma / alpha is `ratio`.
+    ///
+    /// # Errors
+    /// If no time in [0, t_max] has this ratio.
+    fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
+        invert(self, "noise_to_signal", ratio, |marginal| marginal.noise_to_signal())
+    }
+
+    /// The time at which the standard deviation of x_t given x_0 is `sigma`.
+    ///
+    /// # Errors
+    /// If no time in [0, t_max] has this sigma.
+    fn t_of_sigma(&self, sigma: f64) -> Result<f64, OutOfRange> {
+        invert(self, "sigma", sigma, |marginal| marginal.sigma)
+    }
+
+    /// Everything at time `t`, in f64.
+    fn at(&self, t: f64) -> Marginal {
+        let time = Expr::input(0);
+        let exprs = [
+            self.alpha(&time),
+            self.sigma(&time),
+            self.log_snr(&time),
+            self.drift_rate(&time),
+            self.diffusion_squared(&time),
+        ];
+        let values = Tape::new(&exprs).evaluate(&[t]);
+        Marginal {
+            alpha: values[0],
+            sigma: values[1],
+            log_snr: values[2],
+            drift_rate: values[3],
+            diffusion_squared: values[4],
+        }
+    }
+}
+
+/// The numbers of a process at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marginal {
+    /// Factor of x_0.
+    pub alpha: f64,
+    /// Standard deviation of x_t given x_0.
+    pub sigma: f64,
+    /// ln(alpha² / sigma²).
+    pub log_snr: f64,
+    /// drift / x.
+    pub drift_rate: f64,
+    /// g².
+    pub diffusion_squared: f64,
+}
+
+impl Marginal {
+    /// sigma / alpha.
+    pub fn noise_to_signal(&self) -> f64 {
+        self.sigma / self.alpha
+    }
+}
+
+/// A noise level that a process does not reach.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{quantity} = {value}: the {process} process has {quantity} from {least} (t = 0) to {most} (t = {t_max})")]
+pub struct OutOfRange {
+    /// `sigma` or `noise_to_signal`.
+    pub quantity: &'static str,
+    /// What was asked for.
+    pub value: f64,
+    /// The process.
+    pub process: &'static str,
+    /// At time 0.
+    pub least: f64,
+    /// At the last time.
+    pub most: f64,
+    /// The last time.
+    pub t_max: f64,
+}
+
+impl OutOfRange {
+    /// `Ok` if `value` lies between what the process has at time 0 and at its last time.
+    pub fn check<S: Sde + ?Sized>(
+        sde: &S,
+        quantity: &'static str,
+        value: f64,
+        of: impl Fn(&Marginal) -> f64,
+    ) -> Result<(), Self> {
+        let (least, most) = (of(&sde.at(0.0)), of(&sde.at(sde.t_max())));
+        // The ends are allowed as they are printed, that is with some rounding.
+        let slack = 1e-12 * most;
+        if value >= least - slack && value <= most + slack {
+            return Ok(());
+        }
+        Err(Self { quantity, value, process: sde.name(), least, most, t_max: sde.t_max() })
+    }
+}
+
+/// The time at which a quantity that rises with t has this value, by bisection.
+fn invert<S: Sde + ?Sized>(
+    sde: &S,
+    quantity: &'static str,
+    value: f64,
+    of: impl Fn(&Marginal) -> f64,
+) -> Result<f64, OutOfRange> {
+    OutOfRange::check(sde, quantity, value, &of)?;
+    let (mut low, mut high) = (0.0, sde.t_max());
+    loop {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            return Ok(middle);
+        }
+        if of(&sde.at(middle)) < value {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The variance exploding process.
+
+use super::{OutOfRange, Sde};
+use crate::graph::Expr;
+
+/// Variance exploding: dx = g(t) dw, sigma(t) = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021).
+///
+/// sigma(t) is the standard deviation that perturbation and score use, sigma_min at t = 0. The process dx = g dw alone,
+/// started at t = 0, has variance sigma(t)² − sigma_min²: the data count as already carrying noise of sigma_min.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ve {
+    /// Noise at time 0, in the units of the data, above 0.
+    pub sigma_min: f64,
+    /// Noise at time 1, above `sigma_min`.
+    pub sigma_max: f64,
+    /// Where reverse processes end, in [0, 1).
+    pub t_min: f64,
+}
+
+impl Default for Ve {
+    fn default() -> Self {
+        Self { sigma_min: 0.01, sigma_max: 50.0, t_min: 1e-5 }
+    }
+}
+
+impl Ve {
+    /// ln(sigma_max / sigma_min)
+    fn log_ratio(&self) -> f64 {
+        (self.sigma_max / self.sigma_min).ln()
+    }
+}
+
+impl Sde for Ve {
+    fn name(&self) -> &'static str {
+        "ve"
+    }
+
+    fn alpha(&self, _: &Expr) -> Expr {
+        Expr::constant(1.0)
+    }
+
+    fn sigma(&self, t: &Expr) -> Expr {
+        (t * self.log_ratio()).exp() * self.sigma_min
+    }
+
+    fn log_snr(&self, t: &Expr) -> Expr {
+        (t * self.log_ratio() + self.sigma_min.ln()) * -2.0
+    }
+
+    fn drift_rate(&self, _: &Expr) -> Expr {
+        Expr::constant(0.0)
+    }
+
+    fn diffusion_squared(&self, t: &Expr) -> Expr {
+        self.sigma(t).square() * (2.0 * self.log_ratio())
+    }
+
+    fn t_min(&self) -> f64 {
+        self.t_min
+    }
+
+    fn prior_sigma(&self) -> f64 {
+        self.sigma_max
+    }
+
+    fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
+        OutOfRange::check(self, "noise_to_signal", ratio, super::Marginal::noise_to_signal)?;
+        Ok(((ratio / self.sigma_min).ln() / self.log_ratio()).clamp(0.0, 1.0))
+    }
+
+    fn t_of_sigma(&self, sigma: f64) -> Result<f64, OutOfRange> {
+        OutOfRange::check(self, "sigma", sigma, |marginal| marginal.sigma)?;
+        Ok(((sigma / self.sigma_min).ln() / self.log_ratio()).clamp(0.0, 1.0))
+    }
+}

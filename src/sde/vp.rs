@@ -1,0 +1,90 @@
+//! The variance preserving process.
+
+use super::{OutOfRange, Sde};
+use crate::graph::Expr;
+
+/// Variance preserving with linear β: dx = −½ β(t) x dt + √β(t) dw, β(t) = beta_min + t (beta_max − beta_min)
+/// (Ho et al. 2020; in continuous time Song et al. 2021).
+///
+/// With B(t) = ∫₀ᵗ β: alpha = e^{−B/2}, sigma² = 1 − e^{−B}.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vp {
+    /// β at time 0, above 0.
+    pub beta_min: f64,
+    /// β at time 1, at least `beta_min`.
+    pub beta_max: f64,
+    /// Where reverse processes end, in (0, 1).
+    pub t_min: f64,
+}
+
+impl Default for Vp {
+    fn default() -> Self {
+        Self { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 }
+    }
+}
+
+impl Vp {
+    fn beta(&self, t: &Expr) -> Expr {
+        t * (self.beta_max - self.beta_min) + self.beta_min
+    }
+
+    /// B(t) = ∫₀ᵗ β.
+    fn integral(&self, t: &Expr) -> Expr {
+        (t * (0.5 * (self.beta_max - self.beta_min)) + self.beta_min) * t
+    }
+
+    /// The time at which ∫ β is `integral`; the root is written so that it also holds for constant β.
+    fn t_of_integral(&self, integral: f64) -> f64 {
+        let slope = self.beta_max - self.beta_min;
+        2.0 * integral / (self.beta_min + (self.beta_min.powi(2) + 2.0 * slope * integral).sqrt())
+    }
+}
+
+impl Sde for Vp {
+    fn name(&self) -> &'static str {
+        "vp"
+    }
+
+    fn alpha(&self, t: &Expr) -> Expr {
+        (self.integral(t) * -0.5).exp()
+    }
+
+    fn sigma(&self, t: &Expr) -> Expr {
+        (-(-self.integral(t)).expm1()).sqrt()
+    }
+
+    fn log_snr(&self, t: &Expr) -> Expr {
+        // alpha²/sigma² = e^{−B} / (1 − e^{−B}) = 1 / (e^B − 1)
+        -self.integral(t).expm1().ln()
+    }
+
+    fn noise_to_signal(&self, t: &Expr) -> Expr {
+        self.integral(t).expm1().sqrt()
+    }
+
+    fn drift_rate(&self, t: &Expr) -> Expr {
+        self.beta(t) * -0.5
+    }
+
+    fn diffusion_squared(&self, t: &Expr) -> Expr {
+        self.beta(t)
+    }
+
+    fn t_min(&self) -> f64 {
+        self.t_min
+    }
+
+    fn prior_sigma(&self) -> f64 {
+        1.0
+    }
+
+    fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
+        OutOfRange::check(self, "noise_to_signal", ratio, super::Marginal::noise_to_signal)?;
+        Ok(self.t_of_integral((ratio * ratio).ln_1p()))
+    }
+
+    fn t_of_sigma(&self, sigma: f64) -> Result<f64, OutOfRange> {
+        OutOfRange::check(self, "sigma", sigma, |marginal| marginal.sigma)?;
+        Ok(self.t_of_integral(-(-sigma * sigma).ln_1p()))
+    }
+}

@@ -1,0 +1,195 @@
+//! The pictures that a run leaves in its folder.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::error::TrainError;
+use super::experiment::Experiment;
+use super::log::{self, Line};
+use super::picture::{self, GridLayout, LossCurves, Panel, PictureError, ScoreField, View};
+use super::sampling::Drawn;
+use super::scoring;
+use crate::sde::Quantity;
+
+/// Columns of a trajectory that is a single picture.
+const STRIP_COLUMNS: usize = 12;
+/// Rows of it.
+const STRIP_ROWS: usize = 8;
+/// Time between the frames of an animation.
+const FRAME: Duration = Duration::from_millis(80);
+/// Arrows along each side of a score field.
+const ARROWS: usize = 20;
+
+impl From<PictureError> for TrainError {
+    fn from(error: PictureError) -> Self {
+        Self::Picture(error.to_string())
+    }
+}
+
+/// `loss.png`: train and held-out loss over steps, and per noise level, from the metrics.
+///
+/// # Errors
+/// When the metrics cannot be read or the picture cannot be written.
+pub fn loss(folder: &Path, metrics: &Path) -> Result<(), TrainError> {
+    let (mut train, mut held_out, mut levels) = (Vec::new(), Vec::new(), Vec::new());
+    for line in log::read(metrics)? {
+        match line {
+            Line::Train(line) => train.push((line.step as f64, f64::from(line.loss))),
+            Line::Evaluation(line) => {
+                held_out.push((line.step as f64, f64::from(line.held_out_loss)));
+                levels = line.per_level.iter().map(|level| (f64::from(level.t), f64::from(level.loss))).collect();
+            }
+        }
+    }
+    let curves = LossCurves {
+        train: &train,
+        held_out: &held_out,
+        held_out_levels: &levels,
+        level_name: "t",
+        ..LossCurves::default()
+    };
+    Ok(picture::write_loss(&folder.join("loss.png"), &curves)?)
+}
+
+/// Samples as one picture: images as a grid, points as a scatter beside the data. Other data has no picture.
+///
+/// # Errors
+/// When the data has no picture, or the picture cannot be written.
+pub fn samples(path: &Path, experiment: &Experiment, samples: &[f32]) -> Result<(), TrainError> {
+    match kind(experiment) {
+        Kind::Images([height, width, channels]) => {
+            let n = samples.len() / experiment.dims();
+            picture::write_grid(path, samples, [n, height, width, channels], GridLayout::default())?;
+        }
+        Kind::Points => {
+            let data = experiment.train.values.to_f32();
+            let panels = [Panel { title: "data", points: &data }, Panel { title: "samples", points: samples }];
+            picture::write_scatter(path, &panels, None)?;
+        }
+        Kind::Other => return Err(no_picture(path, experiment)),
+    }
+    Ok(())
+}
+
+/// An animation of noise turning into samples.
+///
+/// # Errors
+/// As [`samples`].
+pub fn animation(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), TrainError> {
+    let frames = drawn.frames.concat();
+    let n = drawn.samples.len() / experiment.dims();
+    match kind(experiment) {
+        Kind::Images([height, width, channels]) => {
+            let shape = [drawn.frames.len(), n, height, width, channels];
+            picture::write_grid_gif(path, &frames, shape, GridLayout::default(), FRAME)?;
+        }
+        Kind::Points => {
+            let titles = titles(drawn);
+            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            let view = Some(wide_view(experiment));
+            picture::write_scatter_gif(path, &frames, [drawn.frames.len(), n], &titles, view, FRAME)?;
+        }
+        Kind::Other => return Err(no_picture(path, experiment)),
+    }
+    Ok(())
+}
+
+/// A strip of noise turning into samples: for images a row for each of the first few.
+///
+/// # Errors
+/// As [`samples`].
+pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), TrainError> {
+    let dims = experiment.dims();
+    let n = drawn.samples.len() / dims;
+    match kind(experiment) {
+        Kind::Images([height, width, channels]) => {
+            let rows = n.min(STRIP_ROWS);
+            let frames: Vec<f32> = drawn.frames.iter().flat_map(|frame| &frame[..rows * dims]).copied().collect();
+            let shape = [drawn.frames.len(), rows, height, width, channels];
+            picture::write_grid_strip(path, &frames, shape, STRIP_COLUMNS)?;
+        }
+        Kind::Points => {
+            let titles = titles(drawn);
+            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            let view = Some(wide_view(experiment));
+            let shape = [drawn.frames.len(), n];
+            picture::write_scatter_strip(path, &drawn.frames.concat(), shape, &titles, view, 6)?;
+        }
+        Kind::Other => return Err(no_picture(path, experiment)),
+    }
+    Ok(())
+}
+
+/// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at a
+/// third of the way from data to noise. Nothing for other data.
+///
+/// # Errors
+/// When the device is lost or the picture cannot be written.
+pub fn scores(path: &Path, experiment: &Experiment, engine: &mut Engine, samples: &[f32]) -> Result<(), TrainError> {
+    if kind(experiment) != Kind::Points {
+        return Ok(());
+    }
+    let data = experiment.train.values.to_f32();
+    let t = experiment.sde.t_min() + 0.3 * (experiment.sde.t_max() - experiment.sde.t_min());
+    let level = experiment.sde.at(t);
+    // What x_t looks like: the data shrunk by alpha, in a frame that the noise fits too.
+    let shrunk = |points: &[f32]| -> Vec<f32> { points.iter().map(|x| (level.alpha * f64::from(*x)) as f32).collect() };
+    let (data, samples) = (shrunk(&data), shrunk(samples));
+    let mut view = View::around(&data);
+    view.reach += level.sigma.min(4.0 * view.reach);
+    let at = view.lattice(ARROWS);
+    let learned = scoring::evaluate(engine, experiment, &at, t, Quantity::Score)?;
+    let exact = experiment.mixture.as_ref().map(|mixture| {
+        let mut score = [0.0; 2];
+        at.chunks(2)
+            .flat_map(|x| {
+                mixture.score(&[f64::from(x[0]), f64::from(x[1])], level.alpha, level.sigma, &mut score);
+                score.map(|value| value as f32)
+            })
+            .collect::<Vec<f32>>()
+    });
+    let words = format!("t = {t:.2}, σ = {:.2}", level.sigma);
+    let field = ScoreField { at: &at, learned: &learned, exact: exact.as_deref(), level: &words };
+    Ok(picture::write_field(path, &field, view, &data, &samples)?)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Images([usize; 3]),
+    Points,
+    Other,
+}
+
+fn kind(experiment: &Experiment) -> Kind {
+    match experiment.train.shape[..] {
+        [height, width, channels @ (1 | 3)] => Kind::Images([height, width, channels]),
+        [height, width] => Kind::Images([height, width, 1]),
+        [2] => Kind::Points,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether samples can be drawn as a picture.
+pub fn has_picture(experiment: &Experiment) -> bool {
+    kind(experiment) != Kind::Other
+}
+
+fn no_picture(path: &Path, experiment: &Experiment) -> TrainError {
+    TrainError::bad(format!(
+        "{}: samples of shape {:?} are neither images nor points in the plane; write them as .npy or .csv",
+        path.display(),
+        experiment.train.shape
+    ))
+}
+
+fn titles(drawn: &Drawn) -> Vec<String> {
+    drawn.frame_times.iter().map(|t| format!("t = {t:.2}")).collect()
+}
+
+/// A view that holds the data and most of the noise around it, but not all of a process whose noise dwarfs the data.
+fn wide_view(experiment: &Experiment) -> View {
+    let mut view = View::around(&experiment.train.values.to_f32());
+    view.reach = view.reach.max((2.5 * experiment.sde.prior_sigma()).min(3.0 * view.reach));
+    view
+}

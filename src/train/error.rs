@@ -1,0 +1,95 @@
+//! What training, sampling and scoring can fail with.
+
+use super::checkpoint::CheckpointError;
+use super::config::ConfigError;
+use super::engine::EngineError;
+use super::log::LogError;
+use super::run_folder::RunError;
+use crate::data::DataError;
+use crate::gpu::GpuError;
+
+/// One line for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// What the user asked for makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// The config.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A data set or a file of numbers.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A run's folder.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The metrics.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The device.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The loss or its gradient was not a number.
+    #[error(
+        "loss or gradient of step {step} is not finite{}; the weights are those of step {checkpoint}, saved as \
+         step-{checkpoint}: try a lower train.learning_rate",
+        level_text(*level)
+    )]
+    NotFinite {
+        /// The step that was not taken.
+        step: u64,
+        /// The time and sigma of the worst sample, if it was the loss.
+        level: Option<(f32, f64)>,
+        /// The last good step.
+        checkpoint: u64,
+    },
+    /// A picture that cannot be drawn or written.
+    #[error("{0}")]
+    Picture(String),
+    /// The observer asked to stop before there was anything to keep.
+    #[error("stopped")]
+    Interrupted,
+    /// A sample was not a number.
+    #[error("sampling step {step} of {steps} gives a value that is not finite (time {t:.4}, sigma {sigma:.4})")]
+    SampleNotFinite {
+        /// Counted from 1.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Time of the step.
+        t: f64,
+        /// Standard deviation of the noise then.
+        sigma: f64,
+    },
+}
+
+impl TrainError {
+    /// A complaint about what was asked for.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self::Bad(text.into())
+    }
+
+    /// Whether the user can mend it by asking for something else: exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Bad(_) | Self::Config(_) | Self::Data(_) => true,
+            Self::Run(error) => error.is_bad_input(),
+            Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
+            Self::Engine(EngineError::Gpu(GpuError::NoAdapter(_)) | EngineError::Lower(_)) => true,
+            Self::Log(LogError::Line { .. }) => true,
+            Self::Log(LogError::Io { .. })
+            | Self::Picture(_)
+            | Self::Engine(_)
+            | Self::Interrupted
+            | Self::NotFinite { .. }
+            | Self::SampleNotFinite { .. } => false,
+        }
+    }
+}
+
+fn level_text(level: Option<(f32, f64)>) -> String {
+    level.map_or_else(String::new, |(t, sigma)| format!(" (noise level t = {t:.4}, sigma = {sigma:.4})"))
+}

@@ -1,0 +1,347 @@
+//! A config made real: data, process, network and the graphs of everything that a device can be asked for.
+
+use super::config::{self, Config};
+use super::engine::{Device, Engine, EngineError};
+use super::error::TrainError;
+use crate::data::{Dataset, Mixture, Values};
+use crate::graph::{Graph, Parameter, Storage};
+use crate::loss::{
+    Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
+    training_step,
+};
+use crate::nn::{self, LearningRate, Mlp, MlpShape, Optimizer};
+use crate::plan::{Plan, lower};
+use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
+use crate::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
+
+/// Steps that the ring of losses remembers.
+pub const RING_ROWS: usize = 512;
+/// Numbers that it keeps of a step.
+pub const RING_COLUMNS: usize = crate::loss::RING_COLUMNS.len();
+/// Noise levels at which the held-out loss is measured.
+pub const LEVELS: usize = 10;
+/// Samples that evaluation, sampling and scoring take at a time, unless there are fewer.
+const CHUNK: usize = 1024;
+/// Rows of a sampler's table, unless more are asked for: so that the number of steps changes no plan.
+const TABLE_ROWS: usize = 4096;
+
+/// A config made real.
+pub struct Experiment {
+    /// The config.
+    pub config: Config,
+    /// What is learned; empty where a model is exact.
+    pub train: Dataset,
+    /// What is kept out of training.
+    pub held_out: Dataset,
+    /// The density, where it is known.
+    pub mixture: Option<Mixture>,
+    /// The forward process.
+    pub sde: Box<dyn Sde>,
+    /// Root mean square of the data's coordinates.
+    pub sigma_data: f64,
+    parameters: Vec<Parameter>,
+    arena_elements: usize,
+}
+
+impl Experiment {
+    /// Draws or reads the data and sizes the network.
+    ///
+    /// # Errors
+    /// When the data cannot be had.
+    pub fn new(config: &Config) -> Result<Self, TrainError> {
+        let dataset = config.data.dataset()?;
+        let split = dataset.split()?;
+        let sde: Box<dyn Sde> = match &config.sde {
+            config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
+            config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
+        };
+        let (mean, std) = split.train.mean_std();
+        let mut experiment = Self {
+            config: config.clone(),
+            train: split.train,
+            held_out: split.held_out,
+            mixture: dataset.exact,
+            sde,
+            sigma_data: mean.hypot(std).max(1e-6),
+            parameters: Vec::new(),
+            arena_elements: 0,
+        };
+        let mut graph = Graph::new();
+        drop(experiment.model(&mut graph));
+        experiment.parameters = graph.parameters().to_vec();
+        experiment.arena_elements = graph.arena_elements();
+        Ok(experiment)
+    }
+
+    /// Whether there is a network.
+    pub fn is_trainable(&self) -> bool {
+        matches!(self.config.model, config::Model::Mlp(_))
+    }
+
+    /// Coordinates of a sample.
+    pub fn dims(&self) -> usize {
+        self.train.dim()
+    }
+
+    /// Samples of a training step.
+    pub fn batch(&self) -> u32 {
+        self.config.train.batch as u32
+    }
+
+    /// The network's parameters in the order of the arena.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Number of weights.
+    pub fn weights(&self) -> usize {
+        self.parameters.iter().map(Parameter::elements).sum()
+    }
+
+    /// Length of the parameter arena.
+    pub fn arena_elements(&self) -> usize {
+        self.arena_elements
+    }
+
+    /// Adds the model to a graph.
+    fn model<'a>(&'a self, graph: &mut Graph) -> Box<dyn Model + 'a> {
+        match &self.config.model {
+            config::Model::Mlp(mlp) => {
+                let config::Loss::Denoising(loss) = &self.config.loss;
+                let shape =
+                    MlpShape { dims: self.dims(), width: mlp.width, depth: mlp.depth, embedding: mlp.embedding };
+                let mlp = Mlp::new(graph, shape);
+                Box::new(Network {
+                    sde: self.sde.as_ref(),
+                    parameterisation: match loss.parameterisation {
+                        config::Parameterisation::Preconditioned => Parameterisation::Preconditioned,
+                        config::Parameterisation::Epsilon => Parameterisation::Epsilon,
+                        config::Parameterisation::Score => Parameterisation::Score,
+                        config::Parameterisation::Denoised => Parameterisation::Denoised,
+                    },
+                    sigma_data: self.sigma_data,
+                    network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
+                })
+            }
+            config::Model::Exact(_) => {
+                let mixture = self.mixture.as_ref().expect("the config was checked: exact models know their mixture");
+                let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
+                Box::new(Exact {
+                    sde: self.sde.as_ref(),
+                    score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
+                    denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
+                })
+            }
+        }
+    }
+
+    fn objective(&self) -> Denoising {
+        let config::Loss::Denoising(loss) = &self.config.loss;
+        Denoising {
+            weighting: match loss.weighting {
+                config::Weighting::Sigma2 => Weighting::Sigma2,
+                config::Weighting::Likelihood => Weighting::Likelihood,
+                config::Weighting::Uniform => Weighting::Uniform,
+            },
+            reduce: match loss.reduce {
+                config::Reduce::Mean => Reduce::Mean,
+                config::Reduce::Sum => Reduce::Sum,
+            },
+            t_min: loss.t_min,
+        }
+    }
+
+    fn optimizer(&self) -> Optimizer {
+        let train = &self.config.train;
+        Optimizer {
+            learning_rate: LearningRate {
+                peak: train.learning_rate,
+                warmup_steps: train.warmup_steps,
+                cosine_steps: (train.schedule == config::Schedule::Cosine).then_some(train.steps),
+            },
+            beta1: train.beta1,
+            beta2: train.beta2,
+            epsilon: train.epsilon,
+            weight_decay: train.weight_decay,
+            clip_norm: (train.clip_norm > 0.0).then_some(train.clip_norm),
+            ema_decay: train.ema_decay,
+        }
+    }
+
+    /// A device with the programs of training: `train`, `evaluate` and those of [`drawing_engine`](Self::drawing_engine).
+    ///
+    /// # Errors
+    /// When they do not fit the device.
+    pub fn training_engine(&self, device: &Device) -> Result<Engine, EngineError> {
+        Engine::new(device, &sources(&self.training_graphs()), self.largest_batch())
+    }
+
+    /// The plan of everything that this config can be asked for, for a device with these limits.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn plan(&self, options: &lower::Options) -> Result<Plan, EngineError> {
+        let graphs = if self.is_trainable() {
+            self.training_graphs()
+        } else {
+            self.drawing_graphs(sampler_of(self.config.sample.sampler).as_ref(), self.config.sample.steps as usize)
+        };
+        let options = lower::Options { max_batch: self.largest_batch(), ..*options };
+        Ok(lower::lower(&sources(&graphs), &options)?)
+    }
+
+    /// The largest batch that any program of training runs.
+    fn largest_batch(&self) -> u32 {
+        self.batch().max(self.chunk(self.config.sample.n)).max(self.evaluation_batch())
+    }
+
+    /// The graphs of training and drawing, with the store's arena that each takes its parameters from.
+    pub fn training_graphs(&self) -> Vec<(&'static str, Graph, &'static str)> {
+        let objective = self.objective();
+        let optimizer = self.optimizer();
+        let step = TrainingStep {
+            sde: self.sde.as_ref(),
+            loss: &objective,
+            optimizer: &optimizer,
+            data: source(&self.train),
+            ring_rows: RING_ROWS,
+        };
+        let mut graphs = vec![("train", training_step(&step, |graph| self.model(graph)), "params")];
+        let spec =
+            Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
+        graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph)), "ema"));
+        let sampler = sampler_of(self.config.sample.sampler);
+        graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize));
+        graphs
+    }
+
+    /// The graphs of sampling and scoring with the averaged weights.
+    fn drawing_graphs(&self, sampler: &dyn Sampler, steps: usize) -> Vec<(&'static str, Graph, &'static str)> {
+        let rows = Self::table_rows(steps);
+        vec![
+            ("prior", prior_draw(self.sde.as_ref(), self.dims()), "ema"),
+            ("sample", sampling_step(sampler, self.dims(), rows, |graph| self.model(graph)), "ema"),
+            ("score", score_graph(self.dims(), |graph| self.model(graph)), "ema"),
+        ]
+    }
+
+    /// A device with the programs `prior`, `sample` and `score`, for `n` samples.
+    ///
+    /// # Errors
+    /// When they do not fit the device.
+    pub fn drawing_engine(
+        &self,
+        device: &Device,
+        sampler: &dyn Sampler,
+        steps: usize,
+        n: usize,
+    ) -> Result<Engine, EngineError> {
+        let graphs = self.drawing_graphs(sampler, steps);
+        let mut engine = Engine::new(device, &sources(&graphs), self.chunk(n))?;
+        self.fill_mixture(&mut engine)?;
+        Ok(engine)
+    }
+
+    /// Rows of a sampler's table for so many steps.
+    pub fn table_rows(steps: usize) -> usize {
+        TABLE_ROWS.max(steps)
+    }
+
+    /// How many of `n` samples are taken at a time.
+    pub fn chunk(&self, n: usize) -> u32 {
+        n.clamp(1, CHUNK) as u32
+    }
+
+    /// Samples of one evaluation run.
+    pub fn evaluation_batch(&self) -> u32 {
+        self.chunk(self.evaluation_samples())
+    }
+
+    /// Samples of a whole evaluation: every held-out sample at least once, whole rounds of levels.
+    pub fn evaluation_samples(&self) -> usize {
+        self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
+    }
+
+    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on.
+    pub fn evaluation_times(&self) -> Vec<f64> {
+        let (low, high) = (self.sde.t_min(), self.sde.t_max());
+        (0..LEVELS).map(|level| low + (high - low) * (level as f64 + 0.5) / LEVELS as f64).collect()
+    }
+
+    /// Puts data into the store.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn fill_store(&self, engine: &mut Engine) -> Result<(), EngineError> {
+        upload(engine, names::DATASET, &self.train)?;
+        upload(engine, evaluation_names::DATASET, &self.held_out)?;
+        let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
+        engine.set_floats(evaluation_names::LEVELS, &times)?;
+        engine.set_floats(evaluation_names::STATUS, &[0.0])?;
+        engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
+        engine.set_floats(names::STATUS, &[0.0])?;
+        self.fill_mixture(engine)
+    }
+
+    fn fill_mixture(&self, engine: &mut Engine) -> Result<(), EngineError> {
+        if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
+            for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
+                let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+                engine.set_floats(name, &values)?;
+            }
+        }
+        engine.set_floats(sampler::names::STATUS, &[0.0])
+    }
+
+    /// First weights, from the seed; the moments start at zero, the average at the weights.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn initialise(&self, engine: &mut Engine) -> Result<(), EngineError> {
+        let mut graph = Graph::new();
+        drop(self.model(&mut graph));
+        let weights = nn::initial_parameters(&graph, self.config.train.seed);
+        let zeros = vec![0.0; weights.len()];
+        engine.set_floats("params", &weights)?;
+        engine.set_floats("ema", &weights)?;
+        engine.set_floats("adam_m", &zeros)?;
+        engine.set_floats("adam_v", &zeros)
+    }
+
+    /// Sets the training clock to `step` steps done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn set_clock(&self, engine: &mut Engine, step: u64) -> Result<(), EngineError> {
+        engine.set_words(names::CLOCK, &clock(step as u32, 0, self.config.train.seed))
+    }
+}
+
+/// The words of a clock.
+pub fn clock(step: u32, sample_base: u32, seed: u64) -> [u32; 4] {
+    [step, sample_base, seed as u32, (seed >> 32) as u32]
+}
+
+/// The sampler that a config names.
+pub fn sampler_of(kind: config::SamplerKind) -> Box<dyn Sampler> {
+    sampler::sampler(kind.name()).expect("every kind in the config is registered")
+}
+
+fn sources<'a>(graphs: &'a [(&'static str, Graph, &'static str)]) -> Vec<lower::Source<'a>> {
+    graphs.iter().map(|(name, graph, arena)| lower::Source { name, graph, parameters_from: arena }).collect()
+}
+
+fn source(data: &Dataset) -> Source {
+    let storage = match &data.values {
+        Values::F32(_) => Storage::F32,
+        Values::U8 { scale, shift, .. } => Storage::U8 { scale: *scale, shift: *shift },
+    };
+    Source { rows: data.len(), dims: data.dim(), storage }
+}
+
+fn upload(engine: &mut Engine, name: &str, data: &Dataset) -> Result<(), EngineError> {
+    match &data.values {
+        Values::F32(values) => engine.set_floats(name, values),
+        Values::U8 { bytes, .. } => engine.set_bytes(name, bytes),
+    }
+}

@@ -1,0 +1,149 @@
+//! Drawing samples.
+
+use super::engine::Engine;
+use super::error::TrainError;
+use super::experiment::{Experiment, clock};
+use crate::sampler::{Grid, Sampler, flatten, names};
+
+/// What to draw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draw {
+    /// How many samples.
+    pub n: usize,
+    /// Steps of the sampler.
+    pub steps: usize,
+    /// Seed of the prior draw and of the noise.
+    pub seed: u64,
+    /// Whether the last step removes the noise that is left.
+    pub denoise: bool,
+    /// The prior draw in units of the prior's standard deviation, `[n, D]`, instead of one from the seed.
+    pub noise: Option<Vec<f32>>,
+    /// How many moments to keep, the first and the last included; 0 keeps none.
+    pub frames: usize,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// `[n, D]`
+    pub samples: Vec<f32>,
+    /// `[n, D]` at each kept moment, from noise to samples.
+    pub frames: Vec<Vec<f32>>,
+    /// The time of each kept moment.
+    pub frame_times: Vec<f64>,
+    /// Evaluations of the model for each sample.
+    pub evaluations: usize,
+}
+
+/// Draws samples with an engine that has the programs `prior` and `sample` of this sampler. `progress` hears of every
+/// tenth of a second of work: samples and steps done, of how many; it says whether to go on.
+///
+/// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
+///
+/// # Errors
+/// When a sample is not finite, naming step and noise level; or the device is lost.
+pub fn draw(
+    engine: &mut Engine,
+    experiment: &Experiment,
+    sampler: &dyn Sampler,
+    draw: &Draw,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Drawn, TrainError> {
+    let dims = experiment.dims();
+    let grid = Grid { denoise: draw.denoise, ..Grid::linear(draw.steps) };
+    let table = sampler.coefficients(experiment.sde.as_ref(), &grid);
+    let rows = Experiment::table_rows(draw.steps);
+    engine.set_floats(names::TABLE, &flatten(&table, rows))?;
+    let kept = kept_steps(draw.steps, draw.frames);
+    let mut drawn = Drawn {
+        samples: Vec::with_capacity(draw.n * dims),
+        frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
+        frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
+        evaluations: draw.steps * sampler.evaluations_per_step(),
+    };
+    let chunk = experiment.chunk(draw.n) as usize;
+    let total = (draw.n.div_ceil(chunk) * draw.steps) as u64;
+    for base in (0..draw.n).step_by(chunk) {
+        let batch = chunk.min(draw.n - base);
+        start(engine, experiment, draw, base, batch)?;
+        let mut step = 0;
+        let mut marks = kept.iter().copied().enumerate().peekable();
+        loop {
+            if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
+                drawn.frames[frame].extend(engine.floats(names::X, batch * dims)?);
+            }
+            if step == draw.steps {
+                break;
+            }
+            let next = marks.peek().map_or(draw.steps, |(_, mark)| *mark);
+            step += engine.advance("sample", batch as u32, next - step)?;
+            if !progress((base / chunk * draw.steps + step) as u64, total) {
+                return Err(TrainError::Interrupted);
+            }
+        }
+        let samples = engine.floats(names::X, batch * dims)?;
+        if samples.iter().any(|x| !x.is_finite()) {
+            return Err(find_fault(engine, experiment, draw, base, batch, &table)?);
+        }
+        drawn.samples.extend(samples);
+    }
+    Ok(drawn)
+}
+
+/// Puts the prior draw of samples `base..base + batch` into the store.
+fn start(
+    engine: &mut Engine,
+    experiment: &Experiment,
+    draw: &Draw,
+    base: usize,
+    batch: usize,
+) -> Result<(), TrainError> {
+    let dims = experiment.dims();
+    engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
+    let prior = experiment.sde.prior_sigma() as f32;
+    let noise = draw.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
+    match noise {
+        Some(noise) => {
+            let scaled: Vec<f32> = noise.iter().map(|z| prior * z).collect();
+            engine.set_floats(names::X, &scaled)?;
+        }
+        None => {
+            engine.set_floats(names::X, &vec![0.0; batch * dims])?;
+            engine.run("prior", batch as u32, 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs again, step by step, to the first value that is not finite.
+fn find_fault(
+    engine: &mut Engine,
+    experiment: &Experiment,
+    draw: &Draw,
+    base: usize,
+    batch: usize,
+    table: &[Vec<f64>],
+) -> Result<TrainError, TrainError> {
+    start(engine, experiment, draw, base, batch)?;
+    let steps = draw.steps as u64;
+    for (step, row) in table.iter().enumerate() {
+        engine.run("sample", batch as u32, 1)?;
+        let x = engine.floats(names::X, batch * experiment.dims())?;
+        if x.iter().any(|x| !x.is_finite()) {
+            let sigma = experiment.sde.at(row[0]).sigma;
+            return Ok(TrainError::SampleNotFinite { step: step as u64 + 1, steps, t: row[0], sigma });
+        }
+    }
+    let t = experiment.sde.t_min();
+    Ok(TrainError::SampleNotFinite { step: steps, steps, t, sigma: experiment.sde.at(t).sigma })
+}
+
+/// The numbers of steps after which a moment is kept: `frames` of them, evenly spread from 0 to `steps`.
+fn kept_steps(steps: usize, frames: usize) -> Vec<usize> {
+    if frames == 0 {
+        return Vec::new();
+    }
+    let mut kept: Vec<usize> = (0..frames).map(|frame| frame * steps / (frames - 1).max(1)).collect();
+    kept.dedup();
+    kept
+}

@@ -1,0 +1,30 @@
+//! Evaluating the score at given points.
+
+use super::engine::Engine;
+use super::error::TrainError;
+use super::experiment::Experiment;
+use crate::sde::Quantity;
+
+/// `quantity` at the points `x` (`[n, D]`) and the time `t`, with an engine that has the program `score`.
+///
+/// # Errors
+/// When the device is lost.
+pub fn evaluate(
+    engine: &mut Engine,
+    experiment: &Experiment,
+    x: &[f32],
+    t: f64,
+    quantity: Quantity,
+) -> Result<Vec<f32>, TrainError> {
+    let dims = experiment.dims();
+    let chunk = experiment.chunk(x.len() / dims) as usize;
+    let mut result = Vec::with_capacity(x.len());
+    for points in x.chunks(chunk * dims) {
+        let batch = (points.len() / dims) as u32;
+        engine.set_input("score", "x", batch, points)?;
+        engine.set_input("score", "t", batch, &[t as f32])?;
+        engine.run("score", batch, 1)?;
+        result.extend(engine.output("score", quantity.name())?);
+    }
+    Ok(result)
+}

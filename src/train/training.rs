@@ -1,0 +1,369 @@
+//! The training loop: asks the device for steps, and in between logs, evaluates, saves and listens for Ctrl-C.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
+use super::config::Config;
+use super::engine::{Device, Engine, News};
+use super::error::TrainError;
+use super::evaluation::{self, Evaluation};
+use super::experiment::{Experiment, RING_ROWS};
+use super::log::{EvaluationLine, Line, Log, Timing, TrainLine};
+use super::run_folder::{Existing, RunFolder, TrainingFolder};
+use crate::gpu::Choice;
+
+/// What to train, and where.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The experiment.
+    pub config: Config,
+    /// The run's folder.
+    pub out: PathBuf,
+    /// How to start.
+    pub start: Start,
+    /// On which device.
+    pub device: Choice,
+    /// Where compiled pipelines are kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// How a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From initial weights.
+    New(Existing),
+    /// From the run's last checkpoint.
+    Resume,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// It was asked to stop, and has saved a checkpoint.
+    Stopped,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// Loss of the last step that was logged.
+    pub loss: f32,
+    /// Training steps a second since this process began.
+    pub steps_per_sec: f64,
+}
+
+/// Someone who watches a run. The library itself prints nothing.
+pub trait Observer {
+    /// The device was chosen, and why.
+    fn device(&mut self, _reason: &str) {}
+    /// The graph is ready: parameters of the network, size of the training set.
+    fn ready(&mut self, _experiment: &Experiment, _start: u64) {}
+    /// A few steps are done.
+    fn progress(&mut self, _progress: Progress) {}
+    /// The held-out loss was measured.
+    fn evaluated(&mut self, _line: &EvaluationLine) {}
+    /// Whether the run should save and stop.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// A run under way.
+pub struct Training {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// The device with its programs.
+    pub engine: Engine,
+    folder: TrainingFolder,
+    log: Log,
+    /// Steps that the device was asked for.
+    submitted: u64,
+    /// Steps whose losses have arrived.
+    arrived: u64,
+    last_loss: f32,
+    started: Instant,
+    first_step: u64,
+    last_log: (Instant, u64),
+}
+
+/// Trains. Returns what is needed to draw from the run.
+///
+/// # Errors
+/// Bad input, a device that fails, a disk that is full; or a loss that is not finite, after a checkpoint of the step
+/// before it.
+pub fn train(request: &Request, observer: &mut dyn Observer) -> Result<(Training, Outcome), TrainError> {
+    let mut training = Training::start(request, observer)?;
+    let outcome = training.go_on(observer)?;
+    Ok((training, outcome))
+}
+
+impl Training {
+    /// Prepares the folder, the device and the store.
+    ///
+    /// # Errors
+    /// Bad input, before anything is touched; or a device that fails.
+    pub fn start(request: &Request, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+        let config = &request.config;
+        match request.start {
+            Start::New(existing) => super::run_folder::check_free(&request.out, existing)?,
+            Start::Resume => check_resumable(config, &request.out)?,
+        }
+        let experiment = Experiment::new(config)?;
+        if !experiment.is_trainable() {
+            return Err(TrainError::bad(
+                "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
+            ));
+        }
+        let (device, reason) = Device::open(&request.device, request.cache.as_deref())?;
+        observer.device(&reason);
+        let mut engine = experiment.training_engine(&device)?;
+        let toml = config.to_toml();
+        let (folder, checkpoint) = match request.start {
+            Start::New(existing) => (TrainingFolder::create(&request.out, existing, &toml)?, None),
+            Start::Resume => {
+                let folder = TrainingFolder::resume(&request.out)?;
+                let checkpoint = match folder.latest()? {
+                    Some(step) => Some((step.path.clone(), Checkpoint::read(&step.path)?)),
+                    None => None,
+                };
+                folder.write_config(&toml)?;
+                (folder, checkpoint)
+            }
+        };
+        let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
+        experiment.fill_store(&mut engine)?;
+        match &checkpoint {
+            Some((path, checkpoint)) => restore(&experiment, &mut engine, path, checkpoint)?,
+            None => experiment.initialise(&mut engine)?,
+        }
+        experiment.set_clock(&mut engine, step)?;
+        engine.watch(&["ring", "clock", "status"], RING_ROWS / 2)?;
+        let log = Log::open(&folder.metrics_path(), step)?;
+        let now = Instant::now();
+        observer.ready(&experiment, step);
+        Ok(Self {
+            experiment,
+            engine,
+            folder,
+            log,
+            submitted: step,
+            arrived: step,
+            last_loss: f32::NAN,
+            started: now,
+            first_step: step,
+            last_log: (now, step),
+        })
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.arrived
+    }
+
+    fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let train = self.experiment.config.train.clone();
+        if self.submitted == 0 && !self.evaluated_at(0)? {
+            self.evaluate(observer)?;
+        }
+        while self.submitted < train.steps {
+            let next = [train.checkpoint_every, train.evaluate_every]
+                .into_iter()
+                .map(|every| (self.submitted / every + 1) * every)
+                .fold(train.steps, u64::min);
+            let most = (next - self.submitted).min(RING_ROWS as u64 / 2);
+            let batch = self.experiment.batch();
+            self.submitted += self.engine.advance("train", batch, most as usize)? as u64;
+            self.hear(observer)?;
+            let stop = observer.stop();
+            if self.submitted == next || stop {
+                self.engine.wait()?;
+                self.hear(observer)?;
+                if self.submitted % train.evaluate_every == 0 || self.submitted == train.steps {
+                    self.evaluate(observer)?;
+                }
+                if self.submitted % train.checkpoint_every == 0 || self.submitted == train.steps || stop {
+                    self.save()?;
+                }
+            }
+            if stop && self.submitted < train.steps {
+                return Ok(Outcome::Stopped);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Takes in the losses that have arrived.
+    fn hear(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        for news in self.engine.news()? {
+            self.take_in(&news)?;
+        }
+        let steps_per_sec = (self.arrived - self.first_step) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let steps = self.experiment.config.train.steps;
+        observer.progress(Progress { step: self.arrived, steps, loss: self.last_loss, steps_per_sec });
+        Ok(())
+    }
+
+    fn take_in(&mut self, news: &News) -> Result<(), TrainError> {
+        let done = u64::from(news.words["clock"][0]);
+        let (ring, status) = (&news.floats["ring"], news.floats["status"][0]);
+        let every = self.experiment.config.train.log_every;
+        for step in self.arrived..done {
+            let row = (step as usize % RING_ROWS) * RING_COLUMNS;
+            let [loss, grad_norm, learning_rate] = [ring[row], ring[row + 1], ring[row + 2]];
+            self.last_loss = loss;
+            if (step + 1) % every == 0 {
+                let now = Instant::now();
+                let (then, before) = self.last_log;
+                let steps_per_sec = (step + 1 - before) as f64 / (now - then).as_secs_f64().max(1e-9);
+                // Losses arrive in bundles; the time since the last bundle stands for all lines of this one.
+                if step + 1 + every > done {
+                    self.last_log = (now, step + 1);
+                }
+                let timing = Timing { seconds: (now - self.started).as_secs_f64(), steps_per_sec };
+                let line = TrainLine { step: step + 1, loss, grad_norm, learning_rate, timing: Some(timing) };
+                self.log.write(&Line::Train(line))?;
+            }
+        }
+        self.arrived = self.arrived.max(done);
+        if status != 0.0 {
+            return Err(self.not_finite());
+        }
+        Ok(())
+    }
+
+    /// The device has stopped by itself before a step that would have spoilt the weights: save what there is, and name
+    /// the step and the noise level.
+    fn not_finite(&mut self) -> TrainError {
+        let step = self.arrived + 1;
+        let saved = self.engine.wait().map_err(TrainError::from).and_then(|()| {
+            self.submitted = self.arrived;
+            self.save()
+        });
+        let level = evaluation::bad_noise_level(&mut self.engine, &self.experiment);
+        match (saved, level) {
+            (Err(error), _) => error,
+            (Ok(()), level) => TrainError::NotFinite { step, level, checkpoint: self.arrived },
+        }
+    }
+
+    fn evaluated_at(&self, step: u64) -> Result<bool, TrainError> {
+        let lines = super::log::read(&self.folder.metrics_path())?;
+        Ok(lines.iter().any(|line| matches!(line, Line::Evaluation(line) if line.step == step)))
+    }
+
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let Evaluation { loss, levels } = evaluation::held_out(&mut self.engine, &self.experiment)?;
+        let line = EvaluationLine { step: self.arrived, held_out_loss: loss, per_level: levels };
+        observer.evaluated(&line);
+        self.log.write(&Line::Evaluation(line))?;
+        self.last_log = (Instant::now(), self.arrived);
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.log.sync()?;
+        let checkpoint = snapshot(&self.experiment, &mut self.engine, self.arrived)?;
+        self.folder.save(&checkpoint, self.experiment.config.train.keep)?;
+        Ok(())
+    }
+}
+
+use super::experiment::RING_COLUMNS;
+
+fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
+    let folder = RunFolder::open(out)?;
+    let old = Config::read(&folder.config_path(), &super::config::Overrides::none())?;
+    match old.obstacle_to_resuming(config) {
+        None => Ok(()),
+        Some((key, was, is)) => Err(TrainError::bad(format!(
+            "{}: was trained with {key} = {was} and cannot go on with {is}; leave the key as it was, or start a new run \
+             with --out",
+            out.display()
+        ))),
+    }
+}
+
+/// Everything that a resumed run needs.
+fn snapshot(experiment: &Experiment, engine: &mut Engine, step: u64) -> Result<Checkpoint, TrainError> {
+    let elements = experiment.arena_elements();
+    let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<Tensor>, TrainError> {
+        let flat = engine.floats(arena, elements)?;
+        Ok(experiment
+            .parameters()
+            .iter()
+            .map(|parameter| Tensor {
+                name: format!("{prefix}{}", parameter.name),
+                shape: parameter.shape.clone(),
+                values: flat[parameter.offset..parameter.offset + parameter.elements()].to_vec(),
+            })
+            .collect())
+    };
+    let mut moments = tensors("adam_m", "adam_m.")?;
+    moments.extend(tensors("adam_v", "adam_v.")?);
+    let groups = [
+        (PARAMS.to_owned(), tensors("params", "")?),
+        (EMA.to_owned(), tensors("ema", "")?),
+        (OPTIMIZER.to_owned(), moments),
+    ];
+    Ok(Checkpoint {
+        step,
+        seed: experiment.config.train.seed,
+        fingerprint: experiment.config.fingerprint(),
+        extra: Default::default(),
+        groups: groups.into_iter().collect(),
+    })
+}
+
+/// Puts a checkpoint back into the store.
+fn restore(
+    experiment: &Experiment,
+    engine: &mut Engine,
+    path: &Path,
+    checkpoint: &Checkpoint,
+) -> Result<(), TrainError> {
+    for (arena, group, prefix) in [("params", PARAMS, ""), ("ema", EMA, "")] {
+        engine.set_floats(arena, &arena_of(experiment, path, checkpoint, group, &[prefix])?[0])?;
+    }
+    let moments = arena_of(experiment, path, checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+    engine.set_floats("adam_m", &moments[0])?;
+    engine.set_floats("adam_v", &moments[1])?;
+    Ok(())
+}
+
+/// The flat arenas that a group of a checkpoint holds, one for each prefix of names.
+pub fn arena_of(
+    experiment: &Experiment,
+    path: &Path,
+    checkpoint: &Checkpoint,
+    group: &str,
+    prefixes: &[&str],
+) -> Result<Vec<Vec<f32>>, TrainError> {
+    let parameters = experiment.parameters();
+    let expected: Vec<(String, Vec<usize>)> = prefixes
+        .iter()
+        .flat_map(|prefix| parameters.iter().map(move |p| (format!("{prefix}{}", p.name), p.shape.clone())))
+        .collect();
+    let found = checkpoint.expect(path, group, &expected)?;
+    Ok(found
+        .chunks(parameters.len())
+        .map(|tensors| {
+            let mut arena = vec![0.0; experiment.arena_elements()];
+            for (parameter, tensor) in parameters.iter().zip(tensors) {
+                arena[parameter.offset..parameter.offset + tensor.values.len()].copy_from_slice(&tensor.values);
+            }
+            arena
+        })
+        .collect())
+}

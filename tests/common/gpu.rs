@@ -1,0 +1,34 @@
+//! One device for all GPU tests of a process. Without an adapter they fail: nothing is skipped.
+#![allow(dead_code)]
+
+use std::sync::OnceLock;
+
+use tweedie::gpu::{Adapters, Choice, Device, OpenOptions};
+
+/// What to do when there is no adapter.
+const INSTALL: &str = "the GPU tests need a Vulkan, Metal or DX12 adapter; a software one will do: \
+                       on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` brings lavapipe";
+
+/// The adapter that tests run on: Mesa's lavapipe where it is installed, else the best there is.
+pub fn adapter() -> (Adapters, usize) {
+    let adapters = Adapters::find();
+    let named = adapters.select(&Choice::Named("llvmpipe".to_string()));
+    let selection = named.or_else(|_| adapters.select(&Choice::Gpu));
+    let index = selection.ok().and_then(|selection| selection.adapter);
+    match index {
+        Some(index) => (adapters, index),
+        None => panic!("{INSTALL} (found: {:?})", adapters.reports()),
+    }
+}
+
+/// A device of its own, for tests that count its memory, shrink its limits or lose it.
+pub fn open(options: &OpenOptions) -> Device {
+    let (adapters, index) = adapter();
+    Device::open(&adapters, index, options).unwrap_or_else(|error| panic!("{error}; {INSTALL}"))
+}
+
+/// The device that all tests of this process share.
+pub fn device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| open(&OpenOptions::default()))
+}
