@@ -104,12 +104,25 @@ struct Planner<'a> {
     last: HashMap<Value, usize>,
     memory: Memory,
     free: Vec<usize>,
+    /// Values that are computed where they are packed: the pack, and the offset in it.
+    packed: HashMap<Value, (Value, usize)>,
+    /// Where packs are whose first input has a place.
+    packs: HashMap<Value, Place>,
 }
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, batch: usize) -> Self {
         let memory = Memory { places: Vec::new(), slots: Vec::new(), outputs: Vec::new(), assignments: Vec::new() };
-        let mut planner = Self { graph, batch, base: Vec::new(), last: HashMap::new(), memory, free: Vec::new() };
+        let mut planner = Self {
+            graph,
+            batch,
+            base: Vec::new(),
+            last: HashMap::new(),
+            memory,
+            free: Vec::new(),
+            packed: HashMap::new(),
+            packs: HashMap::new(),
+        };
         for (node, entry) in graph.nodes().iter().enumerate() {
             let own = (0..entry.types.len()).map(|output| (Value { node, output }, 0)).collect();
             let words = entry.types[0].dtype == DType::U32;
@@ -128,7 +141,34 @@ impl<'a> Planner<'a> {
             };
             planner.base.push(base);
         }
+        planner.packed = planner.find_packed();
         planner
+    }
+
+    /// Products and reductions that only a pack reads.
+    fn find_packed(&self) -> HashMap<Value, (Value, usize)> {
+        let mut readers: HashMap<Value, usize> = HashMap::new();
+        for (node, entry) in self.graph.nodes().iter().enumerate() {
+            // What is a view of its input does not read it.
+            if self.base_of(Value { node, output: 0 }).0.node == node {
+                entry.inputs.iter().for_each(|input| *readers.entry(self.base_of(*input).0).or_default() += 1);
+            }
+        }
+        for (_, value) in self.graph.outputs().iter().chain(self.graph.assignments()) {
+            *readers.entry(self.base_of(*value).0).or_default() += 1;
+        }
+        let mut packed = HashMap::new();
+        for (node, entry) in self.graph.nodes().iter().enumerate() {
+            let Op::Pack { offsets } = &entry.op else { continue };
+            for (input, offset) in entry.inputs.iter().zip(offsets) {
+                let (base, _) = self.base_of(*input);
+                let computed = matches!(self.graph.node(base).op, Op::MatMul { .. } | Op::Reduce { .. });
+                if computed && readers[&base] == 1 && self.elements(base) == self.elements(*input) {
+                    packed.insert(base, (Value { node, output: 0 }, *offset));
+                }
+            }
+        }
+        packed
     }
 
     fn base_of(&self, value: Value) -> (Value, usize) {
@@ -224,13 +264,28 @@ impl<'a> Planner<'a> {
         ended.sort_unstable();
         ended.dedup();
         for value in ended {
-            if let (Root::Slot(slot), true) = (self.memory.place(value).root, self.base_of(value).0 == value) {
+            let owner = self.base_of(value).0 == value && !self.packed.contains_key(&value);
+            if let (Root::Slot(slot), true) = (self.memory.place(value).root, owner) {
                 self.free.push(slot);
             }
         }
     }
 
     fn allocate(&mut self, value: Value, length: usize) -> Place {
+        if let Some((pack, offset)) = self.packed.get(&value).copied() {
+            let whole = match self.packs.get(&pack) {
+                Some(place) => *place,
+                None => {
+                    let place = self.allocate(pack, self.elements(pack));
+                    self.packs.insert(pack, place);
+                    place
+                }
+            };
+            return Place { start: whole.start + offset, length, ..whole };
+        }
+        if let Some(place) = self.packs.get(&value) {
+            return *place;
+        }
         if self.last.get(&value) == Some(&FOREVER) {
             return self.fresh(length, false);
         }

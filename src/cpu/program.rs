@@ -206,7 +206,11 @@ impl<T: Real> Program<T> {
         let mut taken: Vec<Vec<T>> =
             places.iter().map(|place| std::mem::take(&mut self.slots[slot_of(place)])).collect();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let outputs = taken.iter_mut().zip(places).map(|(slot, place)| &mut slot[..place.length]).collect();
+        let outputs = taken
+            .iter_mut()
+            .zip(places)
+            .map(|(slot, place)| &mut slot[place.start..place.start + place.length])
+            .collect();
         self.compute(node, bound, &self.sources(store, inputs), outputs, &mut scratch);
         self.scratch = scratch;
         for (slot, place) in taken.into_iter().zip(places) {
@@ -271,7 +275,12 @@ impl<T: Real> Program<T> {
                 views::concat(&inputs, out);
             }
             Op::Pack { offsets } => {
-                views::pack(offsets.iter().enumerate().map(|(i, offset)| (*offset, read(i))), out);
+                let whole = memory.places[node][0];
+                let input = |(i, offset): (usize, &usize)| {
+                    let place = memory.place(entry.inputs[i]);
+                    (*offset, place.length, (place.root != whole.root).then(|| sources.read(place)))
+                };
+                views::pack(offsets.iter().enumerate().map(input), out);
             }
             Op::RingPush => {
                 out.copy_from_slice(read(0));
