@@ -154,15 +154,21 @@ pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> R
     Ok(Report { device: name, driver, processors, suite, peak_gflops, peak_gigabytes, rows, left_out })
 }
 
-const PROGRAM: &str = "bench";
+/// The name of the program that is measured.
+pub const PROGRAM: &str = "bench";
 
-fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
+/// A device with the training step of a 3-128-128-128-2 network as its program, and the batch to run it with.
+///
+/// # Errors
+/// When the device is lost.
+pub fn small_training_engine(device: &Device) -> Result<(Engine, u32), EngineError> {
+    let case = cases::train_small();
+    Ok((prepare(device, &case)?, case.batch))
+}
+
+/// Loads a case and fills its store.
+fn prepare(device: &Device, case: &Case) -> Result<Engine, EngineError> {
     let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
-    let plan = lower::lower(&[source], &device.lower_options(case.batch))?;
-    let cost = &plan.report(case.batch).programs[0];
-    let (flops, bytes) = (cost.flops, cost.bytes);
-
-    let started = Instant::now();
     let mut engine = Engine::new(device, &[source], case.batch)?;
     for (name, content) in &case.states {
         match content {
@@ -173,6 +179,17 @@ fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
     for (name, data) in &case.inputs {
         engine.set_input(PROGRAM, name, case.batch, data)?;
     }
+    Ok(engine)
+}
+
+fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
+    let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
+    let plan = lower::lower(&[source], &device.lower_options(case.batch))?;
+    let cost = &plan.report(case.batch).programs[0];
+    let (flops, bytes) = (cost.flops, cost.bytes);
+
+    let started = Instant::now();
+    let mut engine = prepare(device, case)?;
     engine.run(PROGRAM, case.batch, 1)?;
     let first_seconds = started.elapsed().as_secs_f64();
 
