@@ -140,10 +140,10 @@ fn sample(request: Request) -> Result<(), CliError> {
     };
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n);
     let mut engine = engine.map_err(TrainError::from)?;
-    source.load(&experiment, &mut engine)?;
+    source.load(&experiment, engine.as_mut())?;
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
-    let drawn = sampling::draw(&mut engine, &experiment, sampler.as_ref(), &draw, &mut |done, total| {
+    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler.as_ref(), &draw, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
         !interrupt.requested()
     })?;

@@ -125,13 +125,13 @@ fn score(request: Request) -> Result<(), CliError> {
     let sampler = sampler_of(config.sampler);
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n);
     let mut engine = engine.map_err(TrainError::from)?;
-    source.load(&experiment, &mut engine)?;
+    source.load(&experiment, engine.as_mut())?;
     let quantity = match output {
         Output::Score => Quantity::Score,
         Output::Denoised => Quantity::Denoised,
         Output::Epsilon => Quantity::Epsilon,
     };
-    let values = scoring::evaluate(&mut engine, &experiment, &points.values, t, quantity)?;
+    let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
     eprintln!(

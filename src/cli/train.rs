@@ -159,7 +159,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     };
     let sampler = sampler_of(settings.sampler);
     let mut bar = Progress::new("sample", 0, draw.steps as u64);
-    let drawn = sampling::draw(engine, experiment, sampler.as_ref(), &draw, &mut |done, _| {
+    let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, _| {
         bar.update(done, None);
         !interrupt.requested()
     })?;
@@ -167,7 +167,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
     artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
     artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
-    artifacts::scores(&folder.join("scores.png"), experiment, engine, &drawn.samples)?;
+    artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &drawn.samples)?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A config made real: data, process, network and the graphs of everything that a device can be asked for.
 
 use super::config::{self, Config};
-use super::engine::{Device, Engine, EngineError};
+use super::engine::{self, Device, Engine, EngineError};
 use super::error::TrainError;
 use crate::data::{Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
@@ -172,8 +172,8 @@ impl Experiment {
     ///
     /// # Errors
     /// When they do not fit the device.
-    pub fn training_engine(&self, device: &Device) -> Result<Engine, EngineError> {
-        Engine::new(device, &sources(&self.training_graphs()), self.largest_batch())
+    pub fn training_engine(&self, device: &Device) -> Result<Box<dyn Engine>, EngineError> {
+        engine::load(device, &sources(&self.training_graphs()), self.largest_batch())
     }
 
     /// The plan of everything that this config can be asked for, for a device with these limits.
@@ -235,10 +235,10 @@ impl Experiment {
         sampler: &dyn Sampler,
         steps: usize,
         n: usize,
-    ) -> Result<Engine, EngineError> {
+    ) -> Result<Box<dyn Engine>, EngineError> {
         let graphs = self.drawing_graphs(sampler, steps);
-        let mut engine = Engine::new(device, &sources(&graphs), self.chunk(n))?;
-        self.fill_mixture(&mut engine)?;
+        let mut engine = engine::load(device, &sources(&graphs), self.chunk(n))?;
+        self.fill_mixture(engine.as_mut())?;
         Ok(engine)
     }
 
@@ -272,7 +272,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When it does not fit.
-    pub fn fill_store(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    pub fn fill_store(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         upload(engine, names::DATASET, &self.train)?;
         upload(engine, evaluation_names::DATASET, &self.held_out)?;
         let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
@@ -283,7 +283,7 @@ impl Experiment {
         self.fill_mixture(engine)
     }
 
-    fn fill_mixture(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    fn fill_mixture(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
@@ -297,7 +297,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn initialise(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    pub fn initialise(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         let mut graph = Graph::new();
         drop(self.model(&mut graph));
         let weights = nn::initial_parameters(&graph, self.config.train.seed);
@@ -312,7 +312,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn set_clock(&self, engine: &mut Engine, step: u64) -> Result<(), EngineError> {
+    pub fn set_clock(&self, engine: &mut dyn Engine, step: u64) -> Result<(), EngineError> {
         engine.set_words(names::CLOCK, &clock(step as u32, 0, self.config.train.seed))
     }
 }
@@ -339,7 +339,7 @@ fn source(data: &Dataset) -> Source {
     Source { rows: data.len(), dims: data.dim(), storage }
 }
 
-fn upload(engine: &mut Engine, name: &str, data: &Dataset) -> Result<(), EngineError> {
+fn upload(engine: &mut dyn Engine, name: &str, data: &Dataset) -> Result<(), EngineError> {
     match &data.values {
         Values::F32(values) => engine.set_floats(name, values),
         Values::U8 { bytes, .. } => engine.set_bytes(name, bytes),
