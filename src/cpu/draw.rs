@@ -34,13 +34,7 @@ pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usiz
         let mut element = first;
         while element < first + length {
             let count = (4 - element % 4).min(first + length - element);
-            queue.push(Request {
-                quad: (element / 4) as u32,
-                sample: sample as u32,
-                word: element % 4,
-                count,
-                place: done + element - first,
-            });
+            queue.push(element / 4, sample, Wanted { word: element % 4, count, place: done + element - first });
             if queue.count == LANES {
                 queue.flush(draw, clock, out);
             }
@@ -56,7 +50,7 @@ pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usiz
 pub fn fill_per_sample<T: Real>(draw: &Draw, clock: [u32; 4], sample: impl Fn(usize) -> usize, out: &mut [T]) {
     let mut queue = Queue::default();
     for place in 0..out.len() {
-        queue.push(Request { quad: 0, sample: sample(place) as u32, word: 0, count: 1, place });
+        queue.push(0, sample(place), Wanted { word: 0, count: 1, place });
         if queue.count == LANES {
             queue.flush(draw, clock, out);
         }
@@ -64,11 +58,9 @@ pub fn fill_per_sample<T: Real>(draw: &Draw, clock: [u32; 4], sample: impl Fn(us
     queue.flush(draw, clock, out);
 }
 
-/// `count` words from `word` of one quad, wanted at `place`.
+/// `count` words from `word` of one quad, which belong at `place`.
 #[derive(Clone, Copy, Default)]
-struct Request {
-    quad: u32,
-    sample: u32,
+struct Wanted {
     word: usize,
     count: usize,
     place: usize,
@@ -76,31 +68,40 @@ struct Request {
 
 #[derive(Default)]
 struct Queue {
-    requests: [Request; LANES],
+    quad: [u32; LANES],
+    sample: [u32; LANES],
+    wanted: [Wanted; LANES],
     count: usize,
 }
 
 impl Queue {
     #[inline(always)]
-    fn push(&mut self, request: Request) {
-        self.requests[self.count] = request;
+    fn push(&mut self, quad: usize, sample: usize, wanted: Wanted) {
+        (self.quad[self.count], self.sample[self.count]) = (quad as u32, sample as u32);
+        self.wanted[self.count] = wanted;
         self.count += 1;
     }
 
     #[inline(always)]
     fn flush<T: Real>(&mut self, draw: &Draw, clock: [u32; 4], out: &mut [T]) {
-        let mut numbers = [[0.0f32; 4]; LANES];
-        for (numbers, request) in numbers.iter_mut().zip(&self.requests[..self.count]) {
-            let words = random::words(clock, request.sample, request.quad, draw.stream);
-            *numbers = match draw.distribution {
-                Distribution::Uniform => words.map(random::uniform),
-                Distribution::Normal => random::normals(words),
-            };
+        // All lanes are computed, also those that are not wanted: each loop is vector code.
+        let mut words = [[0; LANES]; 4];
+        for lane in 0..LANES {
+            let quad = random::words(clock, self.sample[lane], self.quad[lane], draw.stream);
+            (0..4).for_each(|i| words[i][lane] = quad[i]);
         }
-        for (numbers, request) in numbers.iter().zip(&self.requests[..self.count]) {
-            let wanted = &numbers[request.word..request.word + request.count];
-            for (out, number) in out[request.place..request.place + request.count].iter_mut().zip(wanted) {
-                *out = T::from_f32(*number);
+        let mut numbers = [[0.0f32; LANES]; 4];
+        for lane in 0..LANES {
+            let quad = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
+            let quad = match draw.distribution {
+                Distribution::Uniform => quad.map(random::uniform),
+                Distribution::Normal => random::normals(quad),
+            };
+            (0..4).for_each(|i| numbers[i][lane] = quad[i]);
+        }
+        for (lane, wanted) in self.wanted[..self.count].iter().enumerate() {
+            for (i, out) in out[wanted.place..wanted.place + wanted.count].iter_mut().enumerate() {
+                *out = T::from_f32(numbers[wanted.word + i][lane]);
             }
         }
         self.count = 0;

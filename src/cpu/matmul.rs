@@ -1,6 +1,6 @@
 //! Matrix products: `c[i, j] = Σ_p a[i, p] · b[p, j]`, with `a` or `b` stored transposed in two of the three layouts.
 //!
-//! The rows of the result are cut into blocks whose height depends on the shape alone, one task each.
+//! The result is cut into blocks whose size depends on the shape alone, one task each: so are the bits.
 
 use rayon::prelude::*;
 
@@ -18,8 +18,12 @@ pub struct Lengths {
     pub columns: usize,
 }
 
-/// Products of fewer multiplications than this stay in one piece.
-const SMALL: usize = 1 << 17;
+/// Multiplications that are worth a task.
+const TASK: usize = 1 << 21;
+/// More tasks than this gain nothing.
+const MOST_TASKS: usize = 32;
+/// Blocks are multiples of the columns that `gemm` computes at once with the widest vectors, and at least twice that.
+const COLUMNS: usize = 64;
 /// A result this small whose sums are long is cut along the sum.
 const DEEP: usize = 4096;
 
@@ -34,39 +38,74 @@ pub fn matmul<T: Real>(layout: Layout, lengths: Lengths, a: &[T], b: &[T], c: &m
     if layout == Layout::Tn && depth > 2 * DEEP && rows * columns <= 64 * 64 {
         return deep_tn(lengths, a, b, c);
     }
-    let work = rows * depth * columns;
-    // About 8 tasks for a large product, of at least 32 rows each.
-    let height = if work < SMALL { rows } else { rows.div_ceil(8).next_multiple_of(16).max(32) };
-    c.par_chunks_mut(height.max(1) * columns.max(1)).enumerate().for_each(|(block, c)| {
-        rows_of_product(layout, lengths, block * height, a, b, c);
-    });
+    let (height, width) = block(lengths);
+    let (down, across) = (rows.div_ceil(height.max(1)), columns.div_ceil(width.max(1)));
+    let target = Target(c.as_mut_ptr());
+    let run = |task: usize| {
+        let (i, j) = (task / across * height, task % across * width);
+        let (m, n) = (height.min(rows - i), width.min(columns - j));
+        // SAFETY: the lengths of the slices were checked above, and no two tasks have an element in common.
+        unsafe { block_of_product(layout, lengths, [i, j], [m, n], a, b, &target) };
+    };
+    match down * across {
+        1 => run(0),
+        tasks => (0..tasks).into_par_iter().with_max_len(1).for_each(run),
+    }
 }
 
-/// The rows of the product from `first` on, as many as `c` holds.
-fn rows_of_product<T: Real>(layout: Layout, lengths: Lengths, first: usize, a: &[T], b: &[T], c: &mut [T]) {
+/// Rows and columns of a task: nearly square, for each row and column of it is read from memory once.
+fn block(Lengths { rows, depth, columns }: Lengths) -> (usize, usize) {
+    let tasks = (rows * depth * columns / TASK).clamp(1, MOST_TASKS);
+    if tasks == 1 {
+        return (rows, columns);
+    }
+    let area = rows * columns / tasks;
+    let side = area.isqrt().max(area / rows).max(2 * COLUMNS);
+    let across = columns.div_ceil(side.next_multiple_of(COLUMNS));
+    let width = columns.div_ceil(across).next_multiple_of(COLUMNS);
+    let height = rows.div_ceil(tasks.div_ceil(across));
+    // `gemm` computes six rows at once.
+    (if height < 48 { height } else { height.next_multiple_of(6) }, width)
+}
+
+/// The result, of which every task writes a block of its own.
+struct Target<T>(*mut T);
+
+// SAFETY: tasks write disjoint blocks, and nothing reads until all have ended.
+unsafe impl<T: Send> Sync for Target<T> {}
+
+/// The block of the product that begins at row and column `first`, of `size` rows and columns.
+///
+/// # Safety
+/// The slices and the target hold what the lengths say, the block is within the product, and no one else touches it.
+unsafe fn block_of_product<T: Real>(
+    layout: Layout,
+    lengths: Lengths,
+    first: [usize; 2],
+    size: [usize; 2],
+    a: &[T],
+    b: &[T],
+    c: &Target<T>,
+) {
     let Lengths { rows, depth, columns } = lengths;
-    let height = c.len() / columns;
     // Strides from row to row and from column to column.
-    let (a, a_row, a_column) = match layout {
-        Layout::Nn | Layout::Nt => (&a[first * depth..], depth, 1),
-        Layout::Tn => (&a[first..], 1, rows),
-    };
+    let (a_row, a_column) = if layout == Layout::Tn { (1, rows) } else { (depth, 1) };
     let (b_row, b_column) = if layout == Layout::Nt { (1, depth) } else { (columns, 1) };
-    // SAFETY: `matmul` has checked that the slices hold what lengths and strides reach: `height` rows of the product
-    // from `first` on are within `rows`, and `c` is exactly that block, dense. The previous contents of `c` are not read.
+    // SAFETY: as the caller promises; with the strides of the layout everything read lies within `a` and `b`. The
+    // previous contents of the block are not read.
     unsafe {
         gemm::gemm(
-            height,
-            columns,
+            size[0],
+            size[1],
             depth,
-            c.as_mut_ptr(),
+            c.0.add(first[0] * columns + first[1]),
             1,
             columns as isize,
             false,
-            a.as_ptr(),
+            a.as_ptr().wrapping_add(first[0] * a_row),
             a_column as isize,
             a_row as isize,
-            b.as_ptr(),
+            b.as_ptr().wrapping_add(first[1] * b_column),
             b_column as isize,
             b_row as isize,
             T::default(),
@@ -88,7 +127,9 @@ fn deep_tn<T: Real>(lengths: Lengths, a: &[T], b: &[T], c: &mut [T]) {
         .map(|(a, b)| {
             let mut piece = vec![T::default(); rows * columns];
             let lengths = Lengths { depth: a.len() / rows, ..lengths };
-            rows_of_product(Layout::Tn, lengths, 0, a, b, &mut piece);
+            let target = Target(piece.as_mut_ptr());
+            // SAFETY: `a`, `b` and `piece` hold `depth` rows of each factor and the whole product, which is ours alone.
+            unsafe { block_of_product(Layout::Tn, lengths, [0, 0], [rows, columns], a, b, &target) };
             piece
         })
         .collect();

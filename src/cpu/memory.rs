@@ -2,10 +2,12 @@
 //!
 //! Inputs, parameters and states are read where they are. Computed values share a few slots by their lifetimes. A value
 //! that replaces a state has a slot of its own, which is exchanged with the state's tensor when everything has run: so no
-//! node can read a state that is already new, and nothing is copied.
+//! node can read a state that is already new, and nothing is copied. Where the node that computes it is the last to read
+//! the state, element by element, it writes over the state.
 
 use std::collections::HashMap;
 
+use crate::graph::expr::Term;
 use crate::graph::{DType, Graph, Op, Shape, Value};
 
 /// What a place is a range of.
@@ -46,6 +48,8 @@ pub enum Assignment {
         /// What is copied into it first.
         from: Option<Place>,
     },
+    /// The node has computed it over the state itself.
+    InPlace,
     /// Words of this node are copied.
     Words(usize),
     /// This node, a ring push, works on the state itself.
@@ -104,12 +108,25 @@ struct Planner<'a> {
     last: HashMap<Value, usize>,
     memory: Memory,
     free: Vec<usize>,
+    /// Values that are computed where they are packed: the pack, and the offset in it.
+    packed: HashMap<Value, (Value, usize)>,
+    /// Where packs are whose first input has a place.
+    packs: HashMap<Value, Place>,
 }
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, batch: usize) -> Self {
         let memory = Memory { places: Vec::new(), slots: Vec::new(), outputs: Vec::new(), assignments: Vec::new() };
-        let mut planner = Self { graph, batch, base: Vec::new(), last: HashMap::new(), memory, free: Vec::new() };
+        let mut planner = Self {
+            graph,
+            batch,
+            base: Vec::new(),
+            last: HashMap::new(),
+            memory,
+            free: Vec::new(),
+            packed: HashMap::new(),
+            packs: HashMap::new(),
+        };
         for (node, entry) in graph.nodes().iter().enumerate() {
             let own = (0..entry.types.len()).map(|output| (Value { node, output }, 0)).collect();
             let words = entry.types[0].dtype == DType::U32;
@@ -128,7 +145,34 @@ impl<'a> Planner<'a> {
             };
             planner.base.push(base);
         }
+        planner.packed = planner.find_packed();
         planner
+    }
+
+    /// Products and reductions that only a pack reads.
+    fn find_packed(&self) -> HashMap<Value, (Value, usize)> {
+        let mut readers: HashMap<Value, usize> = HashMap::new();
+        for (node, entry) in self.graph.nodes().iter().enumerate() {
+            // What is a view of its input does not read it.
+            if self.base_of(Value { node, output: 0 }).0.node == node {
+                entry.inputs.iter().for_each(|input| *readers.entry(self.base_of(*input).0).or_default() += 1);
+            }
+        }
+        for (_, value) in self.graph.outputs().iter().chain(self.graph.assignments()) {
+            *readers.entry(self.base_of(*value).0).or_default() += 1;
+        }
+        let mut packed = HashMap::new();
+        for (node, entry) in self.graph.nodes().iter().enumerate() {
+            let Op::Pack { offsets } = &entry.op else { continue };
+            for (input, offset) in entry.inputs.iter().zip(offsets) {
+                let (base, _) = self.base_of(*input);
+                let computed = matches!(self.graph.node(base).op, Op::MatMul { .. } | Op::Reduce { .. });
+                if computed && readers[&base] == 1 && self.elements(base) == self.elements(*input) {
+                    packed.insert(base, (Value { node, output: 0 }, *offset));
+                }
+            }
+        }
+        packed
     }
 
     fn base_of(&self, value: Value) -> (Value, usize) {
@@ -205,7 +249,9 @@ impl<'a> Planner<'a> {
                 }
                 _ => {
                     let (base, start) = self.base_of(value);
-                    if base == value {
+                    if let Some(state) = self.overwritten(value) {
+                        whole(Root::State(state))
+                    } else if base == value {
                         self.allocate(value, length)
                     } else {
                         let place = self.memory.place(base);
@@ -224,13 +270,52 @@ impl<'a> Planner<'a> {
         ended.sort_unstable();
         ended.dedup();
         for value in ended {
-            if let (Root::Slot(slot), true) = (self.memory.place(value).root, self.base_of(value).0 == value) {
+            let owner = self.base_of(value).0 == value && !self.packed.contains_key(&value);
+            if let (Root::Slot(slot), true) = (self.memory.place(value).root, owner) {
                 self.free.push(slot);
             }
         }
     }
 
+    /// The node of the state that `value` can be written over.
+    fn overwritten(&self, value: Value) -> Option<usize> {
+        let graph = self.graph;
+        let entry = graph.node(value);
+        let Op::Pointwise { tape } = &entry.op else { return None };
+        let mut ends = graph.outputs().iter().chain(graph.assignments()).filter(|(_, end)| *end == value);
+        let (name, _) = ends.next()?;
+        let read = graph.nodes().iter().any(|node| node.inputs.contains(&value));
+        let only_assigned = ends.next().is_none() && !read && !graph.outputs().iter().any(|(_, end)| *end == value);
+        let is_state = |input: &Value| matches!(&graph.node(*input).op, Op::State { name: state } if state == name);
+        let slot = entry.inputs.iter().position(is_state)?;
+        let state = entry.inputs[slot];
+        let alike = graph.tensor_type(state) == graph.tensor_type(value) && self.elements(value) > 1;
+        // Parameters may be ranges of the state.
+        let is_last = self.last[&state] == value.node
+            && (0..graph.nodes().len())
+                .filter(|node| matches!(graph.nodes()[*node].op, Op::Parameter { .. }))
+                .all(|node| self.last.get(&Value { node, output: 0 }).is_none_or(|last| *last < value.node));
+        let element_by_element =
+            tape.terms.iter().all(|term| !matches!(term, Term::Table { table, .. } if *table == slot))
+                && tape.outputs.iter().all(|output| !matches!(tape.terms[*output], Term::Input(_)));
+        (only_assigned && alike && is_last && element_by_element).then_some(state.node)
+    }
+
     fn allocate(&mut self, value: Value, length: usize) -> Place {
+        if let Some((pack, offset)) = self.packed.get(&value).copied() {
+            let whole = match self.packs.get(&pack) {
+                Some(place) => *place,
+                None => {
+                    let place = self.allocate(pack, self.elements(pack));
+                    self.packs.insert(pack, place);
+                    place
+                }
+            };
+            return Place { start: whole.start + offset, length, ..whole };
+        }
+        if let Some(place) = self.packs.get(&value) {
+            return *place;
+        }
         if self.last.get(&value) == Some(&FOREVER) {
             return self.fresh(length, false);
         }
@@ -257,6 +342,9 @@ impl<'a> Planner<'a> {
         let (base, start) = self.base_of(value);
         match place.root {
             Root::Words(node) => Assignment::Words(node),
+            Root::State(state) if state != value.node && start == 0 && self.overwritten(value) == Some(state) => {
+                Assignment::InPlace
+            }
             Root::Slot(slot) if start == 0 && place.length == self.elements(base) && !swapped.contains(&base) => {
                 swapped.push(base);
                 self.memory.slots[slot].exact = true;

@@ -27,20 +27,22 @@ pub enum Operand<'a, T> {
     Real(&'a [T]),
     /// A clock.
     Clock([u32; 4]),
+    /// What this output holds before it is written; of the outputs' shape.
+    Output(usize),
 }
 
 impl<'a, T> Operand<'a, T> {
     fn elements(&self) -> &'a [T] {
         match self {
             Self::Real(data) => data,
-            Self::Clock(_) => &[],
+            Self::Clock(_) | Self::Output(_) => &[],
         }
     }
 
     fn clock(&self) -> [u32; 4] {
         match self {
             Self::Clock(clock) => *clock,
-            Self::Real(_) => [0; 4],
+            Self::Real(_) | Self::Output(_) => [0; 4],
         }
     }
 }

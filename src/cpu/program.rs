@@ -188,7 +188,7 @@ impl<T: Real> Program<T> {
         Sources { slots: &self.slots, store, inputs, graph: &self.graph, parameters_from: &self.parameters_from }
     }
 
-    fn execute(&mut self, node: usize, bound: &Bound, store: &Store<T>, inputs: &[&[T]]) {
+    fn execute(&mut self, node: usize, bound: &Bound, store: &mut Store<T>, inputs: &[&[T]]) {
         let places = &bound.memory.places[node];
         if let Root::Words(_) = places[0].root {
             return self.execute_words(node, bound, store, inputs);
@@ -202,15 +202,27 @@ impl<T: Real> Program<T> {
         if view {
             return;
         }
-        let slot_of = |place: &Place| if let Root::Slot(slot) = place.root { slot } else { unreachable!("computed") };
         let mut taken: Vec<Vec<T>> =
-            places.iter().map(|place| std::mem::take(&mut self.slots[slot_of(place)])).collect();
+            places.iter().map(|place| std::mem::take(self.target(place.root, store))).collect();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let outputs = taken.iter_mut().zip(places).map(|(slot, place)| &mut slot[..place.length]).collect();
+        let outputs = taken.iter_mut().zip(places);
+        let outputs = outputs.map(|(target, place)| &mut target[place.start..place.start + place.length]).collect();
         self.compute(node, bound, &self.sources(store, inputs), outputs, &mut scratch);
         self.scratch = scratch;
-        for (slot, place) in taken.into_iter().zip(places) {
-            self.slots[slot_of(place)] = slot;
+        for (target, place) in taken.into_iter().zip(places) {
+            *self.target(place.root, store) = target;
+        }
+    }
+
+    /// What a node writes to.
+    fn target<'a>(&'a mut self, root: Root, store: &'a mut Store<T>) -> &'a mut Vec<T> {
+        match root {
+            Root::Slot(slot) => &mut self.slots[slot],
+            Root::State(node) => match &self.graph.nodes()[node].op {
+                Op::State { name } => store.floats_mut(name).expect("checked before the run"),
+                _ => unreachable!("only states are rooted in states"),
+            },
+            _ => unreachable!("results go to slots and states"),
         }
     }
 
@@ -229,6 +241,10 @@ impl<T: Real> Program<T> {
         if let Some(kernel) = &bound.kernels[node] {
             let operand = |value: &Value| match memory.place(*value).root {
                 Root::Words(_) => Operand::Clock(self.clock(*value)),
+                root @ Root::State(_) if memory.places[node].iter().any(|place| place.root == root) => {
+                    let output = memory.places[node].iter().position(|place| place.root == root);
+                    Operand::Output(output.expect("just found"))
+                }
                 _ => Operand::Real(sources.read(memory.place(*value))),
             };
             let operands: Vec<_> = entry.inputs.iter().map(operand).collect();
@@ -271,7 +287,12 @@ impl<T: Real> Program<T> {
                 views::concat(&inputs, out);
             }
             Op::Pack { offsets } => {
-                views::pack(offsets.iter().enumerate().map(|(i, offset)| (*offset, read(i))), out);
+                let whole = memory.places[node][0];
+                let input = |(i, offset): (usize, &usize)| {
+                    let place = memory.place(entry.inputs[i]);
+                    (*offset, place.length, (place.root != whole.root).then(|| sources.read(place)))
+                };
+                views::pack(offsets.iter().enumerate().map(input), out);
             }
             Op::RingPush => {
                 out.copy_from_slice(read(0));
@@ -335,7 +356,7 @@ impl<T: Real> Program<T> {
                     Some(words) if words.len() == self.words[*node].len() => words.copy_from_slice(&self.words[*node]),
                     _ => store.upload_words(name, &self.words[*node]),
                 },
-                Assignment::Push(_) => {}
+                Assignment::Push(_) | Assignment::InPlace => {}
             }
         }
     }

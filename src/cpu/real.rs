@@ -63,11 +63,24 @@ pub(super) trait Wide {
 pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
+        use std::arch::is_x86_feature_detected;
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn avx512<W: Wide>(work: W) -> W::Output {
+            work.run()
+        }
         #[target_feature(enable = "avx2")]
         fn avx2<W: Wide>(work: W) -> W::Output {
             work.run()
         }
-        if std::arch::is_x86_feature_detected!("avx2") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw")
+        {
+            // SAFETY: the machine has these four features, as was just asked.
+            return unsafe { avx512(work) };
+        }
+        if is_x86_feature_detected!("avx2") {
             // SAFETY: the machine has AVX2, as was just asked.
             return unsafe { avx2(work) };
         }

@@ -102,6 +102,11 @@ impl<T: Real> Store<T> {
         if let Some(Tensor::Real(data)) = self.tensors.get_mut(name) { Some(data) } else { None }
     }
 
+    /// The floats under `name`, to be taken out and put back.
+    pub(super) fn floats_mut(&mut self, name: &str) -> Option<&mut Vec<T>> {
+        if let Some(Tensor::Real(data)) = self.tensors.get_mut(name) { Some(data) } else { None }
+    }
+
     /// The words under `name`.
     pub fn words(&self, name: &str) -> Option<&[u32]> {
         if let Some(Tensor::Words(data)) = self.tensors.get(name) { Some(data) } else { None }

@@ -35,13 +35,15 @@ pub fn concat<T: Real>(inputs: &[(&[T], usize)], out: &mut [T]) {
     }
 }
 
-/// Each input at its offset, which ascend; 0 elsewhere.
-pub fn pack<'a, T: Real>(inputs: impl Iterator<Item = (usize, &'a [T])>, out: &mut [T]) {
+/// Inputs of `length` elements at `offset`, which ascend; `None` is there already. 0 elsewhere.
+pub fn pack<'a, T: Real>(inputs: impl Iterator<Item = (usize, usize, Option<&'a [T]>)>, out: &mut [T]) {
     let mut end = 0;
-    for (offset, x) in inputs {
+    for (offset, length, x) in inputs {
         out[end..offset].fill(T::default());
-        end = offset + x.len();
-        out[offset..end].copy_from_slice(x);
+        end = offset + length;
+        if let Some(x) = x {
+            out[offset..end].copy_from_slice(x);
+        }
     }
     out[end..].fill(T::default());
 }

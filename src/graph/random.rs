@@ -6,6 +6,7 @@
 //! to 1e-5.
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+#[inline(always)]
 pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let ([mut c0, mut c1, mut c2, mut c3], [mut k0, mut k1]) = (counter, key);
     let mut round = 0;
@@ -26,16 +27,19 @@ pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The words of one quad of a draw. `clock` is `(step, sample_base, seed_lo, seed_hi)`, `sample` the batch element,
 /// `quad` the element's index within the sample divided by 4.
+#[inline(always)]
 pub const fn words(clock: [u32; 4], sample: u32, quad: u32, stream: u32) -> [u32; 4] {
     philox4x32_10([quad, clock[1].wrapping_add(sample), clock[0], stream], [clock[2], clock[3]])
 }
 
 /// An odd multiple of 2^-24, strictly between 0 and 1; exact in f32.
+#[inline(always)]
 pub const fn uniform(word: u32) -> f32 {
     (2 * (word >> 9) + 1) as f32 * (1.0 / 16_777_216.0)
 }
 
 /// Four standard normals by Box-Muller on the word pairs (0, 1) and (2, 3), in the arithmetic of the WGSL.
+#[inline(always)]
 pub fn normals(words: [u32; 4]) -> [f32; 4] {
     let mut z = [0.0; 4];
     for pair in [0, 2] {
@@ -58,6 +62,7 @@ pub fn normals_f64(words: [u32; 4]) -> [f64; 4] {
 }
 
 /// ln x of a positive normal f32, to 2e-7 of the result.
+#[inline(always)]
 fn log(x: f32) -> f32 {
     // x = m 2^e with m in [sqrt(1/2), sqrt 2); ln m = 2 atanh((m - 1) / (m + 1)) by its series.
     let t = x.to_bits().wrapping_add(0x004a_fb0d);
@@ -70,6 +75,7 @@ fn log(x: f32) -> f32 {
 }
 
 /// sin and cos of 2 pi u for u in [0, 1], to 2e-7.
+#[inline(always)]
 fn sin_cos_turn(u: f32) -> (f32, f32) {
     // The reduction to an eighth of a turn is exact; then the series.
     let q = (u * 4.0 + 0.5).floor();
@@ -77,12 +83,11 @@ fn sin_cos_turn(u: f32) -> (f32, f32) {
     let z = y * y;
     let s = y + y * z * (-0.166_666_67 + z * (0.008_333_333 + z * (-0.000_198_412_7 + z * 2.755_731_9e-6)));
     let c = 1.0 + z * (-0.5 + z * (0.041_666_667 + z * (-0.001_388_888_9 + z * (2.480_158_7e-5 - z * 2.755_732e-7))));
-    match q as u32 % 4 {
-        0 => (s, c),
-        1 => (c, -s),
-        2 => (-s, -c),
-        _ => (-c, s),
-    }
+    // Without branches, so that loops over this become vector code.
+    let quarter = q as u32;
+    let (sin, cos) = if quarter & 1 == 0 { (s, c) } else { (c, s) };
+    let signed = |x: f32, negative: u32| f32::from_bits(x.to_bits() ^ negative << 30);
+    (signed(sin, quarter & 2), signed(cos, (quarter + 1) & 2))
 }
 
 /// The stream of a draw: the 32-bit FNV-1a hash of its name.

@@ -100,7 +100,13 @@ impl<T: Real> Evaluation<'_, T> {
                     Class::Column => block.column,
                     Class::Full => block.start,
                 };
-                View::Many(&self.operands[slot].elements()[start..start + block.count(class)])
+                match self.operands[slot] {
+                    Operand::Output(output) => {
+                        let start = start - self.kernel.start(self.blocks.start);
+                        View::Many(&self.outputs[output][start..start + block.count(class)])
+                    }
+                    operand => View::Many(&operand.elements()[start..start + block.count(class)]),
+                }
             }
         }
     }
