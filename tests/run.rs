@@ -339,9 +339,7 @@ fn what_came_after_the_checkpoint_and_a_torn_line_are_dropped_from_the_metrics()
     let at = |name: &str| folder.path().join(name);
     good(folder.path(), "train tiny.toml --device cpu --out straight");
     let mut stopped = request(at("torn"), Choice::Cpu, &[]);
-    stopped.config.train.steps = 40;
-    // A cosine that ends at step 60, of a run that gets to 40: by taking its last checkpoint away.
-    stopped.config.train.steps = 60;
+    // Killed after its last line and before its last checkpoint.
     training::train(&stopped, &mut Silent).expect("training");
     fs::remove_dir_all(at("torn/step-60")).expect("a checkpoint");
     fs::write(at("torn/latest"), "step-40\n").expect("a pointer");

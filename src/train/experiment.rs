@@ -50,7 +50,7 @@ impl Experiment {
     /// When the data cannot be had.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
         let named = |error: DataError| match &config.data {
-            config::Data::File(_) => TrainError::bad(format!("data.path: {error}")),
+            config::Data::File(file) => TrainError::bad(format!("data.path: {}", error.in_file(&file.path))),
             _ => TrainError::from(error),
         };
         let dataset = config.data.dataset().map_err(named)?;
