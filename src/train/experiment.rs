@@ -3,7 +3,7 @@
 use super::config::{self, Config};
 use super::engine::{self, Device, Engine, EngineError};
 use super::error::TrainError;
-use crate::data::{Dataset, Mixture, Values};
+use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
     Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
@@ -49,8 +49,12 @@ impl Experiment {
     /// # Errors
     /// When the data cannot be had.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
-        let dataset = config.data.dataset()?;
-        let split = dataset.split()?;
+        let named = |error: DataError| match &config.data {
+            config::Data::File(file) => TrainError::bad(format!("data.path: {}", error.in_file(&file.path))),
+            _ => TrainError::from(error),
+        };
+        let dataset = config.data.dataset().map_err(named)?;
+        let split = dataset.split().map_err(named)?;
         let sde: Box<dyn Sde> = match &config.sde {
             config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
             config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),

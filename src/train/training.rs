@@ -121,8 +121,10 @@ impl Training {
                 "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
             ));
         }
+        if request.start == Start::Resume {
+            check_restorable(&experiment, &request.out)?;
+        }
         let (device, reason) = Device::open(&request.device, request.cache.as_deref())?;
-        observer.device(&reason);
         let mut engine = experiment.training_engine(&device)?;
         let toml = config.to_toml();
         let (folder, checkpoint) = match request.start {
@@ -137,6 +139,8 @@ impl Training {
                 (folder, checkpoint)
             }
         };
+        // Only now: of bad input nothing is said but what is wrong with it.
+        observer.device(&reason);
         let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
         experiment.fill_store(engine.as_mut())?;
         match &checkpoint {
@@ -172,7 +176,11 @@ impl Training {
         self.arrived
     }
 
-    fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    /// Trains on until `train.steps` of the experiment are done, or the observer asks to stop.
+    ///
+    /// # Errors
+    /// As [`train`].
+    pub fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         let train = self.experiment.config.train.clone();
         if self.submitted == 0 && !self.evaluated_at(0)? {
             self.evaluate(observer)?;
@@ -291,6 +299,21 @@ fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
             out.display()
         ))),
     }
+}
+
+/// Reads what is to be restored, before anything is touched.
+fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainError> {
+    let folder = RunFolder::open(out)?;
+    if let Some(step) = folder.latest()? {
+        let checkpoint = Checkpoint::read(&step.path)?;
+        arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
+        arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
+        arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+    }
+    if folder.metrics_path().exists() {
+        super::log::read(&folder.metrics_path())?;
+    }
+    Ok(())
 }
 
 /// Everything that a resumed run needs.
