@@ -185,12 +185,14 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         frames: FRAMES,
     };
     let sampler = sampler_of(settings.sampler);
-    let mut bar = Progress::new("sample", 0, draw.steps as u64);
-    let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, _| {
-        bar.update(done, None);
+    let mut bar: Option<Progress> = None;
+    let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
         !interrupt.requested()
     })?;
-    bar.finish();
+    if let Some(bar) = bar {
+        bar.finish();
+    }
     artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
     artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
     artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
