@@ -1,15 +1,19 @@
 //! `tweedie bench`: measures kernels against what the device can do.
 
+use std::io::IsTerminal;
+
 use super::CliError;
-use super::settings::DeviceArguments;
-use crate::gpu::Choice;
+use super::settings::{DeviceArguments, cache_folder};
+use crate::train::bench::{self, Suite};
+use crate::train::engine::Device;
+use crate::train::error::TrainError;
 
 /// Measure kernels: time, GFLOP/s, GB/s, share of this device's own measured peak
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Which kernels [default: all]
-    #[arg(long, value_name = "NAME")]
-    suite: Option<String>,
+    /// Which cases
+    #[arg(long, default_value = "all", value_name = "kernels|train|all")]
+    suite: Suite,
     #[command(flatten)]
     device: DeviceArguments,
     /// Print JSON
@@ -19,11 +23,24 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
-    measure(arguments.suite.as_deref(), &arguments.device.device, arguments.json)
-}
-
-/// Measures. The suites are not connected to the command line yet.
-fn measure(suite: Option<&str>, device: &Choice, json: bool) -> Result<(), CliError> {
-    let _ = (suite, device, json);
-    Err(CliError::failed("this build cannot measure kernels yet"))
+    let (device, reason) =
+        Device::open(&arguments.device.device, cache_folder().as_deref()).map_err(TrainError::from)?;
+    eprintln!("device: {reason}");
+    let shown = std::io::stderr().is_terminal();
+    let mut before = |name: &str| {
+        if shown {
+            eprint!("\r\x1b[2Kmeasuring: {name}");
+        }
+    };
+    let report = bench::measure(&device, arguments.suite, &mut before).map_err(TrainError::from)?;
+    if shown {
+        eprint!("\r\x1b[2K");
+    }
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
+        println!("{json}");
+    } else {
+        print!("{report}");
+    }
+    Ok(())
 }

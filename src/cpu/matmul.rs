@@ -24,11 +24,15 @@ const TASK: usize = 1 << 21;
 const MOST_TASKS: usize = 32;
 /// Blocks are multiples of the columns that `gemm` computes at once with the widest vectors, and at least twice that.
 const COLUMNS: usize = 64;
+/// A factor of this many elements is transposed once, before the product.
+const SLOW: usize = 1 << 12;
+/// Side of the tiles that are transposed at once: their rows and columns stay in the first cache.
+const TILE: usize = 16;
 /// A result this small whose sums are long is cut along the sum.
 const DEEP: usize = 4096;
 
-/// Writes the product of `a` and `b` to `c`.
-pub fn matmul<T: Real>(layout: Layout, lengths: Lengths, a: &[T], b: &[T], c: &mut [T]) {
+/// Writes the product of `a` and `b` to `c`; `scratch` is for a transposed factor.
+pub fn matmul<T: Real>(layout: Layout, lengths: Lengths, a: &[T], b: &[T], c: &mut [T], scratch: &mut Vec<T>) {
     let Lengths { rows, depth, columns } = lengths;
     assert_eq!(
         (a.len(), b.len(), c.len()),
@@ -39,6 +43,14 @@ pub fn matmul<T: Real>(layout: Layout, lengths: Lengths, a: &[T], b: &[T], c: &m
         return deep_tn(lengths, a, b, c);
     }
     let (height, width) = block(lengths);
+    let (layout, b) = if layout == Layout::Nt && rows >= 16 && depth * columns >= SLOW {
+        // `gemm` would do it once for each block, and slowly.
+        scratch.resize(depth * columns, T::ZERO);
+        transpose(b, depth, scratch);
+        (Layout::Nn, &scratch[..])
+    } else {
+        (layout, b)
+    };
     let (down, across) = (rows.div_ceil(height.max(1)), columns.div_ceil(width.max(1)));
     let target = Target(c.as_mut_ptr());
     let run = |task: usize| {
@@ -66,6 +78,34 @@ fn block(Lengths { rows, depth, columns }: Lengths) -> (usize, usize) {
     let height = rows.div_ceil(tasks.div_ceil(across));
     // `gemm` computes six rows at once.
     (if height < 48 { height } else { height.next_multiple_of(6) }, width)
+}
+
+/// `out[j, i] = x[i, j]` for rows of `x` that are `width` long.
+fn transpose<T: Real>(x: &[T], width: usize, out: &mut [T]) {
+    let height = x.len() / width;
+    // At least a quarter of SLOW elements to a task.
+    let least = (SLOW / 4).div_ceil(TILE * height);
+    out.par_chunks_mut(TILE * height).with_min_len(least).enumerate().for_each(|(strip, out)| {
+        let first = strip * TILE;
+        let columns = out.len() / height;
+        for i in (0..height).step_by(TILE) {
+            let rows = TILE.min(height - i);
+            if rows == TILE && columns == TILE {
+                let mut tile = [[T::ZERO; TILE]; TILE];
+                for (row, tile) in tile.iter_mut().enumerate() {
+                    tile.copy_from_slice(&x[(i + row) * width + first..][..TILE]);
+                }
+                for column in 0..TILE {
+                    let out: &mut [T] = &mut out[column * height + i..][..TILE];
+                    out.iter_mut().zip(&tile).for_each(|(out, row)| *out = row[column]);
+                }
+            } else {
+                for row in i..i + rows {
+                    (0..columns).for_each(|column| out[column * height + row] = x[row * width + first + column]);
+                }
+            }
+        }
+    });
 }
 
 /// The result, of which every task writes a block of its own.

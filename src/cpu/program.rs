@@ -261,7 +261,7 @@ impl<T: Real> Program<T> {
                     Layout::Nt => Lengths { rows: lead, depth: last_a, columns: b[0] },
                     Layout::Tn => Lengths { rows: last_a, depth: lead, columns: last_b },
                 };
-                matmul(*layout, lengths, read(0), read(1), out);
+                matmul(*layout, lengths, read(0), read(1), out, &mut scratch[0]);
             }
             Op::Reduce { reduction, axes } => {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub mod artifacts;
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod engine;

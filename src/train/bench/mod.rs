@@ -1,0 +1,251 @@
+//! Measures a device: kernels one by one and whole steps, against the roofs that it reaches itself.
+//!
+//! Each case is a graph like any other, run many times in a row; what counts is the wall time until the device has
+//! finished, divided by the number of runs, and of such numbers the median.
+
+mod cases;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use self::cases::{Case, Content};
+use super::engine::{Device, Engine, EngineError};
+use crate::plan::lower::{self, Source};
+
+/// Which cases are measured; the roofs always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suite {
+    /// Matrix products, reductions, pointwise functions, random numbers, gather, optimizer.
+    Kernels,
+    /// Whole steps of training and sampling.
+    Train,
+    /// Both.
+    #[default]
+    All,
+}
+
+impl FromStr for Suite {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "kernels" => Ok(Self::Kernels),
+            "train" => Ok(Self::Train),
+            "all" => Ok(Self::All),
+            _ => Err(format!("no suite is called {text}; there are kernels, train and all")),
+        }
+    }
+}
+
+impl Suite {
+    fn holds(self, other: Self) -> bool {
+        self == Self::All || self == other
+    }
+}
+
+/// What was measured of one case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// What it is.
+    pub name: String,
+    /// On what.
+    pub shape: String,
+    /// Median of the seconds that a run takes.
+    pub seconds: f64,
+    /// Seconds from the graph to the end of the first run: lowering, compiling, uploading and all.
+    pub first_seconds: f64,
+    /// Runs that were timed.
+    pub runs: usize,
+    /// Floating-point operations of a run.
+    pub flops: u64,
+    /// Bytes that a run's kernels read and write at least once.
+    pub bytes: u64,
+    /// 1e9 floating-point operations a second.
+    pub gflops: f64,
+    /// 1e9 bytes a second.
+    pub gigabytes: f64,
+    /// The time that the nearer of the two roofs allows, as a part of the time taken. Above 1 where the data stays in a
+    /// cache that is faster than the memory behind the roof.
+    pub share: f64,
+}
+
+/// What was measured of a device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The device's name.
+    pub device: String,
+    /// Its driver, with the version.
+    pub driver: String,
+    /// Processors that this process may use.
+    pub processors: usize,
+    /// The suite.
+    pub suite: Suite,
+    /// The most that any kernel reached: 1e9 floating-point operations a second.
+    pub peak_gflops: f64,
+    /// What a large copy reached: 1e9 bytes a second.
+    pub peak_gigabytes: f64,
+    /// The roofs, then the suite.
+    pub rows: Vec<Row>,
+    /// Cases that were left out, and why.
+    pub left_out: Vec<String>,
+}
+
+/// Time for one case.
+const BUDGET: Duration = Duration::from_millis(500);
+/// Time between two looks at the clock.
+const CHUNK: Duration = Duration::from_millis(40);
+/// Products that would take longer are left out.
+const SLOWEST: f64 = 0.5;
+
+/// Measures. `before` hears the name of each case before its turn.
+///
+/// # Errors
+/// When a case does not fit the device, or the device is lost.
+pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> Result<Report, EngineError> {
+    let mut run = |case: Case| -> Result<Row, EngineError> {
+        before(&case.name);
+        measure_case(device, &case)
+    };
+    let copy = run(cases::copy())?;
+    let peak_gigabytes = copy.gigabytes;
+    let mut rows = vec![copy, run(cases::multiply_add())?];
+    let mut left_out = Vec::new();
+    // The best small product tells whether the large one is worth the wait.
+    let mut rate: f64 = 1e-3;
+    for layout in cases::LAYOUTS {
+        let row = run(cases::product(layout, 512, 128, 128))?;
+        rate = rate.max(row.gflops);
+        rows.push(row);
+    }
+    for layout in cases::LAYOUTS {
+        let case = cases::product(layout, 1024, 1024, 1024);
+        if 2.0 * 1.024f64.powi(3) / rate < SLOWEST {
+            rows.push(run(case)?);
+        } else {
+            left_out.push(format!("{} {}: would take more than {SLOWEST} s", case.name, case.shape));
+        }
+    }
+    if suite.holds(Suite::Kernels) {
+        for case in cases::KERNELS {
+            rows.push(run(case())?);
+        }
+    }
+    if suite.holds(Suite::Train) {
+        for case in cases::STEPS {
+            rows.push(run(case())?);
+        }
+    }
+    let peak_gflops = rows.iter().map(|row| row.gflops).fold(0.0, f64::max);
+    for row in &mut rows {
+        row.share = (row.gflops / peak_gflops).max(row.gigabytes / peak_gigabytes);
+    }
+    let (name, driver) = match device {
+        Device::Cpu => ("CPU executor".to_owned(), format!("tweedie {}", env!("CARGO_PKG_VERSION"))),
+        Device::Gpu(gpu) => {
+            let report = gpu.report();
+            (report.name.clone(), format!("{} {} ({})", report.driver, report.driver_info, report.backend))
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Report { device: name, driver, processors, suite, peak_gflops, peak_gigabytes, rows, left_out })
+}
+
+const PROGRAM: &str = "bench";
+
+fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
+    let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
+    let plan = lower::lower(&[source], &device.lower_options(case.batch))?;
+    let cost = &plan.report(case.batch).programs[0];
+    let (flops, bytes) = (cost.flops, cost.bytes);
+
+    let started = Instant::now();
+    let mut engine = Engine::new(device, &[source], case.batch)?;
+    for (name, content) in &case.states {
+        match content {
+            Content::Floats(data) => engine.set_floats(name, data)?,
+            Content::Words(data) => engine.set_words(name, data)?,
+        }
+    }
+    for (name, data) in &case.inputs {
+        engine.set_input(PROGRAM, name, case.batch, data)?;
+    }
+    engine.run(PROGRAM, case.batch, 1)?;
+    let first_seconds = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    engine.run(PROGRAM, case.batch, 1)?;
+    let mut estimate = started.elapsed().as_secs_f64().max(1e-7);
+    let (mut runs, mut times) = (0, Vec::new());
+    while times.len() < 3 || started.elapsed() < BUDGET {
+        let count = (CHUNK.as_secs_f64() / estimate).clamp(1.0, 1e5) as usize;
+        let chunk = Instant::now();
+        engine.run(PROGRAM, case.batch, count)?;
+        estimate = chunk.elapsed().as_secs_f64() / count as f64;
+        times.push(estimate);
+        runs += count;
+    }
+    times.sort_by(f64::total_cmp);
+    let seconds = times[times.len() / 2];
+    let rate = |amount: u64| amount as f64 / seconds * 1e-9;
+    Ok(Row {
+        name: case.name.to_owned(),
+        shape: case.shape.clone(),
+        seconds,
+        first_seconds,
+        runs,
+        flops,
+        bytes,
+        gflops: rate(flops),
+        gigabytes: rate(bytes),
+        share: 0.0,
+    })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, {}, {} processors", self.device, self.driver, self.processors)?;
+        writeln!(f, "roofs: {:.1} GFLOP/s, {:.1} GB/s", self.peak_gflops, self.peak_gigabytes)?;
+        writeln!(
+            f,
+            "{:<24} {:<22} {:>10} {:>10} {:>9} {:>8} {:>6} {:>9}",
+            "", "shape", "ms", "MFLOP", "GFLOP/s", "GB/s", "share", "first ms"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:<24} {:<22} {:>10.4} {:>10.2} {:>9.2} {:>8.2} {:>5.0}% {:>9.1}",
+                row.name,
+                row.shape,
+                row.seconds * 1e3,
+                row.flops as f64 * 1e-6,
+                row.gflops,
+                row.gigabytes,
+                row.share * 100.0,
+                row.first_seconds * 1e3
+            )?;
+        }
+        self.left_out.iter().try_for_each(|line| writeln!(f, "left out: {line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_counted_and_timed() {
+        let row = measure_case(&Device::Cpu, &cases::product(cases::LAYOUTS[0], 64, 32, 16)).unwrap();
+        assert_eq!(row.flops, 2 * 64 * 32 * 16);
+        assert!(row.seconds > 0.0 && row.first_seconds > 0.0 && row.runs >= 3);
+    }
+
+    #[test]
+    fn suites_have_names() {
+        assert_eq!("train".parse(), Ok(Suite::Train));
+        assert!("all of them".parse::<Suite>().unwrap_err().contains("kernels, train and all"));
+    }
+}
