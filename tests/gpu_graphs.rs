@@ -6,8 +6,9 @@ mod common {
 }
 
 use common::both::{Case, numbers};
+use common::gpu;
 use tweedie::graph::{Distribution, Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType, Value};
-use tweedie::plan::Limits;
+use tweedie::plan::{Driver, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];
 
@@ -123,7 +124,11 @@ fn products_with_and_without_epilogue() {
         for (name, value) in [("raw", nt), ("activated", activated), ("both", both), ("tn", tn)] {
             graph.output(name, value);
         }
-        Case::new("products", &graph, batch).filled().check();
+        for driver in [Driver::Hardware, gpu::device().driver()] {
+            let mut case = Case::new("products", &graph, batch).filled();
+            case.driver = driver;
+            case.check();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tweedie::graph::{Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType};
-use tweedie::plan::lower::{Limits, Options, Source, lower};
+use tweedie::plan::lower::{Driver, Limits, Options, Source, lower};
 use tweedie::plan::{Access, BufferKind, Plan};
 
 /// A training step in small: gather, noise, two layers, loss, gradient, plain descent with an EMA, ring, tick.
@@ -56,7 +56,7 @@ fn norm_expr() -> Expr {
 }
 
 fn plan(graph: &Graph, limits: Limits) -> Plan {
-    let options = Options { max_batch: 20, limits, software: false };
+    let options = Options { max_batch: 20, limits, driver: Driver::Hardware };
     lower(&[Source { name: "train", graph, parameters_from: "params" }], &options).unwrap()
 }
 
@@ -113,7 +113,7 @@ fn every_store_entry_is_there_once() {
 fn small_limits_force_folding_and_chunks() {
     let graph = training_step();
     let limits = Limits { binding_bytes: 1024, workgroups: 4, ..Limits::BASELINE };
-    let options = Options { max_batch: 4, limits, software: false };
+    let options = Options { max_batch: 4, limits, driver: Driver::Hardware };
     let plan = lower(&[Source { name: "train", graph: &graph, parameters_from: "params" }], &options).unwrap();
     check(&plan, limits);
     let whole = self::plan(&graph, Limits::BASELINE);
@@ -129,7 +129,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let both = graph.map(&[y, z], &(Expr::input(0) * Expr::input(1)));
     graph.output("y", both);
     let limits = Limits { binding_bytes: 1 << 20, ..Limits::BASELINE };
-    let options = Options { max_batch: 1000, limits, software: false };
+    let options = Options { max_batch: 1000, limits, driver: Driver::Hardware };
     let error = lower(&[Source { name: "p", graph: &graph, parameters_from: "params" }], &options).unwrap_err();
     assert!(error.to_string().contains("4000000 bytes for a batch of 1000"), "{error}");
 }

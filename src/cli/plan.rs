@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::CliError;
 use super::settings::{ConfigArguments, expect_folder_of, extension};
 use crate::data;
+use crate::plan::lower::Options;
 use crate::train::config::Config;
-use crate::train::engine::Device;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 
@@ -53,7 +53,7 @@ impl Arguments {
 fn plan(request: Request) -> Result<(), CliError> {
     let Request { config, wgsl, json } = request;
     let experiment = Experiment::new(&config)?;
-    let plan = experiment.plan(&Device::Cpu.lower_options(0)).map_err(TrainError::from)?;
+    let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
     print!("{}", plan.report(experiment.batch().min(plan.max_batch)));
     if let Some(folder) = wgsl {
         let io = |error: std::io::Error| CliError::failed(format!("--wgsl {}: {error}", folder.display()));

@@ -128,7 +128,6 @@ fn sample(request: Request) -> Result<(), CliError> {
         )));
     }
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    eprintln!("device: {reason}");
     let sampler = sampler_of(settings.sampler);
     let draw = Draw {
         n,
@@ -140,10 +139,11 @@ fn sample(request: Request) -> Result<(), CliError> {
     };
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n);
     let mut engine = engine.map_err(TrainError::from)?;
-    source.load(&experiment, &mut engine)?;
+    source.load(&experiment, engine.as_mut())?;
+    eprintln!("device: {reason}");
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
-    let drawn = sampling::draw(&mut engine, &experiment, sampler.as_ref(), &draw, &mut |done, total| {
+    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler.as_ref(), &draw, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
         !interrupt.requested()
     })?;

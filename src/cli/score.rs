@@ -114,24 +114,26 @@ fn score(request: Request) -> Result<(), CliError> {
     let sde = experiment.sde.as_ref();
     let t = match level {
         Level::Time(t) => Ok(t),
-        Level::Sigma(sigma) => sde.t_of_sigma(sigma),
-        Level::NoiseToSignal(ratio) => sde.t_of_noise_to_signal(ratio),
+        Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {error}")),
+        Level::NoiseToSignal(ratio) => {
+            sde.t_of_noise_to_signal(ratio).map_err(|error| format!("--noise-to-signal {ratio}: {error}"))
+        }
     };
-    let t = t.map_err(|error| CliError::bad_input(error.to_string()))?;
+    let t = t.map_err(CliError::bad_input)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    eprintln!("device: {reason}");
     let config = &source.config().sample;
     let n = points.values.len() / experiment.dims();
     let sampler = sampler_of(config.sampler);
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n);
     let mut engine = engine.map_err(TrainError::from)?;
-    source.load(&experiment, &mut engine)?;
+    source.load(&experiment, engine.as_mut())?;
+    eprintln!("device: {reason}");
     let quantity = match output {
         Output::Score => Quantity::Score,
         Output::Denoised => Quantity::Denoised,
         Output::Epsilon => Quantity::Epsilon,
     };
-    let values = scoring::evaluate(&mut engine, &experiment, &points.values, t, quantity)?;
+    let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
     eprintln!(

@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
-    pub fn load(&self, experiment: &Experiment, engine: &mut Engine) -> Result<(), CliError> {
+    pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
         if let Self::Trained { step, checkpoint, .. } = self {
             let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
             engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;

@@ -6,6 +6,7 @@ use super::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, seed};
+use crate::gpu::Choice;
 use crate::train::artifacts;
 use crate::train::config::Model;
 use crate::train::error::TrainError;
@@ -129,7 +130,16 @@ fn train(request: &Request, profile: bool) -> Result<(), CliError> {
             again(request)
         )));
     }
-    draw_pictures(&mut training, &folder, &terminal.interrupt)?;
+    match draw_pictures(&mut training, &folder, &terminal.interrupt) {
+        Err(CliError::Interrupted(_)) => {
+            return Err(CliError::Interrupted(format!(
+                "stopped after the last step, which is saved, and before the pictures; draw them with tweedie train {} \
+                 --resume",
+                again(request)
+            )));
+        }
+        result => result?,
+    }
     if profile {
         show_profile(&mut training)?;
     }
@@ -137,9 +147,26 @@ fn train(request: &Request, profile: bool) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The arguments that name this run again.
+/// The arguments that name this run and its device again.
 fn again(request: &Request) -> String {
-    format!("{} --out {}", request.out.join("config.toml").display(), request.out.display())
+    let device = match &request.device {
+        Choice::Auto => String::new(),
+        Choice::Gpu => " --device gpu".to_owned(),
+        Choice::Cpu => " --device cpu".to_owned(),
+        Choice::Named(name) => format!(" --device {}", quoted(name)),
+    };
+    let quoted_path = |path: &Path| quoted(&path.display().to_string());
+    format!("{} --out {}{device}", quoted_path(&request.out.join("config.toml")), quoted_path(&request.out))
+}
+
+/// A word of a command line as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/\\._-+:@,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// `samples.png`, `trajectory.gif`, `trajectory.png` and, in the plane, `scores.png`.
@@ -158,16 +185,18 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         frames: FRAMES,
     };
     let sampler = sampler_of(settings.sampler);
-    let mut bar = Progress::new("sample", 0, draw.steps as u64);
-    let drawn = sampling::draw(engine, experiment, sampler.as_ref(), &draw, &mut |done, _| {
-        bar.update(done, None);
+    let mut bar: Option<Progress> = None;
+    let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
         !interrupt.requested()
     })?;
-    bar.finish();
+    if let Some(bar) = bar {
+        bar.finish();
+    }
     artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
     artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
     artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
-    artifacts::scores(&folder.join("scores.png"), experiment, engine, &drawn.samples)?;
+    artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &drawn.samples)?;
     Ok(())
 }
 
@@ -178,4 +207,16 @@ fn show_profile(training: &mut Training) -> Result<(), CliError> {
         Some(profile) => print!("{}", super::profile::table(&profile)),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_a_shell_would_split_is_quoted() {
+        assert_eq!(quoted("runs/digits-2.b"), "runs/digits-2.b");
+        assert_eq!(quoted("my runs/it's"), r"'my runs/it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::adapter::{AdapterReport, Adapters, Choice, DeviceLimits};
 use super::error::{GpuError, one_line};
 use super::pipeline::Pipelines;
+use crate::plan::Driver;
 
 /// How to open a device of our own.
 #[derive(Clone, Debug, Default)]
@@ -170,6 +171,17 @@ impl Device {
 
     pub(super) fn buffer_bytes(&self) -> &Arc<AtomicU64> {
         &self.inner.buffer_bytes
+    }
+
+    /// What a plan for this device should be made for.
+    pub fn driver(&self) -> Driver {
+        let report = self.report();
+        if !report.is_software() {
+            return Driver::Hardware;
+        }
+        let alike = report.subgroup_min == report.subgroup_max;
+        let usable = alike && self.raw().features().contains(wgpu::Features::SUBGROUP);
+        Driver::Software { lanes: if usable { report.subgroup_min } else { 0 } }
     }
 
     /// Whether one handle is a clone of the other. (wgpu's own equality takes the first devices of two instances

@@ -102,7 +102,7 @@ impl Graph {
         self.random(clock, name, Distribution::Uniform, shape)
     }
 
-    /// The entry `[clock.step, column]` of a table `[rows, columns]`, as a value of shape [1].
+    /// The entry `[clock.step, column]` of a table `[rows, columns]`, as a value of shape `[1]`.
     pub fn table_entry(&mut self, table: Value, clock: Value, column: usize) -> Value {
         let columns = self.shape(table).dims()[1].at(0);
         assert!(column < columns, "column {column} of a table with {columns}");
@@ -110,7 +110,7 @@ impl Graph {
         self.pointwise(&[table, clock], &[Expr::new(term)], Some(Shape::fixed(&[1])))[0]
     }
 
-    /// The clock's step as a float of shape [1].
+    /// The clock's step as a float of shape `[1]`.
     pub fn step(&mut self, clock: Value) -> Value {
         self.pointwise(&[clock], &[Expr::new(Term::Step(0))], Some(Shape::fixed(&[1])))[0]
     }
@@ -156,7 +156,7 @@ impl Graph {
         self.reduce(Reduction::Sum, a, axes)
     }
 
-    /// The sum of all elements, of shape [1].
+    /// The sum of all elements, of shape `[1]`.
     pub fn sum_all(&mut self, a: Value) -> Value {
         let axes: Vec<usize> = (0..self.shape(a).rank()).collect();
         let sum = self.sum(a, &axes);

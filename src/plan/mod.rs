@@ -12,7 +12,7 @@ mod size;
 
 use serde::{Deserialize, Serialize};
 
-pub use lower::{Limits, LowerError, lower};
+pub use lower::{Driver, Limits, LowerError, lower};
 pub use report::{KernelReport, ProgramReport, Report};
 pub use size::{Size, Workgroups};
 

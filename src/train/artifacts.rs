@@ -126,7 +126,12 @@ pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), 
 ///
 /// # Errors
 /// When the device is lost or the picture cannot be written.
-pub fn scores(path: &Path, experiment: &Experiment, engine: &mut Engine, samples: &[f32]) -> Result<(), TrainError> {
+pub fn scores(
+    path: &Path,
+    experiment: &Experiment,
+    engine: &mut dyn Engine,
+    samples: &[f32],
+) -> Result<(), TrainError> {
     if kind(experiment) != Kind::Points {
         return Ok(());
     }

@@ -20,7 +20,7 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When the device is lost.
-pub fn held_out(engine: &mut Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
+pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
     engine.set_words(evaluation_names::CLOCK, &clock(0, 0, SEED))?;
     let mut sums = [(0.0f64, 0u32); LEVELS];
@@ -45,7 +45,7 @@ pub fn held_out(engine: &mut Engine, experiment: &Experiment) -> Result<Evaluati
 }
 
 /// Time and sigma of a sample whose loss was not finite in the step that set the status, if the loss was the reason.
-pub fn bad_noise_level(engine: &mut Engine, experiment: &Experiment) -> Option<(f32, f64)> {
+pub fn bad_noise_level(engine: &mut dyn Engine, experiment: &Experiment) -> Option<(f32, f64)> {
     let step = *engine.words(names::CLOCK, 1).ok()?.first()? as usize;
     let ring = engine.floats(names::RING, RING_ROWS * RING_COLUMNS).ok()?;
     let t = *ring.get((step % RING_ROWS) * RING_COLUMNS + 3)?;

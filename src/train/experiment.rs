@@ -1,9 +1,9 @@
 //! A config made real: data, process, network and the graphs of everything that a device can be asked for.
 
 use super::config::{self, Config};
-use super::engine::{Device, Engine, EngineError};
+use super::engine::{self, Device, Engine, EngineError};
 use super::error::TrainError;
-use crate::data::{Dataset, Mixture, Values};
+use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
     Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
@@ -49,8 +49,12 @@ impl Experiment {
     /// # Errors
     /// When the data cannot be had.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
-        let dataset = config.data.dataset()?;
-        let split = dataset.split()?;
+        let named = |error: DataError| match &config.data {
+            config::Data::File(file) => TrainError::bad(format!("data.path: {}", error.in_file(&file.path))),
+            _ => TrainError::from(error),
+        };
+        let dataset = config.data.dataset().map_err(named)?;
+        let split = dataset.split().map_err(named)?;
         let sde: Box<dyn Sde> = match &config.sde {
             config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
             config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
@@ -172,8 +176,8 @@ impl Experiment {
     ///
     /// # Errors
     /// When they do not fit the device.
-    pub fn training_engine(&self, device: &Device) -> Result<Engine, EngineError> {
-        Engine::new(device, &sources(&self.training_graphs()), self.largest_batch())
+    pub fn training_engine(&self, device: &Device) -> Result<Box<dyn Engine>, EngineError> {
+        engine::load(device, &sources(&self.training_graphs()), self.largest_batch())
     }
 
     /// The plan of everything that this config can be asked for, for a device with these limits.
@@ -235,10 +239,10 @@ impl Experiment {
         sampler: &dyn Sampler,
         steps: usize,
         n: usize,
-    ) -> Result<Engine, EngineError> {
+    ) -> Result<Box<dyn Engine>, EngineError> {
         let graphs = self.drawing_graphs(sampler, steps);
-        let mut engine = Engine::new(device, &sources(&graphs), self.chunk(n))?;
-        self.fill_mixture(&mut engine)?;
+        let mut engine = engine::load(device, &sources(&graphs), self.chunk(n))?;
+        self.fill_mixture(engine.as_mut())?;
         Ok(engine)
     }
 
@@ -272,7 +276,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When it does not fit.
-    pub fn fill_store(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    pub fn fill_store(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         upload(engine, names::DATASET, &self.train)?;
         upload(engine, evaluation_names::DATASET, &self.held_out)?;
         let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
@@ -283,7 +287,7 @@ impl Experiment {
         self.fill_mixture(engine)
     }
 
-    fn fill_mixture(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    fn fill_mixture(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
@@ -297,7 +301,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn initialise(&self, engine: &mut Engine) -> Result<(), EngineError> {
+    pub fn initialise(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         let mut graph = Graph::new();
         drop(self.model(&mut graph));
         let weights = nn::initial_parameters(&graph, self.config.train.seed);
@@ -312,7 +316,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn set_clock(&self, engine: &mut Engine, step: u64) -> Result<(), EngineError> {
+    pub fn set_clock(&self, engine: &mut dyn Engine, step: u64) -> Result<(), EngineError> {
         engine.set_words(names::CLOCK, &clock(step as u32, 0, self.config.train.seed))
     }
 }
@@ -339,7 +343,7 @@ fn source(data: &Dataset) -> Source {
     Source { rows: data.len(), dims: data.dim(), storage }
 }
 
-fn upload(engine: &mut Engine, name: &str, data: &Dataset) -> Result<(), EngineError> {
+fn upload(engine: &mut dyn Engine, name: &str, data: &Dataset) -> Result<(), EngineError> {
     match &data.values {
         Values::F32(values) => engine.set_floats(name, values),
         Values::U8 { bytes, .. } => engine.set_bytes(name, bytes),

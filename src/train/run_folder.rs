@@ -207,6 +207,11 @@ pub fn check_free(path: &Path, existing: Existing) -> Result<(), RunError> {
             Existing::Overwrite => Ok(()),
         };
     }
+    // The nearest of the folders above that is there has to be a folder.
+    if let Some(there) = path.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()) {
+        let what = "is a file, and should be a folder; choose another folder by --out".to_string();
+        return Err(RunError::NoRun { path: there.to_path_buf(), what });
+    }
     if !path.exists() {
         return Ok(());
     }

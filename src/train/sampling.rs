@@ -43,7 +43,7 @@ pub struct Drawn {
 /// # Errors
 /// When a sample is not finite, naming step and noise level; or the device is lost.
 pub fn draw(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
     draw: &Draw,
@@ -92,7 +92,7 @@ pub fn draw(
 
 /// Puts the prior draw of samples `base..base + batch` into the store.
 fn start(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     experiment: &Experiment,
     draw: &Draw,
     base: usize,
@@ -117,7 +117,7 @@ fn start(
 
 /// Runs again, step by step, to the first value that is not finite.
 fn find_fault(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     experiment: &Experiment,
     draw: &Draw,
     base: usize,

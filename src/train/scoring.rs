@@ -10,7 +10,7 @@ use crate::sde::Quantity;
 /// # Errors
 /// When the device is lost.
 pub fn evaluate(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     experiment: &Experiment,
     x: &[f32],
     t: f64,

@@ -8,7 +8,7 @@ use super::config::Config;
 use super::engine::{Device, Engine, News};
 use super::error::TrainError;
 use super::evaluation::{self, Evaluation};
-use super::experiment::{Experiment, RING_ROWS};
+use super::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
 use super::log::{EvaluationLine, Line, Log, Timing, TrainLine};
 use super::run_folder::{Existing, RunFolder, TrainingFolder};
 use crate::gpu::Choice;
@@ -80,7 +80,7 @@ pub struct Training {
     /// The experiment.
     pub experiment: Experiment,
     /// The device with its programs.
-    pub engine: Engine,
+    pub engine: Box<dyn Engine>,
     folder: TrainingFolder,
     log: Log,
     /// Steps that the device was asked for.
@@ -121,8 +121,10 @@ impl Training {
                 "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
             ));
         }
+        if request.start == Start::Resume {
+            check_restorable(&experiment, &request.out)?;
+        }
         let (device, reason) = Device::open(&request.device, request.cache.as_deref())?;
-        observer.device(&reason);
         let mut engine = experiment.training_engine(&device)?;
         let toml = config.to_toml();
         let (folder, checkpoint) = match request.start {
@@ -137,13 +139,15 @@ impl Training {
                 (folder, checkpoint)
             }
         };
+        // Only now: of bad input nothing is said but what is wrong with it.
+        observer.device(&reason);
         let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
-        experiment.fill_store(&mut engine)?;
+        experiment.fill_store(engine.as_mut())?;
         match &checkpoint {
-            Some((path, checkpoint)) => restore(&experiment, &mut engine, path, checkpoint)?,
-            None => experiment.initialise(&mut engine)?,
+            Some((path, checkpoint)) => restore(&experiment, engine.as_mut(), path, checkpoint)?,
+            None => experiment.initialise(engine.as_mut())?,
         }
-        experiment.set_clock(&mut engine, step)?;
+        experiment.set_clock(engine.as_mut(), step)?;
         engine.watch(&["ring", "clock", "status"], RING_ROWS / 2)?;
         let log = Log::open(&folder.metrics_path(), step)?;
         let now = Instant::now();
@@ -172,7 +176,11 @@ impl Training {
         self.arrived
     }
 
-    fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    /// Trains on until `train.steps` of the experiment are done, or the observer asks to stop.
+    ///
+    /// # Errors
+    /// As [`train`].
+    pub fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         let train = self.experiment.config.train.clone();
         if self.submitted == 0 && !self.evaluated_at(0)? {
             self.evaluate(observer)?;
@@ -190,10 +198,10 @@ impl Training {
             if self.submitted == next || stop {
                 self.engine.wait()?;
                 self.hear(observer)?;
-                if self.submitted % train.evaluate_every == 0 || self.submitted == train.steps {
+                if self.submitted.is_multiple_of(train.evaluate_every) || self.submitted == train.steps {
                     self.evaluate(observer)?;
                 }
-                if self.submitted % train.checkpoint_every == 0 || self.submitted == train.steps || stop {
+                if self.submitted.is_multiple_of(train.checkpoint_every) || self.submitted == train.steps || stop {
                     self.save()?;
                 }
             }
@@ -223,7 +231,7 @@ impl Training {
             let row = (step as usize % RING_ROWS) * RING_COLUMNS;
             let [loss, grad_norm, learning_rate] = [ring[row], ring[row + 1], ring[row + 2]];
             self.last_loss = loss;
-            if (step + 1) % every == 0 {
+            if (step + 1).is_multiple_of(every) {
                 let now = Instant::now();
                 let (then, before) = self.last_log;
                 let steps_per_sec = (step + 1 - before) as f64 / (now - then).as_secs_f64().max(1e-9);
@@ -251,7 +259,7 @@ impl Training {
             self.submitted = self.arrived;
             self.save()
         });
-        let level = evaluation::bad_noise_level(&mut self.engine, &self.experiment);
+        let level = evaluation::bad_noise_level(self.engine.as_mut(), &self.experiment);
         match (saved, level) {
             (Err(error), _) => error,
             (Ok(()), level) => TrainError::NotFinite { step, level, checkpoint: self.arrived },
@@ -264,7 +272,7 @@ impl Training {
     }
 
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Evaluation { loss, levels } = evaluation::held_out(&mut self.engine, &self.experiment)?;
+        let Evaluation { loss, levels } = evaluation::held_out(self.engine.as_mut(), &self.experiment)?;
         let line = EvaluationLine { step: self.arrived, held_out_loss: loss, per_level: levels };
         observer.evaluated(&line);
         self.log.write(&Line::Evaluation(line))?;
@@ -274,13 +282,11 @@ impl Training {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.log.sync()?;
-        let checkpoint = snapshot(&self.experiment, &mut self.engine, self.arrived)?;
+        let checkpoint = snapshot(&self.experiment, self.engine.as_mut(), self.arrived)?;
         self.folder.save(&checkpoint, self.experiment.config.train.keep)?;
         Ok(())
     }
 }
-
-use super::experiment::RING_COLUMNS;
 
 fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
     let folder = RunFolder::open(out)?;
@@ -295,8 +301,23 @@ fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
     }
 }
 
+/// Reads what is to be restored, before anything is touched.
+fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainError> {
+    let folder = RunFolder::open(out)?;
+    if let Some(step) = folder.latest()? {
+        let checkpoint = Checkpoint::read(&step.path)?;
+        arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
+        arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
+        arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+    }
+    if folder.metrics_path().exists() {
+        super::log::read(&folder.metrics_path())?;
+    }
+    Ok(())
+}
+
 /// Everything that a resumed run needs.
-fn snapshot(experiment: &Experiment, engine: &mut Engine, step: u64) -> Result<Checkpoint, TrainError> {
+fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Result<Checkpoint, TrainError> {
     let elements = experiment.arena_elements();
     let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<Tensor>, TrainError> {
         let flat = engine.floats(arena, elements)?;
@@ -329,7 +350,7 @@ fn snapshot(experiment: &Experiment, engine: &mut Engine, step: u64) -> Result<C
 /// Puts a checkpoint back into the store.
 fn restore(
     experiment: &Experiment,
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     path: &Path,
     checkpoint: &Checkpoint,
 ) -> Result<(), TrainError> {

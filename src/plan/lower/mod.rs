@@ -35,15 +35,41 @@ impl Limits {
         Self { storage_buffers: 8, binding_bytes: 128 << 20, buffer_bytes: 256 << 20, workgroups: 65535 };
 }
 
-/// For what a plan is made.
+/// For what a plan is made; by default for one sample on the least of GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The largest batch that will be run.
     pub max_batch: u32,
     /// What the device allows.
     pub limits: Limits,
-    /// Whether the driver runs on a CPU, where other tiles are faster.
-    pub software: bool,
+    /// What runs the kernels.
+    pub driver: Driver,
+}
+
+/// What runs the kernels: other tiles are faster on a driver that is software.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Driver {
+    /// A GPU.
+    #[default]
+    Hardware,
+    /// The CPU.
+    Software {
+        /// Lanes of a subgroup, if all subgroups are alike and shaders may use them; else 0.
+        lanes: u32,
+    },
+}
+
+impl Driver {
+    /// Whether it is software.
+    pub const fn is_software(self) -> bool {
+        matches!(self, Self::Software { .. })
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_batch: 1, limits: Limits::BASELINE, driver: Driver::Hardware }
+    }
 }
 
 /// A graph that becomes a program.
@@ -146,7 +172,7 @@ struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            options: Options { max_batch: 1, limits: Limits::BASELINE, software: false },
+            options: Options::default(),
             shaders: Vec::new(),
             known_shaders: HashMap::new(),
             buffers: Vec::new(),

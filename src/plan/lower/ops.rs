@@ -3,7 +3,7 @@
 use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::tensors::{Bind, Call, Home};
-use super::{LowerError, padded_bytes};
+use super::{Driver, LowerError, padded_bytes};
 use crate::graph::{DType, Dim, Layout, Op, Order, Reduction, Shape, Storage, Value};
 use crate::kernels;
 use crate::kernels::copy::{Box4, Side};
@@ -41,8 +41,11 @@ impl Lowering<'_> {
             Layout::Tn => kernels::matmul::Layout::Tn,
         };
         let batch = self.batch();
-        let software = self.shared.options.software;
-        let tile = kernels::matmul::choose(rows.at(batch), columns, inner.at(batch), software);
+        let sizes = (rows.at(batch), columns, inner.at(batch));
+        let tile = match self.shared.options.driver {
+            Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(sizes.0, sizes.1, sizes.2),
+            driver => kernels::matmul::choose(sizes.0, sizes.1, sizes.2, driver.is_software()),
+        };
         let constant = |size: Size| if size.per_sample == 0 { size.fixed } else { 1 };
         let aligned = kernels::matmul::Aligned::of(kernel_layout, constant(rows), columns, constant(inner));
         let mut flops = times(times(rows, inner), Size::fixed(2 * columns));
@@ -149,7 +152,7 @@ impl Lowering<'_> {
         prepared: Prepared,
         result: usize,
     ) -> Result<(), LowerError> {
-        let software = self.shared.options.software;
+        let software = self.shared.options.driver.is_software();
         let (batch, rows, all) = (self.batch(), prepared.view.rows(), prepared.view.columns);
         let parts = self.parts(&prepared);
         let shape = kernels::reduce::choose(Over::Columns, all.at(batch), software);
@@ -197,7 +200,7 @@ impl Lowering<'_> {
         rows: Size,
         columns: Size,
     ) -> Result<(), LowerError> {
-        let software = self.shared.options.software;
+        let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Columns, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
@@ -220,7 +223,7 @@ impl Lowering<'_> {
     }
 
     fn reduce_rows(&mut self, label: &str, op: ReduceOp, from: usize, to: usize, rows: Size, columns: Size) {
-        let software = self.shared.options.software;
+        let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs every test, in release mode. The tests of kernels and of replay need a Vulkan driver; where none is installed, this
+# installs Mesa's software driver (lavapipe) on Debian and Ubuntu, and says what to install elsewhere.
+# Arguments go to cargo test.
+set -eu
+cd "$(dirname "$0")/.."
+
+has_driver() {
+    for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d "${XDG_DATA_HOME:-${HOME:-/}/.local/share}/vulkan/icd.d"; do
+        if ls "$folder"/*.json >/dev/null 2>&1; then return 0; fi
+    done
+    test -n "${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}"
+}
+has_loader() {
+    ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1' || ls /usr/lib*/libvulkan.so.1 /usr/lib/*/libvulkan.so.1 >/dev/null 2>&1
+}
+if [ "$(uname)" = Linux ] && ! { has_driver && has_loader; }; then
+    if ! command -v apt-get >/dev/null; then
+        echo "tests/all.sh: no Vulkan driver found; install Mesa's lavapipe (Fedora: mesa-vulkan-drivers vulkan-loader, Arch: vulkan-swrast vulkan-icd-loader)" >&2
+        exit 1
+    fi
+    sudo=
+    if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1
+fi
+
+# Mesa asks for a folder of this user's own, and says so in every process where there is none.
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+fi
+cargo test --locked --release "$@"
