@@ -16,12 +16,12 @@ fn step(criterion: &mut Criterion, name: &str, device: &Device) {
     engine.run(bench::PROGRAM, batch, 20).expect("the step runs");
     let mut group = criterion.benchmark_group("training step 3-128-128-128-2, batch 512");
     group.sample_size(20).measurement_time(Duration::from_secs(3));
-    group.bench_function(name, |bencher| bencher.iter_custom(|steps| many(&mut engine, batch, steps)));
+    group.bench_function(name, |bencher| bencher.iter_custom(|steps| many(engine.as_mut(), batch, steps)));
     group.finish();
 }
 
 /// Many steps in a row, as training takes them, and one wait at the end.
-fn many(engine: &mut Engine, batch: u32, steps: u64) -> Duration {
+fn many(engine: &mut dyn Engine, batch: u32, steps: u64) -> Duration {
     let started = Instant::now();
     engine.run(bench::PROGRAM, batch, steps as usize).expect("the step runs");
     started.elapsed()

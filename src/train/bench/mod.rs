@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use self::cases::{Case, Content};
-use super::engine::{Device, Engine, EngineError};
+use super::engine::{self, Device, Engine, EngineError};
 use crate::plan::lower::{self, Source};
 
 /// Which cases are measured; the roofs always are.
@@ -144,6 +144,7 @@ pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> R
         row.share = (row.gflops / peak_gflops).max(row.gigabytes / peak_gigabytes);
     }
     let (name, driver) = match device {
+        #[cfg(feature = "cpu")]
         Device::Cpu => ("CPU executor".to_owned(), format!("tweedie {}", env!("CARGO_PKG_VERSION"))),
         Device::Gpu(gpu) => {
             let report = gpu.report();
@@ -161,15 +162,15 @@ pub const PROGRAM: &str = "bench";
 ///
 /// # Errors
 /// When the device is lost.
-pub fn small_training_engine(device: &Device) -> Result<(Engine, u32), EngineError> {
+pub fn small_training_engine(device: &Device) -> Result<(Box<dyn Engine>, u32), EngineError> {
     let case = cases::train_small();
     Ok((prepare(device, &case)?, case.batch))
 }
 
 /// Loads a case and fills its store.
-fn prepare(device: &Device, case: &Case) -> Result<Engine, EngineError> {
+fn prepare(device: &Device, case: &Case) -> Result<Box<dyn Engine>, EngineError> {
     let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
-    let mut engine = Engine::new(device, &[source], case.batch)?;
+    let mut engine = engine::load(device, &[source], case.batch)?;
     for (name, content) in &case.states {
         match content {
             Content::Floats(data) => engine.set_floats(name, data)?,
@@ -249,7 +250,7 @@ impl fmt::Display for Report {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cpu"))]
 mod tests {
     use super::*;
 
