@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use self::cases::{Case, Content};
-use super::engine::{Device, Engine, EngineError};
+use super::engine::{self, Device, EngineError};
 use crate::plan::lower::{self, Source};
 
 /// Which cases are measured; the roofs always are.
@@ -163,7 +163,7 @@ fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
     let (flops, bytes) = (cost.flops, cost.bytes);
 
     let started = Instant::now();
-    let mut engine = Engine::new(device, &[source], case.batch)?;
+    let mut engine = engine::load(device, &[source], case.batch)?;
     for (name, content) in &case.states {
         match content {
             Content::Floats(data) => engine.set_floats(name, data)?,
