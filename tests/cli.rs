@@ -481,6 +481,11 @@ fn images_are_scored_in_either_shape() {
     }
     good(folder.path(), "sample runs/images --device cpu --n 5 --out a.npy");
     assert_eq!(read_npy(&at("a.npy")).expect("samples").shape, [5, 4, 5]);
+    // 49 moments of so many pictures of 80 bytes, 16 terabytes, are beyond any machine that runs tests.
+    expect_bad(
+        folder.path(),
+        &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
+    );
     // Points of three coordinates have no picture, and say so before any work.
     let cube = "train images.toml --device cpu --out cube --set data.kind=mixture --set data.weights=[1.0] \
                 --set data.means=[[0,0,0]] --set data.widths=[1.0]";
@@ -521,6 +526,20 @@ fn the_plan_is_plain_data_and_its_kernels_are_wgsl() {
             let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             assert_eq!(module.entry_points.len(), 1);
         }
+    }
+}
+
+/// `tweedie plan … | head -1`: a reader that leaves early is no error.
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = folder();
+    for line in ["plan tiny.toml", "docs", "sample --list", "--help"] {
+        let (stdout, stdin) = std::io::pipe().expect("a pipe");
+        drop(stdout);
+        let mut command = binary::command(folder.path(), &words(line));
+        let output = command.stdout(stdin).stderr(std::process::Stdio::piped()).output().expect("the binary was built");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0) && stderr.is_empty(), "tweedie {line}: {stderr}");
     }
 }
 

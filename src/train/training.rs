@@ -198,10 +198,10 @@ impl Training {
             if self.submitted == next || stop {
                 self.engine.wait()?;
                 self.hear(observer)?;
-                if self.submitted % train.evaluate_every == 0 || self.submitted == train.steps {
+                if self.submitted.is_multiple_of(train.evaluate_every) || self.submitted == train.steps {
                     self.evaluate(observer)?;
                 }
-                if self.submitted % train.checkpoint_every == 0 || self.submitted == train.steps || stop {
+                if self.submitted.is_multiple_of(train.checkpoint_every) || self.submitted == train.steps || stop {
                     self.save()?;
                 }
             }
