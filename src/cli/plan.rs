@@ -53,13 +53,8 @@ impl Arguments {
 fn plan(request: Request) -> Result<(), CliError> {
     let Request { config, wgsl, json } = request;
     let experiment = Experiment::new(&config)?;
-<<<<<<< HEAD
     let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
-    print!("{}", plan.report(experiment.batch().min(plan.max_batch)));
-=======
-    let plan = experiment.plan(&Device::Cpu.lower_options(0)).map_err(TrainError::from)?;
     print(&plan.report(experiment.batch().min(plan.max_batch)).to_string())?;
->>>>>>> runtests
     if let Some(folder) = wgsl {
         let io = |error: std::io::Error| CliError::failed(format!("--wgsl {}: {error}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(io)?;
