@@ -68,7 +68,7 @@ fn relative_error(training: &mut Training, t: f64) -> f64 {
     let (noise, _) = unit.expect("a normal law").sample(POINTS, 4321);
     let noisy = |(x, z): (&f32, &f32)| (level.alpha * f64::from(*x) + level.sigma * f64::from(*z)) as f32;
     let at: Vec<f32> = clean.iter().zip(&noise).map(noisy).collect();
-    let learned = scoring::evaluate(engine, experiment, &at, t, Quantity::Score).expect("scores");
+    let learned = scoring::evaluate(engine.as_mut(), experiment, &at, t, Quantity::Score).expect("scores");
     let (mut error, mut size) = (0.0, 0.0);
     let mut exact = [0.0; 2];
     for (x, learned) in at.chunks(2).zip(learned.chunks(2)) {
@@ -85,8 +85,10 @@ fn relative_error(training: &mut Training, t: f64) -> f64 {
 fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut training = trained(folder.path());
-    // sigma / alpha of each level in terms of the modes' distance and width: far below, between, above.
-    let levels = [(0.01, 0.30), (0.05, 0.20), (0.1, 0.15), (0.2, 0.10), (0.4, 0.08), (0.7, 0.05), (1.0, 0.05)];
+    // Twice what was measured: the seed is fixed, but products are summed otherwise on other machines, and training
+    // amplifies that. At low noise the score is the hardest: a sample's target is epsilon / sigma, at t = 0.01 twenty
+    // times as large as the score itself.
+    let levels = [(0.01, 0.42), (0.05, 0.1), (0.1, 0.07), (0.2, 0.046), (0.4, 0.021), (0.7, 0.011), (1.0, 0.009)];
     let errors = levels.map(|(t, _)| relative_error(&mut training, t));
     for ((t, bound), error) in levels.into_iter().zip(errors) {
         println!("t = {t}: relative error {error:.4}, allowed {bound}");
@@ -96,29 +98,39 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
     let settings = experiment.config.sample.clone();
     let draw = Draw { n: 2000, steps: 30, seed: 5, denoise: true, noise: None, frames: 0 };
     let sampler = sampler_of(settings.sampler);
-    let drawn = sampling::draw(engine, experiment, sampler.as_ref(), &draw, &mut |_, _| true).expect("samples");
+    let drawn =
+        sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |_, _| true).expect("samples");
     let mixture = experiment.mixture.as_ref().expect("the data is a mixture");
-    let (mut first, mut between) = (0, 0);
+    let (mut first, mut between) = (0u32, 0u32);
     let mut sums = [[0.0f64; 2]; 2];
     for x in drawn.samples.chunks(2) {
         let point = [f64::from(x[0]), f64::from(x[1])];
         let shares = mixture.responsibilities(&point, 1.0, 0.0);
         let mode = usize::from(shares[0] < 0.5);
-        first += 1 - mode;
+        first += u32::from(mode == 0);
         sums[mode].iter_mut().zip(point).for_each(|(sum, x)| *sum += x);
         let centre = &mixture.means()[2 * mode..2 * mode + 2];
         let far = (point[0] - centre[0]).hypot(point[1] - centre[1]) > 4.0 * 0.28;
-        between += usize::from(far);
+        between += u32::from(far);
     }
-    let share = f64::from(first) / 2000.0;
+    let share = first as f64 / 2000.0;
     let standard_error = (0.7f64 * 0.3 / 2000.0).sqrt();
     println!("share of the first mode {share:.4}, standard error {standard_error:.4}, {between} samples between");
-    for (mode, sum) in sums.iter().enumerate() {
-        let count = f64::from(if mode == 0 { first } else { 2000 - first });
-        println!("mean of mode {mode}: {:.4} {:.4}", sum[0] / count, sum[1] / count);
-    }
     for ((t, bound), error) in levels.into_iter().zip(errors) {
         assert!(error < bound, "t = {t}: relative error {error}, allowed {bound}");
     }
     assert!((share - 0.7).abs() < 3.0 * standard_error, "share {share}");
+    // Beyond four widths lies e^-8 of a Gaussian, less than one sample in 2,000; measured: 1.
+    assert!(between <= 10, "{between} samples lie in neither mode");
+    for (mode, sum) in sums.iter().enumerate() {
+        let count = (if mode == 0 { first } else { 2000 - first }) as f64;
+        for (d, sum) in sum.iter().enumerate() {
+            let (found, mean) = (sum / count, mixture.means()[2 * mode + d]);
+            // Three standard errors of the smaller mode, and as much again for the network.
+            assert!(
+                (found - mean).abs() < 6.0 * 0.28 / count.sqrt(),
+                "mean of mode {mode}, axis {d}: {found}, not {mean}"
+            );
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `tweedie devices`: lists what can compute, and what `--device auto` takes.
 
 use super::CliError;
+use super::settings::print;
 use crate::gpu::{AdapterReport, Adapters, Choice, Selection};
 
 /// List the adapters with their limits, and what --device auto takes
@@ -16,8 +17,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     let adapters = Adapters::find();
     let auto = adapters.select(&Choice::Auto)?;
     let reports = adapters.reports();
-    print!("{}", if arguments.json { json(&reports, &auto) } else { text(&reports, &auto) });
-    Ok(())
+    print(&if arguments.json { json(&reports, &auto) } else { text(&reports, &auto) })
 }
 
 /// One JSON object: `adapters`, and `auto` with the index of the adapter that is taken (`null` for the CPU) and why.

@@ -1,6 +1,7 @@
 //! `tweedie docs`: prints `docs/configuration.md`, made from the config's own types.
 
 use super::CliError;
+use super::settings::print;
 
 /// Print docs/configuration.md
 #[derive(Debug, clap::Args)]
@@ -8,6 +9,5 @@ pub(super) struct Arguments {}
 
 /// Runs the command.
 pub(super) fn run(_: Arguments) -> Result<(), CliError> {
-    print!("{}", crate::train::config::markdown());
-    Ok(())
+    print(&crate::train::config::markdown())
 }

@@ -48,10 +48,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::try_parse() {
         Ok(arguments) => run(arguments.command),
         // `--help` and `--version` are errors to clap, and go to stdout.
-        Err(answer) if !answer.use_stderr() => {
-            print!("{answer}");
-            return ExitCode::SUCCESS;
-        }
+        Err(answer) if !answer.use_stderr() => settings::print(&answer.to_string()),
         Err(wrong) => Err(CliError::from(wrong)),
     };
     match result {

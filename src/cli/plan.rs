@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use super::settings::{ConfigArguments, expect_folder_of, extension};
+use super::settings::{ConfigArguments, expect_folder_of, extension, print};
 use crate::data;
 use crate::plan::lower::Options;
 use crate::train::config::Config;
@@ -54,7 +54,7 @@ fn plan(request: Request) -> Result<(), CliError> {
     let Request { config, wgsl, json } = request;
     let experiment = Experiment::new(&config)?;
     let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
-    print!("{}", plan.report(experiment.batch().min(plan.max_batch)));
+    print(&plan.report(experiment.batch().min(plan.max_batch)).to_string())?;
     if let Some(folder) = wgsl {
         let io = |error: std::io::Error| CliError::failed(format!("--wgsl {}: {error}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(io)?;

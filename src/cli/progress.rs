@@ -17,6 +17,8 @@ pub struct Progress {
     total: u64,
     start: Instant,
     last_line: Instant,
+    /// Whether the plain line of the last step has been written.
+    ended: bool,
 }
 
 impl Progress {
@@ -38,7 +40,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Self { bar, label: label.to_string(), first, total, start: now, last_line: now }
+        Self { bar, label: label.to_string(), first, total, start: now, last_line: now, ended: false }
     }
 
     /// `step` steps are done; `loss` is the newest that is known.
@@ -49,8 +51,8 @@ impl Progress {
                 bar.set_message(message);
                 bar.set_position(step);
             }
-            None if self.last_line.elapsed() >= LINE_EVERY || step >= self.total => {
-                self.last_line = Instant::now();
+            None if !self.ended && (self.last_line.elapsed() >= LINE_EVERY || step >= self.total) => {
+                (self.last_line, self.ended) = (Instant::now(), step >= self.total);
                 eprintln!("{}", line(&self.label, (self.first, step, self.total), &message, self.start.elapsed()));
             }
             None => {}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, seed};
+use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, print, seed};
 use super::source::{Source, read_points};
 use super::train::FRAMES;
 use crate::data;
@@ -80,10 +80,7 @@ struct Request {
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     if arguments.list {
-        for sampler in SamplerKind::ALL {
-            println!("{:16}{}", sampler.name(), sampler.about());
-        }
-        return Ok(());
+        return print(&SamplerKind::ALL.map(|sampler| format!("{:16}{}\n", sampler.name(), sampler.about())).concat());
     }
     sample(arguments.check()?)
 }
@@ -127,6 +124,13 @@ fn sample(request: Request) -> Result<(), CliError> {
             experiment.train.shape
         )));
     }
+    let frames = if format == Format::Gif { FRAMES } else { 0 };
+    let values = n.checked_mul(experiment.dims()).and_then(|values| values.checked_mul(1 + frames));
+    if values.is_none_or(|values| Vec::<f32>::new().try_reserve_exact(values).is_err()) {
+        return Err(CliError::bad_input(format!(
+            "--n {n}: so many samples do not fit into memory; draw fewer at a time"
+        )));
+    }
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let sampler = sampler_of(settings.sampler);
     let draw = Draw {
@@ -135,7 +139,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         seed: settings.seed,
         denoise: settings.denoise,
         noise: noise.map(|noise| noise.values),
-        frames: if format == Format::Gif { FRAMES } else { 0 },
+        frames,
     };
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n);
     let mut engine = engine.map_err(TrainError::from)?;

@@ -1,5 +1,6 @@
 //! Arguments that several commands share.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -84,4 +85,15 @@ pub(super) fn cache_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
     cache.or_else(|| home().map(|home| home.join(".cache"))).map(|cache| cache.join("tweedie"))
+}
+
+/// Writes to stdout. A reader that has had enough, as in `tweedie plan CONFIG | head`, is no error.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed(format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, seed};
+use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, print, seed};
 use crate::gpu::Choice;
 use crate::train::artifacts;
 use crate::train::config::Model;
@@ -204,7 +204,7 @@ fn show_profile(training: &mut Training) -> Result<(), CliError> {
     let batch = training.experiment.batch();
     match training.engine.profile("train", batch, PROFILED_STEPS).map_err(TrainError::from)? {
         None => eprintln!("--profile: kernels are timed on GPUs; this run was on the CPU"),
-        Some(profile) => print!("{}", super::profile::table(&profile)),
+        Some(profile) => print(&super::profile::table(&profile))?,
     }
     Ok(())
 }

@@ -83,6 +83,7 @@ impl Queue {
     }
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // A lane is a column of arrays that are stored by rows.
     fn flush<T: Real>(&mut self, draw: &Draw, clock: [u32; 4], out: &mut [T]) {
         // All lanes are computed, also those that are not wanted: each loop is vector code.
         let mut words = [[0; LANES]; 4];

@@ -88,13 +88,11 @@ impl Iteration {
             }
         }
         match split {
-            Split::At(first) if first < shape.rank() => {
-                // All columns have to be one group.
-                if groups.len() > columns_start? + 1 {
-                    return None;
-                }
+            // All columns have to be one group.
+            Split::At(first) if first < shape.rank() && groups.len() > columns_start? + 1 => return None,
+            Split::At(first) if first >= shape.rank() => {
+                groups.push((Size::fixed(1), vec![false; padded.len()], false))
             }
-            Split::At(_) => groups.push((Size::fixed(1), vec![false; padded.len()], false)),
             _ => {}
         }
         let last_is_batch = groups.last().is_some_and(|(_, _, batch)| *batch);

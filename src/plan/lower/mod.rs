@@ -159,6 +159,7 @@ struct StoreEntry {
 }
 
 /// What the programs of a plan have in common.
+#[derive(Default)]
 struct Shared {
     options: Options,
     shaders: Vec<Shader>,
@@ -167,19 +168,6 @@ struct Shared {
     store: BTreeMap<String, StoreEntry>,
     /// Scratch buffers, which programs share, in the order of their colours.
     scratch: Vec<usize>,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            options: Options::default(),
-            shaders: Vec::new(),
-            known_shaders: HashMap::new(),
-            buffers: Vec::new(),
-            store: BTreeMap::new(),
-            scratch: Vec::new(),
-        }
-    }
 }
 
 impl Shared {

@@ -125,7 +125,7 @@ impl Lowering<'_> {
                 done = left.iter().copied().filter(|axis| *axis < leading).collect();
             } else {
                 // An axis in the middle is brought to the front.
-                (source, shape, left) = self.to_front(&label, source, &shape, left[0], &left);
+                (source, shape, left) = self.move_to_front(&label, source, &shape, left[0], &left);
                 continue;
             }
             let rest: Vec<usize> = left.iter().copied().filter(|axis| !done.contains(axis)).collect();
@@ -252,7 +252,7 @@ impl Lowering<'_> {
     }
 
     /// A copy of `source` with `axis` moved to the front; axes are renumbered in `left`.
-    fn to_front(
+    fn move_to_front(
         &mut self,
         label: &str,
         source: usize,

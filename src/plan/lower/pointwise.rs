@@ -81,7 +81,7 @@ impl Lowering<'_> {
         let trailing = (first..shape.rank()).all(|axis| axes.contains(&axis) || shape.dims()[axis].at(2) == 1);
         trailing
             && self.fits(node, Split::At(first))
-            && 1 + self.bindings(node, None, Some((reduction, output))) <= self.shared.options.limits.storage_buffers
+            && self.bindings(node, None, Some((reduction, output))) < self.shared.options.limits.storage_buffers
     }
 
     fn fits(&self, node: usize, split: Split) -> bool {
