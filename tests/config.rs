@@ -77,7 +77,10 @@ fn defaults_are_the_published_ones() {
     let Sde::Vp(vp) = &config.sde else { panic!("{:?}", config.sde) };
     assert_eq!((vp.beta_min, vp.beta_max, vp.t_min), (0.1, 20.0, 1e-3));
     let Loss::Denoising(loss) = &config.loss;
-    assert_eq!((loss.parameterisation, loss.weighting), (Parameterisation::Epsilon, Weighting::Sigma2));
+    assert_eq!(
+        (loss.parameterisation, loss.weighting, loss.t_min),
+        (Parameterisation::Preconditioned, Weighting::Sigma2, 1e-5)
+    );
     assert_eq!((config.train.beta1, config.train.beta2, config.train.epsilon), (0.9, 0.999, 1e-8));
     let Sde::Ve(ve) = parse(MIXTURE).sde else { panic!() };
     assert_eq!((ve.sigma_min, ve.sigma_max, ve.t_min), (0.01, 50.0, 1e-5));

@@ -408,7 +408,7 @@ fn an_evaluation_takes_every_held_out_sample_and_changes_nothing() {
     assert_eq!(last.step, 60);
     // Measured anew, twice, it is what the metrics say.
     for _ in 0..2 {
-        let again = evaluation::held_out(&mut training.engine, &training.experiment).expect("an evaluation");
+        let again = evaluation::held_out(training.engine.as_mut(), &training.experiment).expect("an evaluation");
         assert_eq!((again.loss, again.levels), (last.held_out_loss, last.per_level.clone()));
     }
     let mean = last.per_level.iter().map(|level| f64::from(level.loss)).sum::<f64>() / last.per_level.len() as f64;
