@@ -50,7 +50,7 @@ fn cases() -> Vec<Case> {
             let chosen = x(0).less(x(1)).select(x(0) * 3.0, x(1).square());
             vec![graph.map(v, &(x(0).max(x(1) * 2.0) + chosen + x(0).min(0.1) + (x(1) - 0.05).abs()))]
         }),
-        case("pointwise with random numbers", &[image.clone()], |graph, v| {
+        case("pointwise with random numbers", std::slice::from_ref(&image), |graph, v| {
             let clock = graph.clock("clock");
             let noise = graph.normal(clock, "noise", Shape::batch(&[4, 3]));
             let time = graph.uniform(clock, "time", Shape::batch(&[1, 1]));
@@ -72,7 +72,7 @@ fn cases() -> Vec<Case> {
             let square = graph.matmul(Layout::Nn, v[0], v[0]);
             vec![graph.matmul(Layout::Nt, square, v[0]), graph.matmul(Layout::Tn, v[0], square)]
         }),
-        case("sums", &[image.clone()], |graph, v| {
+        case("sums", std::slice::from_ref(&image), |graph, v| {
             vec![
                 graph.sum(v[0], &[2]),
                 graph.sum(v[0], &[0]),
@@ -81,10 +81,10 @@ fn cases() -> Vec<Case> {
                 graph.sum_all(v[0]),
             ]
         }),
-        case("maxima", &[image.clone()], |graph, v| {
+        case("maxima", std::slice::from_ref(&image), |graph, v| {
             vec![graph.reduce(Reduction::Max, v[0], &[2]), graph.reduce(Reduction::Max, v[0], &[0, 1])]
         }),
-        case("reshape", &[image.clone()], |graph, v| vec![graph.reshape(v[0], Shape::batch(&[12]))]),
+        case("reshape", std::slice::from_ref(&image), |graph, v| vec![graph.reshape(v[0], Shape::batch(&[12]))]),
         case("slices", &[image.clone(), Shape::fixed(&[6, 2])], |graph, v| {
             vec![
                 graph.slice(v[0], 1, 0, 2),

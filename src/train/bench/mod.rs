@@ -107,7 +107,7 @@ const SLOWEST: f64 = 0.5;
 /// When a case does not fit the device, or the device is lost.
 pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> Result<Report, EngineError> {
     let mut run = |case: Case| -> Result<Row, EngineError> {
-        before(&case.name);
+        before(case.name);
         measure_case(device, &case)
     };
     let copy = run(cases::copy())?;
