@@ -115,6 +115,12 @@ pub fn softplus(x: f32) -> f32 {
     (if x < 0.0 { 0.0 } else { x }) + log1p(exp(-x.abs()))
 }
 
+/// 1 if neither infinite nor NaN, else 0
+#[inline(always)]
+pub fn is_finite(x: f32) -> f32 {
+    if x.is_finite() { 1.0 } else { 0.0 }
+}
+
 /// `(quadrant, sin r, cos r)` where x = quadrant · π/2 + r and |r| ≤ π/4; |x| below [`LARGE_ANGLE`].
 #[inline(always)]
 fn quarter_turns(x: f32) -> (u32, f32, f32) {

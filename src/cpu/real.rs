@@ -88,11 +88,13 @@ pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     work.run()
 }
 
-#[inline(always)]
-fn map<T: Copy>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = f(*x);
-    }
+/// A loop over all elements. No closure, which the compiler might leave as a call for each element.
+macro_rules! each {
+    ($x:ident, $out:ident, $f:expr) => {
+        for (out, x) in $out.iter_mut().zip($x) {
+            *out = $f(*x);
+        }
+    };
 }
 
 impl Real for f32 {
@@ -125,25 +127,25 @@ impl Real for f32 {
     #[inline(always)]
     fn unary(op: Unary, x: &[Self], out: &mut [Self]) {
         match op {
-            Unary::Neg => map(x, out, |x| -x),
-            Unary::Abs => map(x, out, Self::abs),
-            Unary::Exp => map(x, out, f::exp),
-            Unary::Expm1 => map(x, out, f::expm1),
-            Unary::Ln => map(x, out, f::ln),
-            Unary::Log1p => map(x, out, f::log1p),
-            Unary::Sqrt => map(x, out, Self::sqrt),
+            Unary::Neg => each!(x, out, Self::neg),
+            Unary::Abs => each!(x, out, Self::abs),
+            Unary::Exp => each!(x, out, f::exp),
+            Unary::Expm1 => each!(x, out, f::expm1),
+            Unary::Ln => each!(x, out, f::ln),
+            Unary::Log1p => each!(x, out, f::log1p),
+            Unary::Sqrt => each!(x, out, Self::sqrt),
             Unary::Sin => {
-                map(x, out, f::sin);
+                each!(x, out, f::sin);
                 f::repair_large(x, out, Self::sin);
             }
             Unary::Cos => {
-                map(x, out, f::cos);
+                each!(x, out, f::cos);
                 f::repair_large(x, out, Self::cos);
             }
-            Unary::Tanh => map(x, out, f::tanh),
-            Unary::Sigmoid => map(x, out, f::sigmoid),
-            Unary::Softplus => map(x, out, f::softplus),
-            Unary::IsFinite => map(x, out, |x| if x.is_finite() { 1.0 } else { 0.0 }),
+            Unary::Tanh => each!(x, out, f::tanh),
+            Unary::Sigmoid => each!(x, out, f::sigmoid),
+            Unary::Softplus => each!(x, out, f::softplus),
+            Unary::IsFinite => each!(x, out, f::is_finite),
         }
     }
 }
@@ -172,6 +174,8 @@ impl Real for f64 {
     }
 
     fn unary(op: Unary, x: &[Self], out: &mut [Self]) {
-        map(x, out, |x| expr::unary(op, x));
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = expr::unary(op, *x);
+        }
     }
 }
