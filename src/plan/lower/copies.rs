@@ -1,0 +1,120 @@
+//! Slices, concatenations and packed arenas: what moves elements and computes nothing.
+
+use super::program::Lowering;
+use super::tensors::{Bind, Call, Home};
+use crate::graph::{DType, Dim, Op, Shape, Value};
+use crate::kernels;
+use crate::kernels::copy::{Box4, Side};
+use crate::plan::Size;
+use crate::plan::iteration::elements;
+
+impl Lowering<'_> {
+    pub(super) fn copy_box(&mut self, label: String, from: usize, to: usize, copied: &Box4) {
+        let shader = self.shared.shader(kernels::copy::copy(copied.quads()));
+        self.call(Call {
+            shader,
+            label,
+            binds: vec![Bind::read(from), Bind::write(to)],
+            constants: kernels::copy::constants(copied),
+            workgroups: kernels::copy::workgroups(copied),
+            flops: Size::default(),
+        });
+    }
+
+    /// A copy of all of a tensor.
+    pub(super) fn copy_whole(&mut self, label: String, from: usize, to: usize, size: Size) {
+        self.copy_range(label, from, to, size, Size::fixed(0), Size::fixed(0));
+    }
+
+    fn copy_range(&mut self, label: String, from: usize, to: usize, size: Size, read: Size, write: Size) {
+        let (one, none) = (Size::fixed(1), Size::fixed(0));
+        let side = |offset: Size| Side { offset, strides: [one, none, none, one] };
+        // One long row: along the first dimension if it grows with the batch, else along the last, where it can be quads.
+        let sizes = if size.per_sample > 0 { [size, one, one, one] } else { [one, one, one, size] };
+        let copied = Box4 { sizes, input: side(read), output: side(write) };
+        self.copy_box(label, from, to, &copied);
+    }
+
+    pub(super) fn copies(&mut self, node: usize) {
+        let graph = self.graph;
+        let entry = &graph.nodes()[node];
+        let result = self.tensor_of(Value { node, output: 0 });
+        let whole = graph.shape(Value { node, output: 0 }).clone();
+        match entry.op {
+            Op::Slice { axis, start, length } => {
+                let (from, shape) = (entry.inputs[0], graph.shape(entry.inputs[0]).clone());
+                let source = self.tensor_of(from);
+                let label = self.label(node, "slice");
+                self.copy_axis(label, (source, &shape, start), (result, &whole, 0), axis, length);
+            }
+            Op::Concat { axis } => {
+                let mut start = 0;
+                for input in &entry.inputs {
+                    let shape = graph.shape(*input).clone();
+                    let length = shape.dims()[axis].at(1);
+                    let source = self.tensor_of(*input);
+                    let label = self.label(node, "concat");
+                    self.copy_axis(label, (source, &shape, 0), (result, &whole, start), axis, length);
+                    start += length;
+                }
+            }
+            ref op => unreachable!("{op:?} is neither slice nor concat"),
+        }
+    }
+
+    /// Copies `length` entries of `axis` between tensors that agree in all other axes.
+    fn copy_axis(
+        &mut self,
+        label: String,
+        (from, from_shape, from_start): (usize, &Shape, usize),
+        (to, to_shape, to_start): (usize, &Shape, usize),
+        axis: usize,
+        length: usize,
+    ) {
+        let part = |range: &[Dim]| elements(&Shape::new(range.iter().copied()));
+        let outer = part(&from_shape.dims()[..axis]);
+        let inner = part(&from_shape.dims()[axis + 1..]);
+        let lengths = (from_shape.dims()[axis].at(1) as u64, to_shape.dims()[axis].at(1) as u64);
+        let (one, none) = (Size::fixed(1), Size::fixed(0));
+        let side = |start: usize, whole: u64| {
+            let offset = inner * start as u64;
+            let strides = if inner.per_sample > 0 {
+                [one, inner * whole, inner, none]
+            } else {
+                [inner * whole, none, inner, one]
+            };
+            Side { offset, strides }
+        };
+        let sizes = if inner.per_sample > 0 {
+            [inner, outer, Size::fixed(length as u64), one]
+        } else {
+            [outer, one, Size::fixed(length as u64), inner]
+        };
+        let copied = Box4 { sizes, input: side(from_start, lengths.0), output: side(to_start, lengths.1) };
+        self.copy_box(label, from, to, &copied);
+    }
+
+    /// Gradients land in the arena where they are computed; what cannot is copied there.
+    pub(super) fn pack(&mut self, node: usize, offsets: &[usize]) {
+        let graph = self.graph;
+        let value = Value { node, output: 0 };
+        let size = elements(graph.shape(value));
+        // Its padding has to stay 0, so it shares its memory with nothing.
+        let arena = self.tensor(self.label(node, "arena"), DType::F32, size, Home::Own);
+        self.set_tensor(value, arena);
+        for (input, offset) in graph.nodes()[node].inputs.iter().zip(offsets) {
+            let root = self.root(*input);
+            let tensor = self.tensor_of(*input);
+            let alone = self.readers_of(root).iter().all(|reader| *reader == node) && !self.is_wanted(root);
+            let twice = graph.nodes()[node].inputs.iter().filter(|other| self.root(**other) == root).count() > 1;
+            let offset = *offset as u64;
+            if alone && !twice && self.tensors[tensor].home == Home::Scratch {
+                self.tensors[tensor].home = Home::Within { tensor: arena, offset };
+            } else {
+                let size = self.tensors[tensor].elements;
+                let label = self.label(node, "pack");
+                self.copy_range(label, tensor, arena, size, Size::fixed(0), Size::fixed(offset));
+            }
+        }
+    }
+}
