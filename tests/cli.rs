@@ -208,7 +208,6 @@ fn bad_configs_are_one_line_and_touch_nothing() {
         (format!("{} --set train.batch=many", train("tiny")), &["--set", "train.batch", "many"]),
         (format!("{} --set trian.batch=3", train("tiny")), &["--set", "trian", "train"]),
         (format!("{} --set data.kind=file", train("tiny")), &["data.path"]),
-        (format!("{} --set train.warmup_steps=31", train("tiny")), &["train.warmup_steps", "31", "30"]),
         (format!("{} --set model.embedding=7", train("tiny")), &["model.embedding", "7", "even"]),
         ("plan key.toml --wgsl w --json p.json".into(), &["key.toml", "train.bacth"]),
         ("sample broken.toml --out a.npy".into(), &["broken.toml", "line 8"]),

@@ -261,6 +261,52 @@ fn adam_is_the_published_algorithm() {
     }
 }
 
+/// `tests/fixtures/make_adam.py` ran PyTorch's AdamW, its clipping and its schedule on the same quadratic.
+#[test]
+fn adam_follows_pytorch() {
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/adam.json")).unwrap();
+    let list = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    for case in fixture["cases"].as_array().unwrap() {
+        let number = |key: &str| case[key].as_f64().unwrap();
+        let whole = |key: &str| case[key].as_u64().unwrap();
+        let learning_rate = LearningRate {
+            peak: number("learning_rate"),
+            warmup_steps: whole("warmup"),
+            cosine_steps: (whole("cosine") > 0).then_some(whole("cosine")),
+        };
+        let optimizer = Optimizer {
+            learning_rate,
+            beta1: number("beta1"),
+            beta2: number("beta2"),
+            weight_decay: number("weight_decay"),
+            clip_norm: (number("clip") > 0.0).then_some(number("clip")),
+            ..Optimizer::default()
+        };
+        let mut program = Program::<f64>::new(&quadratic(&optimizer), "params");
+        let mut store = Store::new();
+        store.upload("params", &[0.5, -0.3, 0.8].into_iter().chain([0.0; 61]).collect::<Vec<_>>());
+        store.upload_words("clock", &[0; 4]);
+        // PyTorch adds 1e-6 to the norm that it divides by when it clips.
+        let tolerance = if optimizer.clip_norm.is_some() { 5e-6 } else { 1e-12 };
+        let near = |value: f64, expected: f64| (value - expected).abs() <= tolerance * expected.abs().max(1.0);
+        let norms = list(&case["norms"]);
+        for (step, expected) in case["weights"].as_array().unwrap().iter().enumerate() {
+            program.run(&mut store, &[("target", &[1.0, 2.0, -1.0])], 1).unwrap();
+            assert!(near(program.output("norm")[0], norms[step]), "step {step}");
+            for (value, expected) in store.get("params").unwrap().iter().zip(list(expected)) {
+                assert!(near(*value, expected), "step {step}: {value}, {expected}");
+            }
+        }
+        for (name, key) in [("adam_m", "mean"), ("adam_v", "square")] {
+            for (value, expected) in store.get(name).unwrap().iter().zip(list(&case[key])) {
+                assert!(near(*value, expected), "{name}: {value}, {expected}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_bundle_fits_the_smallest_devices() {
     // WebGPU promises 8 storage buffers; the update reads and writes 7.

@@ -11,7 +11,7 @@ const MAIN_JOB: &str = "cargo run --release -- train configs/digits.toml";
 /// What is too long for a test, or is this test.
 const OF_CI: [&str; 3] = [MAIN_JOB, "sh tests/all.sh", "cargo install --locked --path ."];
 /// Added to every training.
-const SHORT: &str = "--steps 20 --set train.warmup_steps=0 --set sample.steps=5";
+const SHORT: &str = "--steps 20 --set sample.steps=5";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -30,9 +30,10 @@ impl Progress {
             let bar = ProgressBar::new(total).with_position(first).with_prefix(label.to_string());
             bar.set_style(style.with_key(
                 "per_sec",
-                |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
+                move |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
+                    let done = state.pos().saturating_sub(first) as f64;
                     // A writer that fails is the terminal's affair.
-                    let _ = write!(text, "{:.1} steps/s", state.per_sec());
+                    let _ = write!(text, "{:.1} steps/s", done / state.elapsed().as_secs_f64().max(1e-3));
                 },
             ));
             // Steps of an earlier process say nothing about this one's speed.

@@ -149,8 +149,13 @@ impl Graph {
     }
 
     /// Writes `value` to the state `name` when the program ends.
+    ///
+    /// # Panics
+    /// If the state has been assigned already.
     pub fn assign(&mut self, name: impl Into<String>, value: Value) {
-        self.assignments.push((name.into(), value));
+        let name = name.into();
+        assert!(self.assignments.iter().all(|(known, _)| *known != name), "the state {name} is assigned twice");
+        self.assignments.push((name, value));
     }
 
     /// Everything built in `build` carries `name` in its scope.

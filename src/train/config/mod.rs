@@ -96,10 +96,6 @@ impl Config {
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose model.kind = \"mlp\"",
             ));
         }
-        if self.train.warmup_steps > self.train.steps {
-            let wanted = format!("must be at most train.steps = {}", self.train.steps);
-            return Err(error::Violation::new("train.warmup_steps", &wanted));
-        }
         Ok(())
     }
 

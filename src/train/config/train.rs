@@ -18,7 +18,7 @@ pub struct Train {
     /// Step size of the optimizer once it is warm.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
-    /// Steps in which the learning rate grows linearly to its full size; at most `steps`.
+    /// Steps in which the learning rate grows linearly to its full size.
     pub warmup_steps: u64,
     /// What the learning rate does after that.
     pub schedule: Schedule,
