@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use graphs::{Content, Numbers, World, close, near, run_naive, run_on};
 use tweedie::graph::expr::{Draw, Term};
 use tweedie::graph::{
-    Distribution, Expr, Graph, Initial, Layout, Order, Reduction, Shape, Storage, TensorType, Value, random,
+    ConvLayout, Distribution, Expr, Geometry, Graph, Initial, Layout, Order, Padding, Reduction, Shape, Storage,
+    TensorType, Value, random,
 };
 
 fn x(slot: usize) -> Expr {
@@ -71,6 +72,30 @@ fn cases() -> Vec<Case> {
         case("product with itself", &[Shape::fixed(&[3, 3])], |graph, v| {
             let square = graph.matmul(Layout::Nn, v[0], v[0]);
             vec![graph.matmul(Layout::Nt, square, v[0]), graph.matmul(Layout::Tn, v[0], square)]
+        }),
+        case("convolution", &[Shape::batch(&[3, 4, 2]), Shape::fixed(&[3, 2, 2, 3])], |graph, v| {
+            let uneven = Padding { top: 1, bottom: 0, left: 0, right: 2 };
+            vec![
+                graph.conv2d(v[0], v[1], 1, Padding::all(1)),
+                graph.conv2d(v[0], v[1], 2, uneven),
+                graph.conv2d_upsampled(v[0], v[1], uneven),
+            ]
+        }),
+        case("1 x 1 convolution", &[Shape::batch(&[3, 2, 2]), Shape::fixed(&[1, 1, 2, 3])], |graph, v| {
+            vec![graph.conv2d(v[0], v[1], 1, Padding::default()), graph.conv2d(v[0], v[1], 2, Padding::default())]
+        }),
+        case("data gradient", &[Shape::batch(&[2, 2, 3]), Shape::fixed(&[3, 3, 2, 3])], |graph, v| {
+            let padding = Padding { top: 0, bottom: 1, left: 1, right: 0 };
+            let geometry = Geometry { input: [4, 4], kernel: [3, 3], stride: 2, padding, upsample: 1 };
+            vec![graph.conv(ConvLayout::DataGradient, geometry, v[0], v[1])]
+        }),
+        case("weight gradient", &[Shape::batch(&[3, 2, 2]), Shape::batch(&[3, 2, 1])], |graph, v| {
+            let geometry = Geometry { input: [3, 2], kernel: [3, 3], stride: 1, padding: Padding::all(1), upsample: 1 };
+            vec![graph.conv(ConvLayout::WeightGradient, geometry, v[0], v[1])]
+        }),
+        case("weight gradient after up-sampling", &[Shape::batch(&[2, 1, 2]), Shape::batch(&[4, 2, 1])], |graph, v| {
+            let geometry = Geometry { input: [2, 1], kernel: [3, 3], stride: 1, padding: Padding::all(1), upsample: 2 };
+            vec![graph.conv(ConvLayout::WeightGradient, geometry, v[0], v[1])]
         }),
         case("sums", std::slice::from_ref(&image), |graph, v| {
             vec![

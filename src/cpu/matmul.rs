@@ -81,7 +81,7 @@ fn block(Lengths { rows, depth, columns }: Lengths) -> (usize, usize) {
 }
 
 /// `out[j, i] = x[i, j]` for rows of `x` that are `width` long.
-fn transpose<T: Real>(x: &[T], width: usize, out: &mut [T]) {
+pub(super) fn transpose<T: Real>(x: &[T], width: usize, out: &mut [T]) {
     let height = x.len() / width;
     // At least a quarter of SLOW elements to a task.
     let least = (SLOW / 4).div_ceil(TILE * height);
@@ -134,21 +134,45 @@ unsafe fn block_of_product<T: Real>(
     // SAFETY: as the caller promises; with the strides of the layout everything read lies within `a` and `b`. The
     // previous contents of the block are not read.
     unsafe {
-        gemm::gemm(
-            size[0],
-            size[1],
-            depth,
-            c.0.add(first[0] * columns + first[1]),
-            1,
-            columns as isize,
+        strided(
+            [size[0], size[1], depth],
+            (c.0.add(first[0] * columns + first[1]), columns),
             false,
-            a.as_ptr().wrapping_add(first[0] * a_row),
+            (a.as_ptr().wrapping_add(first[0] * a_row), a_row, a_column),
+            (b.as_ptr().wrapping_add(first[1] * b_column), b_row, b_column),
+        );
+    }
+}
+
+/// `c = a · b`, or `c += a · b` if `add`, on one thread: `a` is `m × k`, `b` is `k × n`, and each is a first element with
+/// its strides from row to row and from column to column (1 in `c`).
+///
+/// # Safety
+/// All that the sizes and strides reach can be read, and in `c` written; no one else touches `c`.
+pub(super) unsafe fn strided<T: Real>(
+    [m, n, k]: [usize; 3],
+    (c, c_row): (*mut T, usize),
+    add: bool,
+    (a, a_row, a_column): (*const T, usize, usize),
+    (b, b_row, b_column): (*const T, usize, usize),
+) {
+    // SAFETY: as the caller promises. Without `add`, the previous contents of `c` are not read.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            1,
+            c_row as isize,
+            add,
+            a,
             a_column as isize,
             a_row as isize,
-            b.as_ptr().wrapping_add(first[1] * b_column),
+            b,
             b_column as isize,
             b_row as isize,
-            T::default(),
+            if add { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,

@@ -166,7 +166,8 @@ impl<'a> Planner<'a> {
             let Op::Pack { offsets } = &entry.op else { continue };
             for (input, offset) in entry.inputs.iter().zip(offsets) {
                 let (base, _) = self.base_of(*input);
-                let computed = matches!(self.graph.node(base).op, Op::MatMul { .. } | Op::Reduce { .. });
+                let computed =
+                    matches!(self.graph.node(base).op, Op::MatMul { .. } | Op::Conv { .. } | Op::Reduce { .. });
                 if computed && readers[&base] == 1 && self.elements(base) == self.elements(*input) {
                     packed.insert(base, (Value { node, output: 0 }, *offset));
                 }

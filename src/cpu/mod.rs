@@ -5,6 +5,7 @@
 //! graph, the store and the inputs, never on the number of threads: work is cut by shape alone, and sums are taken in a
 //! fixed order.
 
+mod conv;
 mod counters;
 mod draw;
 mod error;

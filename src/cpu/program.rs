@@ -4,7 +4,7 @@ use super::gather::Rows;
 use super::matmul::{Lengths, matmul};
 use super::memory::{Assignment, Memory, Place, Root};
 use super::pointwise::{Kernel, Operand};
-use super::{CpuError, Real, Store, counters, gather, reduce, views};
+use super::{CpuError, Real, Store, conv, counters, gather, reduce, views};
 use crate::graph::{DType, Graph, Layout, Node, Op, Value};
 
 /// A graph prepared for the CPU: composites opened, pointwise nodes fused, dead nodes gone.
@@ -262,6 +262,9 @@ impl<T: Real> Program<T> {
                     Layout::Tn => Lengths { rows: last_a, depth: lead, columns: last_b },
                 };
                 matmul(*layout, lengths, read(0), read(1), out, &mut scratch[0]);
+            }
+            Op::Conv { layout, geometry } => {
+                conv::conv(*layout, *geometry, &lengths(entry.inputs[0]), read(0), read(1), out, scratch);
             }
             Op::Reduce { reduction, axes } => {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);

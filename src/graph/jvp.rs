@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::expr::{Expr, Term};
-use super::{Graph, Layout, Op, Reduction, Tape, Value};
+use super::{ConvLayout, Graph, Layout, Op, Reduction, Tape, Value};
 
 impl Graph {
     /// For `tangents` of shape `[k, shape of x…]`, one for each `x` in `wrt`: `∂y/∂x · ẋ` summed over the `x`, of shape
@@ -124,6 +124,23 @@ impl Graph {
                         self.each_tangent(tangent, count, |graph, single| {
                             let (a, b) = if side == 0 { (single, inputs[1]) } else { (inputs[0], single) };
                             graph.matmul(*layout, a, b)
+                        })
+                    };
+                    sum = Some(sum.map_or(part, |sum| self.plus(sum, part)));
+                }
+                sum
+            }
+            Op::Conv { layout, geometry } => {
+                let mut sum = None;
+                for (side, tangent) in tangents.iter().enumerate() {
+                    let Some(tangent) = *tangent else { continue };
+                    let part = if side == 0 && *layout != ConvLayout::WeightGradient {
+                        // The tangents are more images.
+                        self.conv(*layout, *geometry, tangent, inputs[1])
+                    } else {
+                        self.each_tangent(tangent, count, |graph, single| {
+                            let (a, b) = if side == 0 { (single, inputs[1]) } else { (inputs[0], single) };
+                            graph.conv(*layout, *geometry, a, b)
                         })
                     };
                     sum = Some(sum.map_or(part, |sum| self.plus(sum, part)));

@@ -7,6 +7,7 @@
 
 pub mod build;
 mod composite;
+mod convolution;
 mod derivative;
 mod dtype;
 pub mod expr;
@@ -20,6 +21,7 @@ mod shape;
 mod tape;
 mod vjp;
 
+pub use convolution::{ConvLayout, Geometry, Padding};
 pub use dtype::DType;
 pub use expr::{Distribution, Expr};
 pub use graph::{Graph, Initial, Node, PARAMETER_ALIGNMENT, Parameter, TensorType, Value};

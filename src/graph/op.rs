@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Graph, Tape, Value};
+use super::{ConvLayout, Geometry, Graph, Tape, Value};
 
 /// The three layouts of a matrix product. "Rows" are all leading axes of an operand flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +74,13 @@ pub enum Op {
     MatMul {
         /// Which layout.
         layout: Layout,
+    },
+    /// A convolution of images.
+    Conv {
+        /// Which of the three products.
+        layout: ConvLayout,
+        /// Lengths, stride, padding.
+        geometry: Geometry,
     },
     /// Combines along `axes`, which stay with length 1.
     Reduce {

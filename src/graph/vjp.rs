@@ -94,6 +94,11 @@ impl Graph {
                 };
                 vec![(a, da), (b, db)]
             }
+            (Op::Conv { layout, geometry }, Some(u)) => {
+                let (a, b) = (inputs[0], inputs[1]);
+                let [da, db] = self.conv_vjp(*layout, *geometry, [a, b], u);
+                vec![(a, da), (b, db)]
+            }
             (Op::Reduce { reduction, .. }, Some(u)) => {
                 let x = inputs[0];
                 let shape = self.shape(x).clone();

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use tweedie::cpu;
 use tweedie::graph::expr::{Binary, Draw, Term, Unary};
-use tweedie::graph::{DType, Distribution, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, Value, random};
+use tweedie::graph::{
+    ConvLayout, DType, Distribution, Geometry, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, Value, random,
+};
 
 /// A tensor of the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,6 +159,10 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
             Op::MatMul { layout } => {
                 Content::Real(matmul(*layout, inputs[0].real(), inputs[1].real(), shapes[0], shapes[1], world.batch))
             }
+            Op::Conv { layout, geometry } => {
+                let [a, b] = [0, 1].map(|i| lengths_of(shapes[i], world.batch));
+                Content::Real(convolution(*layout, geometry, (inputs[0].real(), &a), (inputs[1].real(), &b), &lengths))
+            }
             Op::Reduce { reduction, .. } => {
                 let x = inputs[0].real();
                 let from = lengths_of(shapes[0], world.batch);
@@ -289,6 +295,54 @@ fn matmul(layout: Layout, a: &[f64], b: &[f64], left: &Shape, right: &Shape, bat
         Layout::Tn => {
             for m in 0..k {
                 out.extend((0..n).map(|c| (0..rows).map(|r| a[r * k + m] * b[r * n + c]).sum::<f64>()));
+            }
+        }
+    }
+    out
+}
+
+/// Seven loops over images, pixels of the result, taps and channels; every layout is the same sum of products.
+pub fn convolution(
+    layout: ConvLayout,
+    geometry: &Geometry,
+    (a, left): (&[f64], &[usize]),
+    (b, right): (&[f64], &[usize]),
+    result: &[usize],
+) -> Vec<f64> {
+    let (x, w, y) = match layout {
+        ConvLayout::Forward => (left, right, result),
+        ConvLayout::DataGradient => (result, right, left),
+        ConvLayout::WeightGradient => (left, result, right),
+    };
+    let (x, y) = (&x[x.len() - 3..], &y[y.len() - 3..]);
+    let images = left[..left.len() - 3].iter().product::<usize>();
+    let mut out = vec![0.0; result.iter().product()];
+    for image in 0..images {
+        for i in 0..y[0] {
+            for j in 0..y[1] {
+                for tap_row in 0..w[0] {
+                    for tap_column in 0..w[1] {
+                        let row = (i * geometry.stride + tap_row).checked_sub(geometry.padding.top);
+                        let column = (j * geometry.stride + tap_column).checked_sub(geometry.padding.left);
+                        let (Some(row), Some(column)) = (row, column) else { continue };
+                        let (row, column) = (row / geometry.upsample, column / geometry.upsample);
+                        if row >= x[0] || column >= x[1] {
+                            continue;
+                        }
+                        for inward in 0..x[2] {
+                            for outward in 0..y[2] {
+                                let pixel = ((image * x[0] + row) * x[1] + column) * x[2] + inward;
+                                let weight = ((tap_row * w[1] + tap_column) * x[2] + inward) * y[2] + outward;
+                                let value = ((image * y[0] + i) * y[1] + j) * y[2] + outward;
+                                match layout {
+                                    ConvLayout::Forward => out[value] += a[pixel] * b[weight],
+                                    ConvLayout::DataGradient => out[pixel] += a[value] * b[weight],
+                                    ConvLayout::WeightGradient => out[weight] += a[pixel] * b[value],
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
     }
