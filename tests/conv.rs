@@ -1,10 +1,17 @@
-//! Convolutions: the CPU executor against seven loops over random geometries, and derivatives against differences.
+//! Convolutions: the CPU executor against seven loops over random geometries, and the GPU against the CPU.
 
-#[path = "common/graphs.rs"]
-mod graphs;
+mod common {
+    pub mod both;
+    pub mod gpu;
+    pub mod graphs;
+}
 
-use graphs::{Numbers, World, check, near, run_naive, run_on};
-use tweedie::graph::{ConvLayout, Dim, Expr, Geometry, Graph, Padding, Shape, Value};
+use common::both::Case;
+use common::gpu::device;
+use common::graphs::{Numbers, World, check, near, run_naive, run_on};
+use tweedie::graph::{ConvLayout, Dim, Expr, Geometry, Graph, Initial, Padding, Shape, Value};
+use tweedie::plan::Driver;
+use tweedie::plan::lower::{Options, Source, lower};
 
 const LAYOUTS: [ConvLayout; 3] = [ConvLayout::Forward, ConvLayout::DataGradient, ConvLayout::WeightGradient];
 
@@ -157,4 +164,72 @@ fn derivatives_of_derivatives_agree_with_differences() {
             near(&name, &found[&name], &naive[&name], 1e-12);
         }
     }
+}
+
+/// Convolutions as networks have them: bias, time embedding, activation and residual after them, a stride with uneven
+/// padding, up-sampling; and all gradients.
+fn blocks(channels: usize) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input("x", Shape::batch(&[6, 5, 3]));
+    let time = graph.input("time", Shape::batch(&[1, 1, channels]));
+    let kernel = |graph: &mut Graph, name: &str, inward, outward| {
+        graph.parameter(name, &[3, 3, inward, outward], Initial::Zeros)
+    };
+    let stem = kernel(&mut graph, "stem", 3, channels);
+    let down = kernel(&mut graph, "down", channels, channels);
+    let up = kernel(&mut graph, "up", channels, 5);
+    let bias = graph.parameter("bias", &[channels], Initial::Zeros);
+    let skip = graph.parameter("skip", &[1, 1, 3, 5], Initial::Zeros);
+    let first = graph.conv2d(x, stem, 1, Padding::all(1));
+    let first = graph.map(&[first, bias, time], &(Expr::input(0) + Expr::input(1) + Expr::input(2)).silu());
+    let second = graph.conv2d(first, down, 2, Padding { top: 0, bottom: 0, left: 1, right: 2 });
+    let second = graph.map(&[second], &Expr::input(0).tanh());
+    let third = graph.conv2d_upsampled(second, up, Padding { top: 2, bottom: 2, left: 1, right: 0 });
+    let residual = graph.conv2d(x, skip, 1, Padding::default());
+    let y = graph.plus(third, residual);
+    graph.output("y", y);
+    let square = graph.times(y, y);
+    let loss = graph.sum_all(square);
+    let gradients = graph.gradient(loss, &[x, time, stem, down, up, bias, skip]);
+    for (i, gradient) in gradients.into_iter().enumerate() {
+        graph.output(format!("gradient {i}"), gradient);
+    }
+    graph
+}
+
+#[test]
+fn networks_on_the_gpu_agree_with_the_cpu() {
+    for (channels, driver, batch) in [(8, Driver::Hardware, 3), (7, device().driver(), 2)] {
+        let graph = blocks(channels);
+        let name = format!("{channels} channels, {driver:?}");
+        Case { driver, tolerance: 1e-4, ..Case::new(&name, &graph, batch) }.filled().check();
+    }
+}
+
+#[test]
+fn tangents_on_the_gpu_are_more_images() {
+    let mut graph = Graph::new();
+    let (image, kernel) = (Shape::batch(&[4, 3, 4]), Shape::fixed(&[3, 3, 4, 6]));
+    let (x, w) = (graph.input("x", image.clone()), graph.input("w", kernel.clone()));
+    let (v, z) = (graph.input("v", image.with_leading(2)), graph.input("z", kernel.with_leading(2)));
+    let y = graph.conv2d(x, w, 1, Padding::all(1));
+    let y = graph.map(&[y], &Expr::input(0).silu());
+    let tangent = graph.jvp(&[y], &[x, w], &[v, z])[0];
+    graph.output("tangent", tangent);
+    Case { tolerance: 1e-4, ..Case::new("tangents", &graph, 3) }.filled().check();
+}
+
+#[test]
+fn an_epilogue_shares_the_kernel_of_its_convolution() {
+    let mut graph = Graph::new();
+    let (x, w) = (graph.input("x", Shape::batch(&[4, 4, 4])), graph.input("w", Shape::fixed(&[3, 3, 4, 4])));
+    let (bias, time) = (graph.input("bias", Shape::fixed(&[4])), graph.input("time", Shape::batch(&[1, 1, 4])));
+    let y = graph.conv2d(x, w, 1, Padding::all(1));
+    let y =
+        graph.map(&[y, bias, time, x], &((Expr::input(0) + Expr::input(1) + Expr::input(2)).silu() + Expr::input(3)));
+    graph.output("y", y);
+    let plan = lower(&[Source { name: "one", graph: &graph, parameters_from: "params" }], &Options::default()).unwrap();
+    let labels: Vec<&str> = plan.programs[0].dispatches.iter().map(|dispatch| dispatch.label.as_str()).collect();
+    assert_eq!(labels, ["convolution + pointwise"]);
+    Case::new("epilogue", &graph, 3).filled().check();
 }

@@ -6,6 +6,18 @@ struct Constants {
     columns: u32,
     inner: u32,
     splits: u32,
+#ifdef UNFOLD
+    grid_height: u32,
+    grid_width: u32,
+    height: u32,
+    width: u32,
+    top: u32,
+    left: u32,
+    channels: u32,
+    per_grid_height: f32,
+    per_grid_width: f32,
+    per_channels: f32,
+#endif
     ${HOOK_CONSTANTS}
 }
 
@@ -25,6 +37,9 @@ fn finish(row: u32, col: u32, split: u32, acc: vec4<f32>) {
     }
 }
 
+#ifdef UNFOLD
+#import unfold
+#else
 // The four floats from (major, minor) on along the rows of an operand as it is stored, 0 outside of it.
 fn a_quad(major: u32, minor: u32) -> vec4<f32> {
     let minors = constants.${A_MINORS};
@@ -41,7 +56,9 @@ fn a_quad(major: u32, minor: u32) -> vec4<f32> {
     );
 #endif
 }
+#endif
 
+#ifndef TRANSPOSED
 fn b_quad(major: u32, minor: u32) -> vec4<f32> {
     let minors = constants.${B_MINORS};
     let index = major * minors + minor;
@@ -57,3 +74,4 @@ fn b_quad(major: u32, minor: u32) -> vec4<f32> {
     );
 #endif
 }
+#endif

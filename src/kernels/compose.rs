@@ -33,7 +33,7 @@ macro_rules! shared {
 
 /// The files that `#import` finds.
 const SHARED: &[(&str, &str)] =
-    shared!["bijection", "grid", "matmul", "numerics", "numerics_of", "philox", "random", "wide"];
+    shared!["bijection", "grid", "matmul", "numerics", "numerics_of", "philox", "random", "unfold", "wide"];
 
 /// Composes `text`, which errors call `file`.
 pub fn compose(file: &str, text: &str, defines: &Defines) -> Result<String, ComposeError> {

@@ -147,6 +147,15 @@ pub const fn splits(rows: u64, columns: u64, inner: u64, tile: Tile) -> u64 {
 /// # Panics
 /// When a hook's text does not compose.
 pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
+    let template = template(layout, tile, aligned);
+    match hooks {
+        Some(hooks) => template.build(hooks),
+        None => template.build(&store(aligned.result)),
+    }
+}
+
+/// The shader before its epilogue.
+pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned) -> Template {
     let (a_turned, b_turned) = (layout != Layout::Tn, layout == Layout::Nt);
     let quad = |aligned: bool| if aligned { Element::Quad } else { Element::F32 };
     let (a, b) = (quad(aligned.a), quad(aligned.b));
@@ -189,14 +198,11 @@ pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks
         template.define("LANES", tile.lanes);
     }
     template.flag("A_ALIGNED", a == Element::Quad).flag("B_ALIGNED", b == Element::Quad);
-    match hooks {
-        Some(hooks) => template.build(hooks),
-        None => template.build(&store(aligned.result)),
-    }
+    template
 }
 
 /// The default epilogue: stores C, or the partial sums `[splits, rows, columns]`, to binding 3, `result`.
-fn store(aligned: bool) -> Hooks {
+pub(super) fn store(aligned: bool) -> Hooks {
     let element = if aligned { Element::Quad } else { Element::F32 };
     Hooks {
         key: if aligned { "store4" } else { "store" }.to_string(),

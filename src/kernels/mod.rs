@@ -9,6 +9,7 @@
 //! may be valid only in part. Hook bodies see `row`, `col` and `valid` (1 to 4), and `constants`.
 
 pub mod compose;
+pub mod conv;
 pub mod copy;
 pub mod gather;
 mod hooks;

@@ -2,7 +2,8 @@
 
 use super::matmul::{Aligned, Layout, TILES};
 use super::reduce::{Op, Over};
-use super::{Binding, Element, Hooks, copy, gather, matmul, pointwise, reduce, ring, tick};
+use super::{Binding, Element, Hooks, conv, copy, gather, matmul, pointwise, reduce, ring, tick};
+use crate::graph::{ConvLayout, Geometry, Padding};
 use crate::plan::Shader;
 
 /// Every variant of every kernel, with the plain hooks and with some that use all that hooks may.
@@ -24,6 +25,7 @@ pub fn all_variants() -> Vec<Shader> {
             all.push(matmul::matmul(layout, tile, aligned, Some(&hooks)));
         }
     }
+    convolutions(&mut all);
     for over in [Over::Columns, Over::Rows] {
         for software in [false, true] {
             for shape in reduce::shapes(over, software) {
@@ -40,6 +42,32 @@ pub fn all_variants() -> Vec<Shader> {
     all.sort_by(|a, b| a.key.cmp(&b.key));
     all.dedup_by(|a, b| a.key == b.key);
     all
+}
+
+/// Every layout, tile and alignment; strides and up-sampling are numbers in the text.
+fn convolutions(all: &mut Vec<Shader>) {
+    use ConvLayout::{DataGradient, Forward, WeightGradient};
+    let geometry = |kernel: usize, stride: usize, upsample: usize| Geometry {
+        input: [8, 8],
+        kernel: [kernel, kernel],
+        stride,
+        padding: Padding::all(1),
+        upsample,
+    };
+    for (layout, upsample) in [(Forward, 2), (DataGradient, 1), (WeightGradient, 2)] {
+        for tile in TILES {
+            for [inward, outward] in [[4, 4], [3, 4], [4, 3], [3, 5]] {
+                let aligned = conv::aligned(layout, inward, outward);
+                all.push(conv::conv(layout, geometry(3, 1, 1), tile, aligned, None));
+                all.push(conv::conv(layout, geometry(1, 2, 1), tile, aligned, None));
+                all.push(conv::conv(layout, geometry(3, 1, upsample), tile, aligned, None));
+            }
+            let aligned = conv::aligned(layout, 4, 4);
+            let hooks =
+                busy("let unused = split; store_mixed(row * constants.columns + col, valid, acc * constants.gain);");
+            all.push(conv::conv(layout, geometry(3, 2, 1), tile, aligned, Some(&hooks)));
+        }
+    }
 }
 
 /// Hooks with every part in use: a random draw, the numerics, all element types, a constant.

@@ -1,18 +1,105 @@
-//! Matrix products, whole or in split sums, with the epilogue of a pointwise node.
+//! Matrix products, and convolutions as such, whole or in split sums, with the epilogue of a pointwise node.
 
 use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
 use super::{Driver, LowerError, padded_bytes};
-use crate::graph::{DType, Layout, Op, Shape, Value};
-use crate::kernels;
+use crate::graph::{ConvLayout, DType, Geometry, Layout, Op, Shape, Value};
+use crate::kernels::matmul::Tile;
 use crate::kernels::reduce::Op as ReduceOp;
-use crate::plan::Size;
+use crate::kernels::{self, Hooks};
 use crate::plan::iteration::{elements, times};
+use crate::plan::{Constant, Shader, Size};
+
+/// The kernel of a node: a matrix product, or a convolution as one.
+struct Product {
+    layout: kernels::matmul::Layout,
+    rows: Size,
+    columns: u64,
+    inner: Size,
+    aligned: kernels::matmul::Aligned,
+    flops: Size,
+    /// What a convolution adds: how images are read, and the channels of those that A unfolds.
+    conv: Option<(ConvLayout, Geometry, u64)>,
+}
+
+impl Product {
+    fn shader(&self, tile: Tile, hooks: Option<&Hooks>) -> Shader {
+        match self.conv {
+            Some((layout, geometry, _)) => kernels::conv::conv(layout, geometry, tile, self.aligned, hooks),
+            None => kernels::matmul::matmul(self.layout, tile, self.aligned, hooks),
+        }
+    }
+
+    fn constants(&self, splits: u64) -> Vec<Constant> {
+        let mut constants = kernels::matmul::constants(self.rows, self.columns, self.inner, splits);
+        if let Some((layout, geometry, channels)) = self.conv {
+            constants.extend(kernels::conv::constants(layout, geometry, channels));
+        }
+        constants
+    }
+}
+
+/// The length of the last axis.
+fn last(shape: &Shape) -> u64 {
+    shape.dims().last().map_or(1, |dim| dim.at(1)) as u64
+}
+
+fn matrix_product(layout: Layout, left: &Shape, right: &Shape) -> Product {
+    let lead = elements(&Shape::new(left.dims()[..left.rank() - 1].iter().copied()));
+    let (rows, columns, inner) = match layout {
+        Layout::Nn => (lead, last(right), Size::fixed(last(left))),
+        Layout::Nt => (lead, right.dims()[0].at(1) as u64, Size::fixed(last(left))),
+        Layout::Tn => (Size::fixed(last(left)), last(right), lead),
+    };
+    let layout = match layout {
+        Layout::Nn => kernels::matmul::Layout::Nn,
+        Layout::Nt => kernels::matmul::Layout::Nt,
+        Layout::Tn => kernels::matmul::Layout::Tn,
+    };
+    let constant = |size: Size| if size.per_sample == 0 { size.fixed } else { 1 };
+    let aligned = kernels::matmul::Aligned::of(layout, constant(rows), columns, constant(inner));
+    let flops = times(times(rows, inner), Size::fixed(2 * columns));
+    Product { layout, rows, columns, inner, aligned, flops, conv: None }
+}
+
+fn convolution(layout: ConvLayout, geometry: Geometry, left: &Shape, right: &Shape) -> Product {
+    let images = elements(&Shape::new(left.dims()[..left.rank() - 3].iter().copied()));
+    let taps = geometry.kernel.iter().product::<usize>() as u64;
+    let pixels = |[height, width]: [usize; 2]| images * (height * width) as u64;
+    let y = pixels(geometry.output().expect("checked when the graph was built"));
+    let (inward, outward) = match layout {
+        ConvLayout::Forward | ConvLayout::WeightGradient => (last(left), last(right)),
+        ConvLayout::DataGradient => (right.dims()[2].at(1) as u64, last(left)),
+    };
+    let (rows, columns, inner) = match layout {
+        ConvLayout::Forward => (y, outward, Size::fixed(taps * inward)),
+        ConvLayout::DataGradient => (pixels(geometry.input), inward, Size::fixed(taps * outward)),
+        ConvLayout::WeightGradient => (Size::fixed(taps * inward), outward, y),
+    };
+    Product {
+        layout: kernels::conv::product_layout(layout),
+        rows,
+        columns,
+        inner,
+        aligned: kernels::conv::aligned(layout, inward, outward),
+        flops: y * (2 * taps * inward * outward),
+        conv: Some((layout, geometry, last(left))),
+    }
+}
 
 impl Lowering<'_> {
-    pub(super) fn matmul(&mut self, node: usize, _layout: Layout) -> Result<(), LowerError> {
+    pub(super) fn product(&mut self, node: usize) -> Result<(), LowerError> {
         self.launch_product(node, None)
+    }
+
+    /// Whether a pointwise node can share the kernel of this one, whose sums are not split.
+    pub(super) fn takes_epilogue(&self, node: usize) -> bool {
+        match self.graph.nodes()[node].op {
+            Op::MatMul { layout } => layout != Layout::Tn,
+            Op::Conv { layout, .. } => layout != ConvLayout::WeightGradient,
+            _ => false,
+        }
     }
 
     /// A product, with the epilogue of a pointwise node if it has one.
@@ -23,39 +110,33 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let graph = self.graph;
         let entry = &graph.nodes()[product];
-        let Op::MatMul { layout } = entry.op else { unreachable!("only products get here") };
         let (a, b) = (entry.inputs[0], entry.inputs[1]);
         let (left, right) = (graph.shape(a), graph.shape(b));
-        let lead = elements(&Shape::new(left.dims()[..left.rank() - 1].iter().copied()));
-        let last = |shape: &Shape| shape.dims().last().map_or(1, |dim| dim.at(1)) as u64;
-        let (rows, columns, inner) = match layout {
-            Layout::Nn => (lead, last(right), Size::fixed(last(left))),
-            Layout::Nt => (lead, right.dims()[0].at(1) as u64, Size::fixed(last(left))),
-            Layout::Tn => (Size::fixed(last(left)), last(right), lead),
+        let (kernel, name) = match entry.op {
+            Op::MatMul { layout } => (matrix_product(layout, left, right), "product"),
+            Op::Conv { layout, geometry } => (convolution(layout, geometry, left, right), "convolution"),
+            _ => unreachable!("only products get here"),
         };
-        let kernel_layout = match layout {
-            Layout::Nn => kernels::matmul::Layout::Nn,
-            Layout::Nt => kernels::matmul::Layout::Nt,
-            Layout::Tn => kernels::matmul::Layout::Tn,
-        };
+        let Product { rows, columns, inner, mut flops, .. } = kernel;
         let batch = self.batch();
-        let sizes = (rows.at(batch), columns, inner.at(batch));
+        if kernel.conv.is_some() && rows.at(batch).max(inner.at(batch)) >= kernels::conv::LIMIT {
+            let what = format!("a convolution of {} pixels or more has no kernel", kernels::conv::LIMIT);
+            return Err(LowerError::Unsupported { label: self.label(product, name), what });
+        }
         let tile = match self.shared.options.driver {
-            Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(sizes.0, sizes.1, sizes.2),
-            driver => kernels::matmul::choose(sizes.0, sizes.1, sizes.2, driver.is_software()),
+            Driver::Software { lanes: 8 } => {
+                kernels::matmul::choose_with_lanes(rows.at(batch), columns, inner.at(batch))
+            }
+            driver => kernels::matmul::choose(rows.at(batch), columns, inner.at(batch), driver.is_software()),
         };
-        let constant = |size: Size| if size.per_sample == 0 { size.fixed } else { 1 };
-        let aligned = kernels::matmul::Aligned::of(kernel_layout, constant(rows), columns, constant(inner));
-        let mut flops = times(times(rows, inner), Size::fixed(2 * columns));
         let (a, b) = (self.tensor_of(a), self.tensor_of(b));
         let mut binds = vec![Bind::read(a), Bind::read(b)];
         if let Some((node, prepared)) = epilogue {
-            let shader = kernels::matmul::matmul(kernel_layout, tile, aligned, Some(&prepared.emitted.hooks));
-            let shader = self.shared.shader(shader);
+            let shader = self.shared.shader(kernel.shader(tile, Some(&prepared.emitted.hooks)));
             binds.extend(prepared.binds.iter().cloned());
-            let label = self.label(node, "product + pointwise");
+            let label = self.label(node, &format!("{name} + pointwise"));
             self.check_buffers(&label, binds.len())?;
-            let constants = with_hook_words(kernels::matmul::constants(rows, columns, inner, 1), &prepared.emitted);
+            let constants = with_hook_words(kernel.constants(1), &prepared.emitted);
             let workgroups = kernels::matmul::workgroups(tile, rows, columns, 1);
             flops = flops + prepared.flops;
             self.call(Call { shader, label, binds, constants, workgroups, flops });
@@ -65,11 +146,11 @@ impl Lowering<'_> {
         let result_bytes = padded_bytes(DType::F32, rows.at(batch) * columns);
         let most = (self.shared.options.limits.binding_bytes / result_bytes).max(1);
         let splits = kernels::matmul::splits(rows.at(batch), columns, inner.at(batch), tile).min(most);
-        let shader = self.shared.shader(kernels::matmul::matmul(kernel_layout, tile, aligned, None));
+        let shader = self.shared.shader(kernel.shader(tile, None));
         let result = self.tensor_of(Value { node: product, output: 0 });
-        let label = self.label(product, "product");
+        let label = self.label(product, name);
         let workgroups = kernels::matmul::workgroups(tile, rows, columns, splits);
-        let constants = kernels::matmul::constants(rows, columns, inner, splits);
+        let constants = kernel.constants(splits);
         if splits == 1 {
             binds.push(Bind::write(result));
             self.call(Call { shader, label, binds, constants, workgroups, flops });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::tensors::{Bind, Call, Home, Tensor};
 use super::{LowerError, Shared, Source, memory, padded_bytes};
-use crate::graph::{DType, Graph, Layout, Op, Shape, Value};
+use crate::graph::{DType, Graph, Op, Shape, Value};
 use crate::plan::iteration::elements;
 use crate::plan::{Dispatch, Port, Program, Size};
 
@@ -189,7 +189,7 @@ impl<'a> Lowering<'a> {
             }
             match &entry.op {
                 Op::Pointwise { .. } => self.pointwise(node)?,
-                Op::MatMul { layout } => self.matmul(node, *layout)?,
+                Op::MatMul { .. } | Op::Conv { .. } => self.product(node)?,
                 Op::Reduce { .. } => self.reduce(node)?,
                 Op::Gather { .. } => self.gather(node)?,
                 Op::Slice { .. } | Op::Concat { .. } => self.copies(node),
@@ -234,7 +234,7 @@ impl<'a> Lowering<'a> {
             }
             let products = entry.inputs.iter().filter(|input| {
                 let first = self.readers_of(**input).iter().min();
-                matches!(graph.node(**input).op, Op::MatMul { layout: Layout::Nn | Layout::Nt })
+                self.takes_epilogue(input.node)
                     && first == Some(&node)
                     && !self.absorbed.contains_key(&input.node)
                     && self.can_finish(input.node, node)
