@@ -201,6 +201,7 @@ fn taps_of(first: usize, stride: usize, padding: usize, kernel: usize) -> (Vec<u
     (taps, offsets)
 }
 
+/// One product for each class of pixels, which the stride makes.
 fn data_gradient<T: Real>(
     geometry: Geometry,
     images: usize,
@@ -240,6 +241,7 @@ fn data_gradient<T: Real>(
     }
 }
 
+/// `unfold(x)ᵀ · dy`, each task being a group of taps, a block of columns and a piece of the pixels.
 fn weight_gradient<T: Real>(
     unfolding: &Unfolding,
     images: usize,
@@ -253,10 +255,9 @@ fn weight_gradient<T: Real>(
     let tasks = (rows * elements / TASK).clamp(1, MOST_TASKS);
     let taps_each = if elements > LARGE_GRADIENT { 1 } else { unfolding.rows.len() };
     let groups = unfolding.rows.len().div_ceil(taps_each);
-    let height = rows
-        .div_ceil(tasks.div_ceil(groups))
-        .max(2 * LEAST_ROWS)
-        .max(rows.div_ceil(MOST_TASKS * LARGE_GRADIENT / elements + 1));
+    // Each piece leaves a gradient of its own.
+    let most_pieces = MOST_TASKS * LARGE_GRADIENT / elements + 1;
+    let height = rows.div_ceil(tasks.div_ceil(groups).min(most_pieces)).max(2 * LEAST_ROWS);
     let pieces = rows.div_ceil(height);
     let across = (tasks / (groups * pieces)).clamp(1, columns.div_ceil(COLUMNS));
     let width = columns.div_ceil(across).next_multiple_of(if across > 1 { COLUMNS } else { 1 });
