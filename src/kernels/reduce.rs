@@ -1,9 +1,10 @@
-//! Reductions: sum or maximum over the columns (one value a row) or over the rows (one value a column).
+//! Reductions: sum or maximum over the columns (one value a row), or over the rows (one value a column) of each of `outer`
+//! matrices: over a middle axis.
 //!
-//! Constants: `rows`, `columns`, `chunks`. Bindings: 1 = `output`, `f32[rows, chunks]` over columns, `f32[chunks, columns]`
-//! over rows; then the prologue's.
+//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: 1 = `output`, `f32[rows, chunks]` over
+//! columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
 //!
-//! The prologue's body sees `row`, `col` (a multiple of 4) and `valid`, and defines `let value: vec4<f32>`; its lanes
+//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines `let value: vec4<f32>`; its lanes
 //! from `valid` on are ignored. It runs once for every quad, so it may store side outputs. [`load`] is the plain one.
 //!
 //! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
@@ -105,7 +106,7 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
         file: "shaders/reduce.wgsl",
         text: include_str!("../../shaders/reduce.wgsl"),
         key: format!("reduce {op:?} over {over:?} {}/{}", shape.threads, shape.lanes),
-        constants: 3,
+        constants: 4,
         access: vec![Access::ReadWrite],
         threads: shape.threads,
         workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
@@ -118,9 +119,31 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
     template.build(hooks)
 }
 
-/// The kernel's own words: `rows`, `columns`, `chunks`.
+/// [`chunks`] over the rows of each of `outer` matrices.
+pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) -> u64 {
+    let chunks = chunks(Over::Rows, shape, rows, columns) / if outer == 0 { 1 } else { outer };
+    if chunks == 0 { 1 } else { chunks }
+}
+
+/// The kernel's own words for one matrix: `rows`, `columns`, `chunks`, 1.
 pub fn constants(rows: Size, columns: Size, chunks: u64) -> Vec<Constant> {
-    vec![Constant::U32(rows), Constant::U32(columns), word(chunks)]
+    middle_constants(Size::fixed(1), rows, columns, chunks)
+}
+
+/// The kernel's own words: `rows`, `columns`, `chunks`, `outer`.
+pub fn middle_constants(outer: Size, rows: Size, columns: Size, chunks: u64) -> Vec<Constant> {
+    vec![Constant::U32(rows), Constant::U32(columns), word(chunks), Constant::U32(outer)]
+}
+
+/// The grid over the rows of each of `outer` matrices; `outer` or `columns` may depend on the batch.
+pub const fn middle_workgroups(shape: Shape, outer: Size, columns: Size, chunks: u64) -> Workgroups {
+    let lanes = shape.lanes as u64;
+    if outer.per_sample > 0 {
+        let times = columns.fixed.div_ceil(4).div_ceil(lanes) * chunks;
+        return Workgroups { items: outer, per_workgroup: 1, times };
+    }
+    // Columns that grow with the batch are shared out float by float.
+    Workgroups { items: columns, per_workgroup: 4 * lanes, times: chunks * outer.fixed }
 }
 
 /// The grid. `columns` matters over rows only.

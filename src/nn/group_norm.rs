@@ -110,8 +110,9 @@ pub fn group_norm(
         let factor = graph.map_to(&[squares, mean, scale], &(input(2) / deviation), &grouped);
         let summand = graph.map_to(&[shift, mean, factor], &(input(0) - &offset * input(2)), &grouped);
         let [factor, summand] = [factor, summand].map(|value| graph.reshape(value, per_channel.clone()));
-        let normal = centred * input(2) + input(3);
-        vec![graph.map(&[x, spread, factor, summand], &activation.substitute(&[normal]))]
+        let normal = graph.map(&[x, spread, factor, summand], &(centred * input(2) + input(3)));
+        // A node of its own, so that derivatives of derivatives read few tensors each.
+        vec![graph.map(&[normal], activation)]
     };
     graph.composite("group_norm", &[x, affine[0], affine[1]], body)[0]
 }

@@ -23,6 +23,9 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let graph = self.graph;
         let entry = &graph.nodes()[product];
+        if let Op::BatchMatMul { layout } = entry.op {
+            return self.launch_batch_product(product, layout, epilogue);
+        }
         let Op::MatMul { layout } = entry.op else { unreachable!("only products get here") };
         let (a, b) = (entry.inputs[0], entry.inputs[1]);
         let (left, right) = (graph.shape(a), graph.shape(b));

@@ -190,6 +190,8 @@ impl<'a> Lowering<'a> {
             match &entry.op {
                 Op::Pointwise { .. } => self.pointwise(node)?,
                 Op::MatMul { layout } => self.matmul(node, *layout)?,
+                Op::BatchMatMul { layout } => self.launch_batch_product(node, *layout, None)?,
+                Op::Permute { axes } => self.permute(node, axes)?,
                 Op::Reduce { .. } => self.reduce(node)?,
                 Op::Gather { .. } => self.gather(node)?,
                 Op::Slice { .. } | Op::Concat { .. } => self.copies(node),
@@ -234,8 +236,10 @@ impl<'a> Lowering<'a> {
             }
             let products = entry.inputs.iter().filter(|input| {
                 let first = self.readers_of(**input).iter().min();
-                matches!(graph.node(**input).op, Op::MatMul { layout: Layout::Nn | Layout::Nt })
-                    && first == Some(&node)
+                matches!(
+                    graph.node(**input).op,
+                    Op::MatMul { layout: Layout::Nn | Layout::Nt } | Op::BatchMatMul { .. }
+                ) && first == Some(&node)
                     && !self.absorbed.contains_key(&input.node)
                     && self.can_finish(input.node, node)
             });
