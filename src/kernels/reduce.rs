@@ -72,57 +72,26 @@ pub fn choose(over: Over, columns: u64, software: bool) -> Shape {
 /// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few values.
 /// `rows` is that of the largest batch.
 pub const fn chunks(over: Over, shape: Shape, rows: u64, columns: u64) -> u64 {
-    let quads = columns.div_ceil(4);
-    let (groups, length, threads) = match over {
-        Over::Columns => (rows.div_ceil((shape.threads / shape.lanes) as u64), quads, shape.lanes),
-        Over::Rows => (quads.div_ceil(shape.lanes as u64), rows, shape.threads / shape.lanes),
-    };
-    let (wanted, longest) = (128 / groups, length / (threads as u64 * 16));
-    let chunks = if wanted < longest { wanted } else { longest };
-    if chunks == 0 { 1 } else { chunks }
-}
-
-/// The plain prologue: loads binding 2, `source`, `f32[rows, columns]`; `aligned` when `columns` is a multiple of 4.
-pub fn load(aligned: bool) -> Hooks {
-    let element = if aligned { Element::Quad } else { Element::F32 };
-    Hooks {
-        key: if aligned { "load4" } else { "load" }.to_string(),
-        bindings: vec![Binding::read("source", element)],
-        body: "let value = load_source(row * constants.columns + col, valid);".to_string(),
-        ..Hooks::default()
+    match over {
+        Over::Columns => {
+            let groups = rows.div_ceil((shape.threads / shape.lanes) as u64);
+            parts(groups, columns.div_ceil(4), shape.lanes)
+        }
+        Over::Rows => middle_chunks(shape, 1, rows, columns),
     }
 }
 
-/// The shader.
-///
-/// # Panics
-/// When a hook's text does not compose.
-pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
-    let (meeting, stride) = match over {
-        Over::Columns => (shape.lanes, 1),
-        Over::Rows => (shape.threads / shape.lanes, shape.lanes),
-    };
-    let mut template = Template {
-        file: "shaders/reduce.wgsl",
-        text: include_str!("../../shaders/reduce.wgsl"),
-        key: format!("reduce {op:?} over {over:?} {}/{}", shape.threads, shape.lanes),
-        constants: 4,
-        access: vec![Access::ReadWrite],
-        threads: shape.threads,
-        workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
-        defines: Default::default(),
-    };
-    template.define("OP", if op == Op::Sum { "the sum" } else { "the maximum" });
-    template.define("IDENTITY", if op == Op::Sum { "0.0" } else { "-3.402823e38" });
-    template.define("LANES", shape.lanes).define("THREADS_MEETING", meeting).define("STRIDE", stride);
-    template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", op == Op::Max);
-    template.build(hooks)
+/// So many that all groups together are about 128, and a thread has at least 16 steps.
+const fn parts(groups: u64, length: u64, threads: u32) -> u64 {
+    let (wanted, longest) = (128 / groups, length / (threads as u64 * 16));
+    let parts = if wanted < longest { wanted } else { longest };
+    if parts == 0 { 1 } else { parts }
 }
 
 /// [`chunks`] over the rows of each of `outer` matrices.
 pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) -> u64 {
-    let chunks = chunks(Over::Rows, shape, rows, columns) / if outer == 0 { 1 } else { outer };
-    if chunks == 0 { 1 } else { chunks }
+    let groups = columns.div_ceil(4).div_ceil(shape.lanes as u64) * outer;
+    parts(groups, rows, shape.threads / shape.lanes)
 }
 
 /// The kernel's own words for one matrix: `rows`, `columns`, `chunks`, 1.
