@@ -19,9 +19,19 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 #endif
 ) {
-    let number = workgroup_number(group, groups);
+    let place = workgroup_number(group, groups);
     let column_tiles = (constants.columns + ${COLUMNS - 1}u) / ${COLUMNS}u;
     let per_row_tile = column_tiles * constants.splits;
+#ifdef BATCHED
+    let per_matrix = (constants.rows + ${ROWS - 1}u) / ${ROWS}u * per_row_tile;
+    if (place / per_matrix >= constants.matrices) {
+        return;
+    }
+    matrix = place / per_matrix;
+    let number = place % per_matrix;
+#else
+    let number = place;
+#endif
     let first_row = number / per_row_tile * ${ROWS}u;
     if (first_row >= constants.rows) {
         return;

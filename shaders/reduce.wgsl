@@ -1,15 +1,16 @@
 #ifdef OVER_COLUMNS
 // y[r] = ${OP} over c of x[r, c]; with chunks > 1, y[r, s] covers the s-th part of the columns.
 #else
-// y[c] = ${OP} over r of x[r, c]; with chunks > 1, y[s, c] covers the s-th part of the rows.
+// y[o, c] = ${OP} over r of x[o, r, c]; with chunks > 1, y[o, s, c] covers the s-th part of the rows.
 #endif
-// x[r, c] is whatever the prologue loads or computes, a quad of columns at a time; it may store side outputs.
+// x is whatever the prologue loads or computes, a quad of columns at a time; it may store side outputs. The row that it
+// is told is the number among all rows.
 //
 // Bindings: 1 = output, f32; the prologue's follow.
 #ifdef OVER_COLUMNS
 // Grid: one workgroup for ${THREADS / LANES} rows and one chunk, ${LANES} threads a row.
 #else
-// Grid: one workgroup for ${LANES} quads of columns and one chunk, ${THREADS / LANES} threads a quad.
+// Grid: one workgroup for ${LANES} quads of columns, one chunk and one o, ${THREADS / LANES} threads a quad: neighbours read neighbours.
 #endif
 //
 // Order: a thread adds blocks of 16 quads, then the blocks; threads meet in a tree; chunks are reduced by a second launch.
@@ -20,6 +21,7 @@ struct Constants {
     rows: u32,
     columns: u32,
     chunks: u32,
+    outer: u32,
     ${HOOK_CONSTANTS}
 }
 
@@ -84,16 +86,18 @@ fn main(
     for (var quad = chunk * length + lane; quad < end; quad += ${LANES}u) {
         block = combine(block, masked(row, quad));
 #else
-    let first_quad = number / constants.chunks * ${LANES}u;
-    if (first_quad >= quads) {
+    let per_outer = (quads + ${LANES - 1}u) / ${LANES}u * constants.chunks;
+    let outer = number / per_outer;
+    if (outer >= constants.outer) {
         return;
     }
-    let quad = first_quad + local % ${LANES}u;
+    let first_row = outer * constants.rows;
+    let quad = number % per_outer / constants.chunks * ${LANES}u + local % ${LANES}u;
     let lane = local / ${LANES}u;
     let length = (constants.rows + constants.chunks - 1u) / constants.chunks;
     let end = select(0u, min(chunk * length + length, constants.rows), quad < quads);
     for (var row = chunk * length + lane; row < end; row += ${THREADS / LANES}u) {
-        block = combine(block, masked(row, quad));
+        block = combine(block, masked(first_row + row, quad));
 #endif
         step += 1u;
         if ((step & 15u) == 0u) {
@@ -119,7 +123,7 @@ fn main(
     }
 #else
     if (lane == 0u && quad < quads) {
-        let place = chunk * constants.columns + quad * 4u;
+        let place = (outer * constants.chunks + chunk) * constants.columns + quad * 4u;
 #for i in 0..4
         if (quad * 4u + ${i}u < constants.columns) {
             output[place + ${i}u] = total[${i}];

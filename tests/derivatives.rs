@@ -11,6 +11,7 @@ use tweedie::graph::{
     ConvLayout, Distribution, Expr, Geometry, Graph, Initial, Layout, Order, Padding, Reduction, Shape, Storage,
     TensorType, Value, random,
 };
+use tweedie::nn;
 
 fn x(slot: usize) -> Expr {
     Expr::input(slot)
@@ -96,6 +97,34 @@ fn cases() -> Vec<Case> {
         case("weight gradient after up-sampling", &[Shape::batch(&[2, 1, 2]), Shape::batch(&[4, 2, 1])], |graph, v| {
             let geometry = Geometry { input: [2, 1], kernel: [3, 3], stride: 1, padding: Padding::all(1), upsample: 2 };
             vec![graph.conv(ConvLayout::WeightGradient, geometry, v[0], v[1])]
+        }),
+        case("products of many matrices", &[Shape::batch(&[2, 4, 3]), Shape::batch(&[2, 3, 4])], |graph, v| {
+            vec![
+                graph.batch_matmul(Layout::Nn, v[0], v[1]),
+                graph.batch_matmul(Layout::Nt, v[0], v[0]),
+                graph.batch_matmul(Layout::Tn, v[1], v[1]),
+            ]
+        }),
+        case("products with the batch inside", &[square.with_leading(2), Shape::fixed(&[3, 2])], |graph, v| {
+            let pillars = graph.reshape(v[0], Shape::batch(&[3, 1]).with_leading(2));
+            let wide = graph.map_to(&[v[1]], &x(0).cos(), &Shape::batch(&[3, 2]).with_leading(2));
+            vec![graph.batch_matmul(Layout::Tn, pillars, wide)]
+        }),
+        case("permutations", &[Shape::batch(&[2, 4, 3])], |graph, v| {
+            vec![graph.permute(v[0], &[0, 2, 1, 3]), graph.permute(v[0], &[3, 1, 0, 2])]
+        }),
+        case("dropout", std::slice::from_ref(&image), |graph, v| {
+            let clock = graph.clock("clock");
+            vec![nn::dropout(graph, v[0], Some(clock), "mask", 0.4)]
+        }),
+        case("group norm", &[Shape::batch(&[2, 2, 6]), Shape::fixed(&[6]), Shape::batch(&[6])], |graph, v| {
+            vec![
+                nn::group_norm(graph, v[0], [v[1], v[2]], 3, 1e-3, &x(0).silu()),
+                nn::group_norm(graph, v[2], [v[2], v[1]], 2, 1e-2, &x(0)),
+            ]
+        }),
+        case("attention", &[Shape::batch(&[2, 2, 4]), Shape::batch(&[3, 4]), Shape::batch(&[3, 4])], |graph, v| {
+            vec![nn::attention(graph, [v[0], v[1], v[2]], 2), nn::attention(graph, [v[1], v[2], v[1]], 1)]
         }),
         case("sums", std::slice::from_ref(&image), |graph, v| {
             vec![

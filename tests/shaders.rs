@@ -49,6 +49,7 @@ fn check_description(shader: &Shader, module: &Module) {
                 *slot = Some(if written { Access::ReadWrite } else { Access::Read });
             }
             (AddressSpace::WorkGroup, None) => workgroup_bytes += bytes,
+            (AddressSpace::Private, None) => {}
             other => panic!("{key}: no place for {other:?}"),
         }
     }

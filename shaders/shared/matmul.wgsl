@@ -18,12 +18,19 @@ struct Constants {
     per_grid_width: f32,
     per_channels: f32,
 #endif
+#ifdef BATCHED
+    matrices: u32,
+#endif
     ${HOOK_CONSTANTS}
 }
 
 @group(0) @binding(0) var<uniform> constants: Constants;
 @group(0) @binding(1) var<storage, read> a: array<${A_ELEMENT}>;
 @group(0) @binding(2) var<storage, read> b: array<${B_ELEMENT}>;
+#ifdef BATCHED
+// On which of the matrices this workgroup works. They lie one after the other; the epilogue is told rows among all.
+var<private> matrix: u32;
+#endif
 ${HOOK_BINDINGS}
 ${HOOK_DECLARATIONS}
 
@@ -33,7 +40,11 @@ fn epilogue(row: u32, col: u32, valid: u32, split: u32, acc: vec4<f32>) {
 
 fn finish(row: u32, col: u32, split: u32, acc: vec4<f32>) {
     if (row < constants.rows && col < constants.columns) {
+#ifdef BATCHED
+        epilogue(matrix * constants.rows + row, col, min(4u, constants.columns - col), split, acc);
+#else
         epilogue(row, col, min(4u, constants.columns - col), split, acc);
+#endif
     }
 }
 
@@ -43,7 +54,11 @@ fn finish(row: u32, col: u32, split: u32, acc: vec4<f32>) {
 // The four floats from (major, minor) on along the rows of an operand as it is stored, 0 outside of it.
 fn a_quad(major: u32, minor: u32) -> vec4<f32> {
     let minors = constants.${A_MINORS};
+#ifdef BATCHED
+    let index = (matrix * constants.${A_MAJORS} + major) * minors + minor;
+#else
     let index = major * minors + minor;
+#endif
 #ifdef A_ALIGNED
     let inside = major < constants.${A_MAJORS} && minor < minors;
     return select(vec4<f32>(0.0), a[select(0u, index >> 2u, inside)], inside);
@@ -61,7 +76,11 @@ fn a_quad(major: u32, minor: u32) -> vec4<f32> {
 #ifndef TRANSPOSED
 fn b_quad(major: u32, minor: u32) -> vec4<f32> {
     let minors = constants.${B_MINORS};
+#ifdef BATCHED
+    let index = (matrix * constants.${B_MAJORS} + major) * minors + minor;
+#else
     let index = major * minors + minor;
+#endif
 #ifdef B_ALIGNED
     let inside = major < constants.${B_MAJORS} && minor < minors;
     return select(vec4<f32>(0.0), b[select(0u, index >> 2u, inside)], inside);

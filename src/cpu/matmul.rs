@@ -65,6 +65,44 @@ pub fn matmul<T: Real>(layout: Layout, lengths: Lengths, a: &[T], b: &[T], c: &m
     }
 }
 
+/// A product for each of so many matrices, which lie one after the other: large ones in turn, small ones side by side.
+pub fn batch_matmul<T: Real>(
+    layout: Layout,
+    matrices: usize,
+    lengths: Lengths,
+    a: &[T],
+    b: &[T],
+    c: &mut [T],
+    scratch: &mut Vec<T>,
+) {
+    let Lengths { rows, depth, columns } = lengths;
+    let sizes = [rows * depth, depth * columns, rows * columns];
+    assert_eq!([a.len(), b.len(), c.len()], sizes.map(|size| matrices * size), "operands fit the lengths");
+    let each = a.chunks_exact(sizes[0]).zip(b.chunks_exact(sizes[1]));
+    if matrices < MOST_TASKS && rows * depth * columns >= 4 * TASK {
+        for ((a, b), c) in each.zip(c.chunks_exact_mut(sizes[2])) {
+            matmul(layout, lengths, a, b, c, scratch);
+        }
+        return;
+    }
+    let run = |((a, b), c): ((&[T], &[T]), &mut [T])| {
+        let target = Target(c.as_mut_ptr());
+        let mut turned = Vec::new();
+        let (layout, b) = if layout == Layout::Nt && rows >= 16 && b.len() >= SLOW {
+            turned.resize(b.len(), T::ZERO);
+            transpose(b, depth, &mut turned);
+            (Layout::Nn, &turned[..])
+        } else {
+            (layout, b)
+        };
+        // SAFETY: the slices are one matrix each of the lengths, and `c` is this task's alone.
+        unsafe { block_of_product(layout, lengths, [0, 0], [rows, columns], a, b, &target) };
+    };
+    let least = (TASK / (rows * depth * columns)).max(1);
+    let each = a.par_chunks_exact(sizes[0]).zip(b.par_chunks_exact(sizes[1])).zip(c.par_chunks_exact_mut(sizes[2]));
+    each.with_min_len(least).for_each(run);
+}
+
 /// Rows and columns of a task: nearly square, for each row and column of it is read from memory once.
 fn block(Lengths { rows, depth, columns }: Lengths) -> (usize, usize) {
     let tasks = (rows * depth * columns / TASK).clamp(1, MOST_TASKS);

@@ -13,6 +13,7 @@ mod functions;
 mod gather;
 mod matmul;
 mod memory;
+mod permute;
 mod pointwise;
 mod program;
 mod real;

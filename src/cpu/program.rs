@@ -1,10 +1,10 @@
 //! A graph, prepared to run.
 
 use super::gather::Rows;
-use super::matmul::{Lengths, matmul};
+use super::matmul::{Lengths, batch_matmul, matmul};
 use super::memory::{Assignment, Memory, Place, Root};
 use super::pointwise::{Kernel, Operand};
-use super::{CpuError, Real, Store, conv, counters, gather, reduce, views};
+use super::{CpuError, Real, Store, conv, counters, gather, permute, reduce, views};
 use crate::graph::{DType, Graph, Layout, Node, Op, Value};
 
 /// A graph prepared for the CPU: composites opened, pointwise nodes fused, dead nodes gone.
@@ -266,6 +266,18 @@ impl<T: Real> Program<T> {
             Op::Conv { layout, geometry } => {
                 conv::conv(*layout, *geometry, &lengths(entry.inputs[0]), read(0), read(1), out, scratch);
             }
+            Op::BatchMatMul { layout } => {
+                let (a, b) = (lengths(entry.inputs[0]), lengths(entry.inputs[1]));
+                let (matrices, a) = a.split_at(a.len() - 2);
+                let b = &b[b.len() - 2..];
+                let lengths = match layout {
+                    Layout::Nn => Lengths { rows: a[0], depth: a[1], columns: b[1] },
+                    Layout::Nt => Lengths { rows: a[0], depth: a[1], columns: b[0] },
+                    Layout::Tn => Lengths { rows: a[1], depth: a[0], columns: b[1] },
+                };
+                batch_matmul(*layout, matrices.iter().product(), lengths, read(0), read(1), out, &mut scratch[0]);
+            }
+            Op::Permute { axes } => permute::permute(&lengths(entry.inputs[0]), axes, read(0), out),
             Op::Reduce { reduction, axes } => {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);
                 reduce::reduce(*reduction, &groups, read(0), out, scratch);

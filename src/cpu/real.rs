@@ -146,6 +146,7 @@ impl Real for f32 {
             Unary::Sigmoid => each!(x, out, f::sigmoid),
             Unary::Softplus => each!(x, out, f::softplus),
             Unary::IsFinite => each!(x, out, f::is_finite),
+            Unary::Detached => out.copy_from_slice(x),
         }
     }
 }

@@ -92,22 +92,35 @@ fn reduce_slice<T: Real>(reduction: Reduction, x: &[T]) -> T {
 fn reduce_rows<T: Real>(reduction: Reduction, x: &[T], out: &mut [T]) {
     let inner = out.len();
     let rows = x.len() / inner;
-    if rows <= ROWS {
-        out.fill(start(reduction));
-        for row in x.chunks_exact(inner) {
-            wide(Row { reduction, row, out });
-        }
+    if x.len() >= PARALLEL && rows > ROWS {
+        let mut other = vec![T::default(); inner];
+        let (a, b) = halves(x, inner);
+        rayon::join(|| reduce_rows(reduction, a, out), || reduce_rows(reduction, b, &mut other));
+        wide(Row { reduction, row: &other, out });
         return;
     }
-    let mut other = vec![T::default(); inner];
-    let (a, b) = x.split_at((rows / 2).next_multiple_of(ROWS) * inner);
-    if x.len() >= PARALLEL {
-        rayon::join(|| reduce_rows(reduction, a, out), || reduce_rows(reduction, b, &mut other));
-    } else {
-        reduce_rows(reduction, a, out);
-        reduce_rows(reduction, b, &mut other);
+    // Half of the rows, rounded up to runs, at most that often.
+    let levels = rows.div_ceil(ROWS).next_power_of_two().trailing_zeros() as usize;
+    reduce_few_rows(reduction, x, out, &mut vec![T::default(); levels * inner]);
+}
+
+/// [`reduce_rows`] on one thread; `room` is for the second halves.
+fn reduce_few_rows<T: Real>(reduction: Reduction, x: &[T], out: &mut [T], room: &mut [T]) {
+    let inner = out.len();
+    if x.len() <= ROWS * inner {
+        wide(Rows { reduction, x, out });
+        return;
     }
-    wide(Row { reduction, row: &other, out });
+    let (a, b) = halves(x, inner);
+    let (other, room) = room.split_at_mut(inner);
+    reduce_few_rows(reduction, a, out, room);
+    reduce_few_rows(reduction, b, other, room);
+    wide(Row { reduction, row: other, out });
+}
+
+/// The rows of `x`, `inner` long, cut in the middle.
+fn halves<T>(x: &[T], inner: usize) -> (&[T], &[T]) {
+    x.split_at((x.len() / inner / 2).next_multiple_of(ROWS) * inner)
 }
 
 /// Combines a short run of elements.
@@ -140,6 +153,40 @@ impl<T: Real> Wide for Run<'_, T> {
             half /= 2;
         }
         lanes[0]
+    }
+}
+
+/// Combines a few rows, one after the other.
+struct Rows<'a, T> {
+    reduction: Reduction,
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Real> Wide for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { reduction, x, out } = self;
+        let inner = out.len();
+        let (whole, rest) = out.as_chunks_mut::<LANES>();
+        let first_left = whole.len() * LANES;
+        for (block, out) in whole.iter_mut().enumerate() {
+            let mut lanes = [start(reduction); LANES];
+            for row in x.chunks_exact(inner) {
+                for (lane, x) in lanes.iter_mut().zip(&row[block * LANES..][..LANES]) {
+                    *lane = combine(reduction, *lane, *x);
+                }
+            }
+            *out = lanes;
+        }
+        rest.fill(start(reduction));
+        for row in x.chunks_exact(inner) {
+            for (out, x) in rest.iter_mut().zip(&row[first_left..]) {
+                *out = combine(reduction, *out, *x);
+            }
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn unary(op: Unary, x: &Expr, y: &Expr) -> Expr {
         Unary::Tanh => 1.0 - y.square(),
         Unary::Sigmoid => y * &(1.0 - y),
         Unary::Softplus => x.sigmoid(),
-        Unary::IsFinite => Expr::constant(0.0),
+        Unary::IsFinite | Unary::Detached => Expr::constant(0.0),
     }
 }
 

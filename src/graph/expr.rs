@@ -56,6 +56,8 @@ pub enum Unary {
     Softplus,
     /// 1 if x is neither infinite nor NaN, else 0; a test of bits, which fast math cannot remove
     IsFinite,
+    /// x, which derivatives take for a constant
+    Detached,
 }
 
 /// Functions of two arguments.
@@ -306,6 +308,12 @@ impl Expr {
         self.unary(Unary::IsFinite)
     }
 
+    /// The same number, which derivatives take for a constant. A formula in which it cancels has the right derivatives
+    /// of every order, though some of its parts have not.
+    pub fn detached(&self) -> Self {
+        self.unary(Unary::Detached)
+    }
+
     /// The larger of the two
     pub fn max(&self, other: impl Into<Self>) -> Self {
         self.binary(Binary::Max, other)
@@ -386,6 +394,7 @@ pub fn unary(op: Unary, x: f64) -> f64 {
         }
         Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Unary::IsFinite => f64::from(u8::from(x.is_finite())),
+        Unary::Detached => x,
     }
 }
 
@@ -418,6 +427,7 @@ fn simplify(term: &Term<Expr>) -> Option<Expr> {
                 (Binary::Add, Some(0.0), _) => Some(b.clone()),
                 (Binary::Add | Binary::Sub, _, Some(0.0)) => Some(a.clone()),
                 (Binary::Sub, Some(0.0), _) => Some(-b),
+                (Binary::Sub, _, _) if a.address() == b.address() => Some(Expr::constant(0.0)),
                 (Binary::Mul, Some(0.0), _) | (Binary::Mul, _, Some(0.0)) | (Binary::Div, Some(0.0), _) => {
                     Some(Expr::constant(0.0))
                 }

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::expr::{Draw, Expr, Term};
+use super::expr::{Draw, Expr, Term, Unary};
 use super::{Graph, Op, Shape, Tape, TensorType, Value};
 
 /// Longer expressions than this are cut, for the compilers' sake.
@@ -107,6 +107,8 @@ impl<'a> Fuser<'a> {
             .map(|expr| {
                 let expr = expr.rewrite(&mut HashMap::new(), &mut |term| match term {
                     Term::Input(slot) => Some(written[*slot].clone().unwrap_or_else(|| Expr::input(numbers[*slot]))),
+                    // Whoever fuses takes no more derivatives.
+                    Term::Unary(Unary::Detached, inner) => Some(inner.clone()),
                     _ if term.inputs().is_empty() => None,
                     _ => Some(Expr::new(term.renumber(|slot| numbers[slot]))),
                 });

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::expr::{Expr, Term};
-use super::{ConvLayout, Graph, Layout, Op, Reduction, Tape, Value};
+use super::expr::{Draw, Expr, Term};
+use super::{ConvLayout, Graph, Layout, Op, Reduction, Shape, Tape, Value};
 
 impl Graph {
     /// For `tangents` of shape `[k, shape of x…]`, one for each `x` in `wrt`: `∂y/∂x · ẋ` summed over the `x`, of shape
@@ -97,7 +97,8 @@ impl Graph {
                 operands.push(self.reshape(tangent, aligned));
             }
         }
-        tape.to_exprs()
+        let exprs = self.draws_once(tape, &mut operands, &shape, count);
+        exprs
             .iter()
             .map(|expr| {
                 let sum = moving.iter().fold(Expr::constant(0.0), |sum, (slot, operand)| {
@@ -106,6 +107,27 @@ impl Graph {
                 (sum.as_constant() != Some(0.0)).then(|| self.compact_map(&operands, &sum, &shape.with_leading(count)))
             })
             .collect()
+    }
+
+    /// The tape's expressions for several tangents, which share the random numbers of their primal: these become
+    /// operands, for what is drawn at `[k, …]` differs along k.
+    fn draws_once(&mut self, tape: &Tape, operands: &mut Vec<Value>, shape: &Shape, count: usize) -> Vec<Expr> {
+        let exprs = tape.to_exprs();
+        if count == 1 {
+            return exprs;
+        }
+        let rewritten = |expr: &Expr| {
+            expr.rewrite(&mut HashMap::new(), &mut |term| {
+                let Term::Random(draw) = term else { return None };
+                if draw.per_sample {
+                    return None;
+                }
+                let alone = Expr::new(Term::Random(Draw { clock: 0, ..*draw }));
+                operands.push(self.map_to(&[operands[draw.clock]], &alone, shape));
+                Some(Expr::input(operands.len() - 1))
+            })
+        };
+        exprs.iter().map(rewritten).collect()
     }
 
     /// Ops that are linear in each input alone: the sum over inputs of the op with that input's tangent in its place.
@@ -146,6 +168,11 @@ impl Graph {
                     sum = Some(sum.map_or(part, |sum| self.plus(sum, part)));
                 }
                 sum
+            }
+            Op::BatchMatMul { layout } => self.batch_matmul_jvp(*layout, inputs, tangents, count),
+            Op::Permute { axes } => {
+                let shifted: Vec<usize> = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
+                tangents[0].map(|tangent| self.permute(tangent, &shifted))
             }
             Op::Reduce { reduction, axes } => {
                 let (x, tangent) = (inputs[0], tangents[0]?);
@@ -201,7 +228,7 @@ impl Graph {
     fn tangent(&mut self, tangents: Value, k: usize) -> Value {
         let single = self.slice(tangents, 0, k, 1);
         let shape = self.shape(single).clone();
-        self.reshape(single, super::Shape::new(shape.dims()[1..].iter().copied()))
+        self.reshape(single, Shape::new(shape.dims()[1..].iter().copied()))
     }
 
     /// Applies `rule` to each tangent and stacks the results on a leading axis.

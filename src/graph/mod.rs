@@ -15,6 +15,7 @@ mod fuse;
 #[expect(clippy::module_inception, reason = "the type that the room is named after")]
 mod graph;
 mod jvp;
+mod matrices;
 mod op;
 pub mod random;
 mod shape;

@@ -82,6 +82,16 @@ pub enum Op {
         /// Lengths, stride, padding.
         geometry: Geometry,
     },
+    /// A matrix product for each index of the leading axes, which both operands have.
+    BatchMatMul {
+        /// Which layout.
+        layout: Layout,
+    },
+    /// The axes in another order.
+    Permute {
+        /// Where each axis of the result comes from.
+        axes: Vec<usize>,
+    },
     /// Combines along `axes`, which stay with length 1.
     Reduce {
         /// Sum or max.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::expr::{Expr, Term};
+use super::matrices::inverse;
 use super::{Graph, Layout, Op, Reduction, Shape, Tape, Value};
 
 impl Graph {
@@ -99,6 +100,8 @@ impl Graph {
                 let [da, db] = self.conv_vjp(*layout, *geometry, [a, b], u);
                 vec![(a, da), (b, db)]
             }
+            (Op::BatchMatMul { layout }, Some(u)) => self.batch_matmul_vjp(*layout, inputs[0], inputs[1], u),
+            (Op::Permute { axes }, Some(u)) => vec![(inputs[0], self.permute(u, &inverse(axes)))],
             (Op::Reduce { reduction, .. }, Some(u)) => {
                 let x = inputs[0];
                 let shape = self.shape(x).clone();

@@ -52,7 +52,7 @@ pub fn conv(layout: ConvLayout, geometry: Geometry, tile: Tile, aligned: Aligned
     let Geometry { kernel, stride, upsample, .. } = geometry;
     let transposed = layout == ConvLayout::DataGradient;
     assert!(!transposed || upsample == 1, "a data gradient after up-sampling is a data gradient and a sum");
-    let mut template = template(product_layout(layout), tile, aligned);
+    let mut template = template(product_layout(layout), tile, aligned, false);
     let product = template.key.replacen("matmul", "conv", 1);
     template.key = format!("{product} {layout:?} kernel{} stride{stride} up{upsample}", kernel[1]);
     template.constants += WORDS;

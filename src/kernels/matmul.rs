@@ -8,6 +8,9 @@
 //! The epilogue's body sees `row`, `col` (a multiple of 4), `valid` (1 to 4 columns of C), `split` and
 //! `acc: vec4<f32>`, and stores what it wants to keep. It runs for every quad inside C, and only for those.
 //!
+//! [`batch_matmul`] is the same for many matrices one after the other: one more constant, `matrices`, one split, and
+//! rows are numbered among all in the epilogue.
+//!
 //! Cost: `2 rows columns inner` floating-point operations, each operand read `ceil(columns / tile.columns)`
 //! (A) and `ceil(rows / tile.rows)` (B) times.
 
@@ -132,6 +135,20 @@ pub const fn choose_with_lanes(rows: u64, columns: u64, inner: u64) -> Tile {
     if rows <= 4 { choose(rows, columns, inner, true) } else { TILES[5] }
 }
 
+/// The tile for a product of about this size for each of so many matrices.
+pub const fn choose_batched(matrices: u64, rows: u64, columns: u64, software: bool) -> Tile {
+    if software {
+        return choose(rows, columns, 0, true);
+    }
+    if rows >= 128 && columns >= 128 && matrices * rows.div_ceil(128) * columns.div_ceil(128) >= 64 {
+        TILES[2]
+    } else if rows >= 64 && columns >= 64 && matrices * rows.div_ceil(64) * columns.div_ceil(64) >= 32 {
+        TILES[1]
+    } else {
+        TILES[0]
+    }
+}
+
 /// Into how many parts the inner sum should be cut: more than 1 where C has too few tiles to fill a GPU and sums are
 /// long, as weight gradients have.
 pub const fn splits(rows: u64, columns: u64, inner: u64, tile: Tile) -> u64 {
@@ -147,7 +164,18 @@ pub const fn splits(rows: u64, columns: u64, inner: u64, tile: Tile) -> u64 {
 /// # Panics
 /// When a hook's text does not compose.
 pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
-    let template = template(layout, tile, aligned);
+    finished(template(layout, tile, aligned, false), aligned, hooks)
+}
+
+/// The shader for many matrices.
+///
+/// # Panics
+/// When a hook's text does not compose.
+pub fn batch_matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
+    finished(template(layout, tile, aligned, true), aligned, hooks)
+}
+
+fn finished(template: Template, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
     match hooks {
         Some(hooks) => template.build(hooks),
         None => template.build(&store(aligned.result)),
@@ -155,11 +183,12 @@ pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks
 }
 
 /// The shader before its epilogue.
-pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned) -> Template {
+pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned, batched: bool) -> Template {
     let (a_turned, b_turned) = (layout != Layout::Tn, layout == Layout::Nt);
     let quad = |aligned: bool| if aligned { Element::Quad } else { Element::F32 };
     let (a, b) = (quad(aligned.a), quad(aligned.b));
-    let mut key = format!("matmul {layout:?} {}", tile.name());
+    let name = if batched { "batch_matmul" } else { "matmul" };
+    let mut key = format!("{name} {layout:?} {}", tile.name());
     for (name, element) in [("a4", a), ("b4", b)] {
         if element == Element::Quad {
             key += &format!(" {name}");
@@ -173,7 +202,7 @@ pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned) -> Template
         file,
         text,
         key,
-        constants: 4,
+        constants: if batched { 5 } else { 4 },
         access: vec![Access::Read; 2],
         threads: tile.threads(),
         workgroup_bytes: tile.workgroup_bytes(),
@@ -193,6 +222,7 @@ pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned) -> Template
     };
     template.define("A_MAJORS", a_sides.0).define("A_MINORS", a_sides.1);
     template.define("B_MAJORS", b_sides.0).define("B_MINORS", b_sides.1);
+    template.flag("BATCHED", batched);
     template.flag("A_TURNED", a_turned).flag("B_TURNED", b_turned);
     if tile.lanes > 0 {
         template.define("LANES", tile.lanes);
@@ -221,4 +251,17 @@ pub fn constants(rows: Size, columns: u64, inner: Size, splits: u64) -> Vec<Cons
 pub const fn workgroups(tile: Tile, rows: Size, columns: u64, splits: u64) -> Workgroups {
     let column_tiles = columns.div_ceil(tile.columns as u64);
     Workgroups { items: rows, per_workgroup: tile.rows as u64, times: column_tiles * splits }
+}
+
+/// The words of a batch of products: `rows`, `columns`, `inner`, one split, `matrices`.
+pub fn batch_constants(matrices: Size, rows: u64, columns: u64, inner: u64) -> Vec<Constant> {
+    let mut words = constants(Size::fixed(rows), columns, Size::fixed(inner), 1);
+    words.push(Constant::U32(matrices));
+    words
+}
+
+/// The grid of a batch of products: a workgroup for each tile of each matrix.
+pub const fn batch_workgroups(tile: Tile, matrices: Size, rows: u64, columns: u64) -> Workgroups {
+    let tiles = rows.div_ceil(tile.rows as u64) * columns.div_ceil(tile.columns as u64);
+    Workgroups { items: matrices, per_workgroup: 1, times: tiles }
 }

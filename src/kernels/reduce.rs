@@ -1,10 +1,12 @@
-//! Reductions: sum or maximum over the columns (one value a row) or over the rows (one value a column).
+//! Reductions: sum or maximum over the columns (one value a row), or over the rows (one value a column) of each of `outer`
+//! matrices: over a middle axis.
 //!
-//! Constants: `rows`, `columns`, `chunks`. Bindings: 1 = `output`, `f32[rows, chunks]` over columns, `f32[chunks, columns]`
-//! over rows; then the prologue's.
+//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: 1 = `output`, `f32[rows, chunks]` over
+//! columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
 //!
-//! The prologue's body sees `row`, `col` (a multiple of 4) and `valid`, and defines `let value: vec4<f32>`; its lanes
-//! from `valid` on are ignored. It runs once for every quad, so it may store side outputs. [`load`] is the plain one.
+//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines
+//! `let value: vec4<f32>`; its lanes from `valid` on are ignored. It runs once for every quad, so it may store side
+//! outputs. [`load`] is the plain one.
 //!
 //! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
 //! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
@@ -71,14 +73,26 @@ pub fn choose(over: Over, columns: u64, software: bool) -> Shape {
 /// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few values.
 /// `rows` is that of the largest batch.
 pub const fn chunks(over: Over, shape: Shape, rows: u64, columns: u64) -> u64 {
-    let quads = columns.div_ceil(4);
-    let (groups, length, threads) = match over {
-        Over::Columns => (rows.div_ceil((shape.threads / shape.lanes) as u64), quads, shape.lanes),
-        Over::Rows => (quads.div_ceil(shape.lanes as u64), rows, shape.threads / shape.lanes),
-    };
+    match over {
+        Over::Columns => {
+            let groups = rows.div_ceil((shape.threads / shape.lanes) as u64);
+            parts(groups, columns.div_ceil(4), shape.lanes)
+        }
+        Over::Rows => middle_chunks(shape, 1, rows, columns),
+    }
+}
+
+/// So many that all groups together are about 128, and a thread has at least 16 steps.
+const fn parts(groups: u64, length: u64, threads: u32) -> u64 {
     let (wanted, longest) = (128 / groups, length / (threads as u64 * 16));
-    let chunks = if wanted < longest { wanted } else { longest };
-    if chunks == 0 { 1 } else { chunks }
+    let parts = if wanted < longest { wanted } else { longest };
+    if parts == 0 { 1 } else { parts }
+}
+
+/// [`chunks`] over the rows of each of `outer` matrices.
+pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) -> u64 {
+    let groups = columns.div_ceil(4).div_ceil(shape.lanes as u64) * outer;
+    parts(groups, rows, shape.threads / shape.lanes)
 }
 
 /// The plain prologue: loads binding 2, `source`, `f32[rows, columns]`; `aligned` when `columns` is a multiple of 4.
@@ -105,7 +119,7 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
         file: "shaders/reduce.wgsl",
         text: include_str!("../../shaders/reduce.wgsl"),
         key: format!("reduce {op:?} over {over:?} {}/{}", shape.threads, shape.lanes),
-        constants: 3,
+        constants: 4,
         access: vec![Access::ReadWrite],
         threads: shape.threads,
         workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
@@ -118,9 +132,25 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
     template.build(hooks)
 }
 
-/// The kernel's own words: `rows`, `columns`, `chunks`.
+/// The kernel's own words for one matrix: `rows`, `columns`, `chunks`, 1.
 pub fn constants(rows: Size, columns: Size, chunks: u64) -> Vec<Constant> {
-    vec![Constant::U32(rows), Constant::U32(columns), word(chunks)]
+    middle_constants(Size::fixed(1), rows, columns, chunks)
+}
+
+/// The kernel's own words: `rows`, `columns`, `chunks`, `outer`.
+pub fn middle_constants(outer: Size, rows: Size, columns: Size, chunks: u64) -> Vec<Constant> {
+    vec![Constant::U32(rows), Constant::U32(columns), word(chunks), Constant::U32(outer)]
+}
+
+/// The grid over the rows of each of `outer` matrices; `outer` or `columns` may depend on the batch.
+pub const fn middle_workgroups(shape: Shape, outer: Size, columns: Size, chunks: u64) -> Workgroups {
+    let lanes = shape.lanes as u64;
+    if outer.per_sample > 0 {
+        let times = columns.fixed.div_ceil(4).div_ceil(lanes) * chunks;
+        return Workgroups { items: outer, per_workgroup: 1, times };
+    }
+    // Columns that grow with the batch are shared out float by float.
+    Workgroups { items: columns, per_workgroup: 4 * lanes, times: chunks * outer.fixed }
 }
 
 /// The grid. `columns` matters over rows only.

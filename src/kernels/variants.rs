@@ -23,6 +23,10 @@ pub fn all_variants() -> Vec<Shader> {
             let hooks =
                 busy("let unused = split; store_mixed(row * constants.columns + col, valid, acc * constants.gain);");
             all.push(matmul::matmul(layout, tile, aligned, Some(&hooks)));
+            all.push(matmul::batch_matmul(layout, tile, aligned, Some(&hooks)));
+            for a in [false, true] {
+                all.push(matmul::batch_matmul(layout, tile, Aligned { a, b: !a, result: a }, None));
+            }
         }
     }
     convolutions(&mut all);

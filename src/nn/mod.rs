@@ -2,14 +2,20 @@
 //!
 //! A layer's `new` adds its parameters to a graph once; its `forward` may be called any number of times.
 
+mod attention;
+mod dropout;
 pub mod exact;
+mod group_norm;
 pub mod init;
 mod linear;
 mod mlp;
 pub mod optimizer;
 mod time_embedding;
 
+pub use attention::attention;
+pub use dropout::dropout;
 pub use exact::Mixture;
+pub use group_norm::{GroupNorm, group_norm};
 pub use init::initial_parameters;
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpShape};

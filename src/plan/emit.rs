@@ -201,6 +201,7 @@ impl Emitter<'_> {
                     Unary::Sigmoid => call("sigmoid"),
                     Unary::Softplus => call("softplus"),
                     Unary::IsFinite => call("is_finite"),
+                    Unary::Detached => x.clone(),
                 };
                 (expression, wide)
             }

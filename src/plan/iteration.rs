@@ -47,26 +47,29 @@ pub(super) enum Split {
     AfterBatch,
     /// Exactly the axes from this one on.
     At(usize),
+    /// The same, with the batch, if it stands before them, a group of its own.
+    AtAndBatch(usize),
 }
 
 impl Iteration {
     /// The view of `shape` for operands of shapes that broadcast to it; `None` if `split` cannot be had.
     pub fn new(shape: &Shape, operands: &[&Shape], split: Split) -> Option<Self> {
         let padded: Vec<Shape> = operands.iter().map(|operand| operand.padded_to(shape.rank())).collect();
-        let batch_axis = shape.batch_axis();
+        let (batch_axis, keeps_batch) = match split {
+            Split::AtAndBatch(first) => (shape.batch_axis().filter(|batch| *batch < first), true),
+            _ => (shape.batch_axis(), split == Split::AfterBatch),
+        };
         // Neighbouring axes along which the same operands vary are one group.
         let mut groups: Vec<(Size, Vec<bool>, bool)> = Vec::new();
         let mut columns_start = None;
         for (axis, dim) in shape.dims().iter().enumerate() {
-            let boundary = match split {
-                Split::At(first) => axis == first,
-                Split::AfterBatch => batch_axis.is_some_and(|batch| axis == batch || axis == batch + 1),
-                Split::Free => false,
-            };
-            if boundary && !matches!(split, Split::AfterBatch) {
+            let starts_columns = matches!(split, Split::At(first) | Split::AtAndBatch(first) if axis == first);
+            let beside_batch = keeps_batch && batch_axis.is_some_and(|batch| axis == batch || axis == batch + 1);
+            let boundary = starts_columns || beside_batch;
+            if starts_columns {
                 columns_start = Some(groups.len());
             }
-            let is_batch = split == Split::AfterBatch && batch_axis == Some(axis);
+            let is_batch = keeps_batch && batch_axis == Some(axis);
             if *dim == Dim::Fixed(1) && !boundary {
                 continue;
             }
@@ -89,8 +92,12 @@ impl Iteration {
         }
         match split {
             // All columns have to be one group.
-            Split::At(first) if first < shape.rank() && groups.len() > columns_start? + 1 => return None,
-            Split::At(first) if first >= shape.rank() => {
+            Split::At(first) | Split::AtAndBatch(first)
+                if first < shape.rank() && groups.len() > columns_start? + 1 =>
+            {
+                return None;
+            }
+            Split::At(first) | Split::AtAndBatch(first) if first >= shape.rank() => {
                 groups.push((Size::fixed(1), vec![false; padded.len()], false))
             }
             _ => {}

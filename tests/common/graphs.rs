@@ -163,6 +163,34 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 let [a, b] = [0, 1].map(|i| lengths_of(shapes[i], world.batch));
                 Content::Real(convolution(*layout, geometry, (inputs[0].real(), &a), (inputs[1].real(), &b), &lengths))
             }
+            Op::BatchMatMul { layout } => {
+                let (a, b) = (inputs[0].real(), inputs[1].real());
+                let last = |shape: &Shape| lengths_of(shape, world.batch)[shape.rank() - 2..].to_vec();
+                let (left, right) = (last(shapes[0]), last(shapes[1]));
+                let element = |flat: usize| {
+                    let index = indices(flat, &lengths);
+                    let (matrix, at) = index.split_at(index.len() - 2);
+                    let number = matrix.iter().zip(&lengths).fold(0, |number, (i, length)| number * length + i);
+                    let a = |i, j| a[(number * left[0] + i) * left[1] + j];
+                    let b = |i, j| b[(number * right[0] + i) * right[1] + j];
+                    match layout {
+                        Layout::Nn => (0..left[1]).map(|k| a(at[0], k) * b(k, at[1])).sum::<f64>(),
+                        Layout::Nt => (0..left[1]).map(|k| a(at[0], k) * b(at[1], k)).sum(),
+                        Layout::Tn => (0..left[0]).map(|k| a(k, at[0]) * b(k, at[1])).sum(),
+                    }
+                };
+                Content::Real((0..count).map(element).collect())
+            }
+            Op::Permute { axes } => {
+                let from = lengths_of(shapes[0], world.batch);
+                let x = inputs[0].real();
+                let element = |flat| {
+                    let mut index = vec![0; from.len()];
+                    axes.iter().zip(indices(flat, &lengths)).for_each(|(axis, i)| index[*axis] = i);
+                    x[broadcast_index(&index, &from)]
+                };
+                Content::Real((0..count).map(element).collect())
+            }
             Op::Reduce { reduction, .. } => {
                 let x = inputs[0].real();
                 let from = lengths_of(shapes[0], world.batch);
@@ -416,6 +444,7 @@ fn unary(op: Unary, x: f64) -> f64 {
         Unary::Softplus if x > 30.0 => x,
         Unary::Softplus => x.exp().ln_1p(),
         Unary::IsFinite => f64::from(u8::from(x.is_finite())),
+        Unary::Detached => x,
     }
 }
 

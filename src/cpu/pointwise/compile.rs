@@ -335,7 +335,7 @@ fn access(mut strides: Vec<usize>, outer: &[usize], rows: usize, columns: usize)
 fn cost(code: &Code) -> usize {
     match code {
         Code::Draw(_) | Code::DrawPerSample(..) => 40,
-        Code::Unary(Unary::Neg | Unary::Abs | Unary::IsFinite, _) => 1,
+        Code::Unary(Unary::Neg | Unary::Abs | Unary::IsFinite | Unary::Detached, _) => 1,
         Code::Unary(..) => 12,
         Code::Binary(Binary::Div, ..) => 3,
         _ => 1,

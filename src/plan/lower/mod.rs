@@ -3,6 +3,7 @@
 //! A graph is fused, walked once, and each op becomes one or a few dispatches; pointwise nodes are folded into the
 //! product or reduction beside them where that saves a pass over memory. Tensors get their place in memory at the end.
 
+mod batch;
 mod copies;
 mod counters;
 mod gather;

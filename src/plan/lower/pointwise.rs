@@ -75,12 +75,9 @@ impl Lowering<'_> {
 
     /// Whether output `output` of `node` can be computed by `reduction` itself.
     pub(super) fn can_feed(&self, node: usize, reduction: usize, output: usize) -> bool {
-        let Op::Reduce { axes, .. } = &self.graph.nodes()[reduction].op else { return false };
-        let shape = self.shape(node);
-        let first = axes[0];
-        let trailing = (first..shape.rank()).all(|axis| axes.contains(&axis) || shape.dims()[axis].at(2) == 1);
-        trailing
-            && self.fits(node, Split::At(first))
+        let Some((start, trailing)) = self.feeding_view(reduction) else { return false };
+        (trailing || self.stored_outputs(node, Some((reduction, output))).is_empty() || self.feeds_widely(reduction))
+            && self.fits(node, feeding_split(start, trailing))
             && self.bindings(node, None, Some((reduction, output))) < self.shared.options.limits.storage_buffers
     }
 
@@ -177,10 +174,10 @@ impl Lowering<'_> {
         let column = tape.terms.iter().any(|term| matches!(term, Term::Column));
         let split = match (product, handed) {
             (Some(_), _) => Split::At(shape.rank() - 1),
-            (_, Some((reduction, _))) => match &graph.nodes()[reduction].op {
-                Op::Reduce { axes, .. } => Split::At(axes[0]),
-                op => unreachable!("{op:?} is not a reduction"),
-            },
+            (_, Some((reduction, _))) => {
+                let (start, trailing) = self.feeding_view(reduction).expect("only such reductions are fed");
+                feeding_split(start, trailing)
+            }
             _ if random && shape.batch_axis().is_some() => Split::AfterBatch,
             _ if column => Split::At(shape.rank() - 1),
             _ => Split::Free,
@@ -294,6 +291,11 @@ impl Lowering<'_> {
 pub(super) fn with_hook_words(mut own: Vec<Constant>, emitted: &Emitted) -> Vec<Constant> {
     own.extend(&emitted.constants);
     own
+}
+
+/// The split for a reduction whose columns start at this axis.
+fn feeding_split(start: usize, trailing: bool) -> Split {
+    if trailing { Split::At(start) } else { Split::AtAndBatch(start) }
 }
 
 fn shapes_text(shapes: &[&Shape]) -> String {

@@ -97,6 +97,7 @@ impl Lowering<'_> {
     pub(super) fn takes_epilogue(&self, node: usize) -> bool {
         match self.graph.nodes()[node].op {
             Op::MatMul { layout } => layout != Layout::Tn,
+            Op::BatchMatMul { .. } => true,
             Op::Conv { layout, .. } => layout != ConvLayout::WeightGradient,
             _ => false,
         }
@@ -110,6 +111,9 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let graph = self.graph;
         let entry = &graph.nodes()[product];
+        if let Op::BatchMatMul { layout } = entry.op {
+            return self.launch_batch_product(product, layout, epilogue);
+        }
         let (a, b) = (entry.inputs[0], entry.inputs[1]);
         let (left, right) = (graph.shape(a), graph.shape(b));
         let (kernel, name) = match entry.op {

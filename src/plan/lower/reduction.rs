@@ -6,7 +6,6 @@ use super::program::Lowering;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
 use crate::kernels;
-use crate::kernels::copy::{Box4, Side};
 use crate::kernels::reduce::{Op as ReduceOp, Over};
 use crate::plan::iteration::{elements, times};
 use crate::plan::{Access, Size};
@@ -34,26 +33,34 @@ impl Lowering<'_> {
         let mut shape = graph.shape(entry.inputs[0]).clone();
         let mut left: Vec<usize> = axes.clone();
         if let Some((_, prepared)) = prologue {
-            // It covers all axes from the first on, so nothing is left to do.
-            return self.prologue_reduction(&label, op, prepared, result);
+            // It covers all axes in one stage, so nothing is left to do.
+            return match self.feeding_view(node) {
+                Some((end, false)) => {
+                    let part =
+                        |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
+                    let lead = [part(0..axes[0]), part(axes[0]..end)];
+                    self.middle_prologue(&label, op, &prepared, result, lead)
+                }
+                _ => self.prologue_reduction(&label, op, prepared, result),
+            };
         }
         let mut source = self.tensor_of(entry.inputs[0]);
         loop {
             let rank = shape.rank();
             let gone = |axis: usize, left: &[usize]| left.contains(&axis) || shape.dims()[axis] == Dim::Fixed(1);
             let trailing = (0..rank).rev().take_while(|axis| gone(*axis, &left)).last().unwrap_or(rank);
-            let leading = (0..rank).take_while(|axis| gone(*axis, &left)).last().map_or(0, |axis| axis + 1);
             let part = |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
             let done: Vec<usize>;
+            let mut middle = 0..0;
             let over_columns = left.iter().any(|axis| *axis >= trailing);
             if over_columns {
                 done = left.iter().copied().filter(|axis| *axis >= trailing).collect();
-            } else if left.iter().any(|axis| *axis < leading) {
-                done = left.iter().copied().filter(|axis| *axis < leading).collect();
             } else {
-                // An axis in the middle is brought to the front.
-                (source, shape, left) = self.move_to_front(&label, source, &shape, left[0], &left);
-                continue;
+                // The last run of neighbouring axes.
+                let end = left.last().map_or(rank, |axis| axis + 1);
+                let start = (0..end).rev().take_while(|axis| gone(*axis, &left)).last().unwrap_or(end);
+                middle = start..end;
+                done = left.iter().copied().filter(|axis| middle.contains(axis)).collect();
             }
             let rest: Vec<usize> = left.iter().copied().filter(|axis| !done.contains(axis)).collect();
             let smaller = done.iter().fold(shape.clone(), |shape, axis| shape.with_axis(*axis, Dim::Fixed(1)));
@@ -62,7 +69,8 @@ impl Lowering<'_> {
             if over_columns {
                 self.reduce_columns(&label, op, source, target, part(0..trailing), part(trailing..rank))?;
             } else {
-                self.reduce_rows(&label, op, source, target, part(0..leading), part(leading..rank));
+                let sizes = [part(0..middle.start), part(middle.clone()), part(middle.end..rank)];
+                self.reduce_middle(&label, op, source, target, sizes);
             }
             (source, shape, left) = (target, smaller, rest);
             if left.is_empty() {
@@ -150,70 +158,95 @@ impl Lowering<'_> {
     }
 
     pub(super) fn reduce_rows(&mut self, label: &str, op: ReduceOp, from: usize, to: usize, rows: Size, columns: Size) {
+        self.reduce_middle(label, op, from, to, [Size::fixed(1), rows, columns]);
+    }
+
+    /// `[outer, rows, columns]` to `[outer, columns]`.
+    fn reduce_middle(&mut self, label: &str, op: ReduceOp, from: usize, to: usize, [outer, rows, columns]: [Size; 3]) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
         let hooks = kernels::reduce::load(aligned);
         let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &hooks));
-        let chunks = kernels::reduce::chunks(Over::Rows, shape, rows.at(batch), columns.at(batch));
-        let target = if chunks == 1 { to } else { self.scratch(format!("{label} partial sums"), columns * chunks) };
-        // Columns that grow with the batch are shared out float by float.
-        let workgroups = if columns.per_sample == 0 {
-            kernels::reduce::workgroups(Over::Rows, shape, rows, columns.fixed, chunks)
-        } else {
-            let per_workgroup = 4 * u64::from(shape.lanes);
-            crate::plan::Workgroups { items: columns, per_workgroup, times: chunks }
-        };
+        let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
+        let size = times(outer, columns);
+        let target = if chunks == 1 { to } else { self.scratch(format!("{label} partial sums"), size * chunks) };
         self.call(Call {
             shader,
             label: label.to_owned(),
             binds: vec![Bind::write(target), Bind::read(from)],
-            constants: kernels::reduce::constants(rows, columns, chunks),
-            workgroups,
-            flops: times(rows, columns),
+            constants: kernels::reduce::middle_constants(outer, rows, columns, chunks),
+            workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
+            flops: times(size, rows),
         });
         if chunks > 1 {
-            self.reduce_rows(label, op, target, to, Size::fixed(chunks), columns);
+            self.reduce_middle(label, op, target, to, [outer, Size::fixed(chunks), columns]);
         }
     }
 
-    /// A copy of `source` with `axis` moved to the front; axes are renumbered in `left`.
-    fn move_to_front(
+    /// The first stage of a reduction over axes that are not the last, whose elements a pointwise node computes.
+    fn middle_prologue(
         &mut self,
         label: &str,
-        source: usize,
-        shape: &Shape,
-        axis: usize,
-        left: &[usize],
-    ) -> (usize, Shape, Vec<usize>) {
-        let dims = shape.dims();
-        let outer = elements(&Shape::new(dims[..axis].iter().copied()));
-        let middle = elements(&Shape::new([dims[axis]]));
-        let inner = elements(&Shape::new(dims[axis + 1..].iter().copied()));
-        let moved = Shape::new(
-            [dims[axis]].into_iter().chain(dims[..axis].iter().copied()).chain(dims[axis + 1..].iter().copied()),
-        );
-        let target = self.scratch(format!("{label} axis {axis} in front"), elements(shape));
-        let (one, none) = (Size::fixed(1), Size::fixed(0));
-        // [outer, middle, inner] to [middle, outer, inner].
-        let mut boxes = [(outer, times(middle, inner), inner), (middle, inner, times(outer, inner)), (inner, one, one)];
-        // Whatever grows with the batch goes first.
-        boxes.sort_by_key(|(size, ..)| size.per_sample == 0);
-        let strides = |pick: fn(&(Size, Size, Size)) -> Size| [pick(&boxes[0]), none, pick(&boxes[1]), pick(&boxes[2])];
-        let copied = Box4 {
-            sizes: [boxes[0].0, one, boxes[1].0, boxes[2].0],
-            input: Side { offset: none, strides: strides(|entry| entry.1) },
-            output: Side { offset: none, strides: strides(|entry| entry.2) },
+        op: ReduceOp,
+        prepared: &Prepared,
+        result: usize,
+        [outer, rows]: [Size; 2],
+    ) -> Result<(), LowerError> {
+        let software = self.shared.options.driver.is_software();
+        let (batch, columns) = (self.batch(), prepared.view.columns);
+        let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &prepared.emitted.hooks));
+        let label = format!("{label} of pointwise");
+        self.check_buffers(&label, 1 + prepared.binds.len())?;
+        let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
+        let size = times(outer, columns) * chunks;
+        let target = if chunks == 1 { result } else { self.scratch(format!("{label} partial sums"), size) };
+        let words = kernels::reduce::middle_constants(outer, rows, columns, chunks);
+        self.call(Call {
+            shader,
+            label: label.clone(),
+            binds: std::iter::once(Bind::write(target)).chain(prepared.binds.iter().cloned()).collect(),
+            constants: with_hook_words(words, &prepared.emitted),
+            workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
+            flops: prepared.flops,
+        });
+        if chunks > 1 {
+            self.reduce_middle(&label, op, target, result, [outer, Size::fixed(chunks), columns]);
+        }
+        Ok(())
+    }
+
+    /// Where the columns start in the view that a pointwise node needs to feed this reduction, and whether they are what
+    /// is summed; `None` if several kernels are needed.
+    pub(super) fn feeding_view(&self, reduction: usize) -> Option<(usize, bool)> {
+        let entry = &self.graph.nodes()[reduction];
+        let Op::Reduce { axes, .. } = &entry.op else { return None };
+        let dims = self.graph.shape(entry.inputs[0]).dims();
+        let (first, last) = (*axes.first()?, *axes.last()?);
+        let gone = |range: std::ops::Range<usize>| {
+            range.into_iter().all(|axis| axes.contains(&axis) || dims[axis] == Dim::Fixed(1))
         };
-        self.copy_box(format!("{label} transposition"), source, target, &copied);
-        let renumber = |old: usize| match old {
-            old if old == axis => 0,
-            old if old < axis => old + 1,
-            old => old,
-        };
-        let mut left: Vec<usize> = left.iter().map(|old| renumber(*old)).collect();
-        left.sort_unstable();
-        (target, moved, left)
+        if gone(first..dims.len()) {
+            return Some((first, true));
+        }
+        gone(first..last).then_some((last + 1, false))
+    }
+
+    /// Whether a reduction over axes that are not the last has enough workgroups to do a pointwise node's work as well.
+    pub(super) fn feeds_widely(&self, reduction: usize) -> bool {
+        let entry = &self.graph.nodes()[reduction];
+        let Op::Reduce { axes, .. } = &entry.op else { return false };
+        let dims = self.graph.shape(entry.inputs[0]).dims();
+        let batch = self.batch();
+        let part = |dims: &[Dim]| elements(&Shape::new(dims.iter().copied())).at(batch);
+        let (first, end) = (axes[0], axes[axes.len() - 1] + 1);
+        let (outer, rows, columns) = (part(&dims[..first]), part(&dims[first..end]), part(&dims[end..]));
+        let software = self.shared.options.driver.is_software();
+        let shape = kernels::reduce::choose(Over::Rows, columns, software);
+        let chunks = kernels::reduce::middle_chunks(shape, outer, rows, columns);
+        let groups = outer * columns.div_ceil(4).div_ceil(u64::from(shape.lanes)) * chunks;
+        groups >= if software { 8 } else { 64 }
     }
 }
