@@ -38,6 +38,12 @@ pub(super) struct Arguments {
     /// Start from these standard normal values, (N, D) or (N, the data's shape), instead of drawing them
     #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
     noise: Option<PathBuf>,
+    /// Class to draw, for a network trained with model.conditional = true [default: any]
+    #[arg(long, value_name = "CLASS")]
+    class: Option<u32>,
+    /// How far samples are moved towards --class: 0 any class, 1 as the network says, above it more typical ones
+    #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance)]
+    guidance: Option<f64>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Where to write: .png, .gif (the trajectory), .npy or .csv
@@ -56,6 +62,12 @@ fn sampler(name: &str) -> Result<SamplerKind, String> {
     })
 }
 
+/// A finite weight, for clap.
+fn guidance(text: &str) -> Result<f64, String> {
+    let weight = text.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
+    weight.ok_or_else(|| "must be a number ≥ 0".to_string())
+}
+
 /// What the samples are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
@@ -72,6 +84,8 @@ struct Request {
     /// The config's `[sample]` with the flags applied.
     settings: Sample,
     noise: Option<PathBuf>,
+    class: Option<u32>,
+    guidance: f64,
     device: Choice,
     out: PathBuf,
     format: Format,
@@ -108,13 +122,28 @@ impl Arguments {
             settings.n =
                 usize::try_from(n).map_err(|_| CliError::bad_input(format!("--n {n}: too many for this machine")))?;
         }
-        Ok(Request { source, settings, noise: self.noise, device: self.device.device, out, format })
+        Ok(Request {
+            source,
+            settings,
+            noise: self.noise,
+            class: self.class,
+            guidance: self.guidance.unwrap_or(1.0),
+            device: self.device.device,
+            out,
+            format,
+        })
     }
 }
 
 fn sample(request: Request) -> Result<(), CliError> {
-    let Request { source, settings, noise, device, out, format } = request;
+    let Request { source, settings, noise, class, guidance, device, out, format } = request;
     let experiment = Experiment::new(source.config())?;
+    if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
+        return Err(CliError::bad_input(match experiment.classes() {
+            0 => format!("--class {class}: this network knows no classes (model.conditional = false)"),
+            classes => format!("--class {class}: must be from 0 to {}", classes - 1),
+        }));
+    }
     let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
     let n = noise.as_ref().map_or(settings.n, |noise| noise.values.len() / experiment.dims());
     if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
@@ -139,9 +168,11 @@ fn sample(request: Request) -> Result<(), CliError> {
         seed: settings.seed,
         denoise: settings.denoise,
         noise: noise.map(|noise| noise.values),
+        class,
+        guidance,
         frames,
     };
-    let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n);
+    let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n, guidance != 1.0);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     eprintln!("device: {reason}");

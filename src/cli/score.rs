@@ -124,7 +124,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let config = &source.config().sample;
     let n = points.values.len() / experiment.dims();
     let sampler = sampler_of(config.sampler);
-    let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n);
+    let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n, false);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     eprintln!("device: {reason}");

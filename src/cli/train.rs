@@ -9,6 +9,7 @@ use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, pri
 use crate::gpu::Choice;
 use crate::train::artifacts;
 use crate::train::config::Model;
+use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, sampler_of};
 use crate::train::run_folder::Existing;
@@ -109,8 +110,46 @@ impl Observer for Terminal {
         }
     }
 
+    fn draw(
+        &mut self,
+        experiment: &Experiment,
+        engine: &mut dyn Engine,
+        folder: &Path,
+        step: u64,
+    ) -> Result<(), TrainError> {
+        if !artifacts::has_picture(experiment) {
+            return Ok(());
+        }
+        let sampler = sampler_of(experiment.config.sample.sampler);
+        let going_on = &mut |_, _| !self.interrupt.requested();
+        let drawn = match sampling::draw(engine, experiment, sampler.as_ref(), &a_picture(experiment, 0), going_on) {
+            // The loop hears of it, saves, and stops.
+            Err(TrainError::Interrupted) => return Ok(()),
+            drawn => drawn?,
+        };
+        let folder = folder.join("samples");
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| TrainError::Picture(format!("{}: {error}", folder.display())))?;
+        artifacts::samples(&folder.join(format!("step-{step}.png")), experiment, &drawn.samples)
+    }
+
     fn stop(&mut self) -> bool {
         self.interrupt.requested()
+    }
+}
+
+/// The samples that the config asks for, and so many moments on their way.
+fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
+    let settings = &experiment.config.sample;
+    Draw {
+        n: settings.n,
+        steps: settings.steps as usize,
+        seed: settings.seed,
+        denoise: settings.denoise,
+        noise: None,
+        class: None,
+        guidance: 1.0,
+        frames,
     }
 }
 
@@ -175,16 +214,8 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     if !artifacts::has_picture(experiment) {
         return Ok(());
     }
-    let settings = &experiment.config.sample;
-    let draw = Draw {
-        n: settings.n,
-        steps: settings.steps as usize,
-        seed: settings.seed,
-        denoise: settings.denoise,
-        noise: None,
-        frames: FRAMES,
-    };
-    let sampler = sampler_of(settings.sampler);
+    let draw = a_picture(experiment, FRAMES);
+    let sampler = sampler_of(experiment.config.sample.sampler);
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);

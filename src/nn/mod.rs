@@ -4,6 +4,7 @@
 
 mod attention;
 mod dropout;
+mod conv2d;
 pub mod exact;
 mod group_norm;
 pub mod init;
@@ -11,9 +12,11 @@ mod linear;
 mod mlp;
 pub mod optimizer;
 mod time_embedding;
+pub mod unet;
 
 pub use attention::attention;
 pub use dropout::dropout;
+pub use conv2d::Conv2d;
 pub use exact::Mixture;
 pub use group_norm::{GroupNorm, group_norm};
 pub use init::initial_parameters;

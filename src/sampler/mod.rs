@@ -6,6 +6,7 @@
 
 mod euler_maruyama;
 mod grid;
+mod guidance;
 mod ode_euler;
 mod ode_heun;
 mod program;
@@ -13,6 +14,7 @@ mod table;
 
 pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
+pub use guidance::Guided;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
 pub use program::{names, prior_draw, sampling_step, score_graph};

@@ -3,16 +3,18 @@
 use super::config::{self, Config};
 use super::engine::{self, Device, Engine, EngineError};
 use super::error::TrainError;
+use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
     Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
     training_step,
 };
-use crate::nn::{self, LearningRate, Mlp, MlpShape, Optimizer};
+use crate::nn::unet::UNetShape;
+use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
 use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
-use crate::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
+use crate::sde::{Sde, Ve, Vp};
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
@@ -39,6 +41,8 @@ pub struct Experiment {
     pub sde: Box<dyn Sde>,
     /// Root mean square of the data's coordinates.
     pub sigma_data: f64,
+    /// The sizes of a U-Net; `None` for other models.
+    pub unet: Option<UNetShape>,
     parameters: Vec<Parameter>,
     arena_elements: usize,
 }
@@ -60,6 +64,7 @@ impl Experiment {
             config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
         };
         let (mean, std) = split.train.mean_std();
+        let unet = unet_shape(&config.model, &dataset)?;
         let mut experiment = Self {
             config: config.clone(),
             train: split.train,
@@ -67,11 +72,12 @@ impl Experiment {
             mixture: dataset.exact,
             sde,
             sigma_data: mean.hypot(std).max(1e-6),
+            unet,
             parameters: Vec::new(),
             arena_elements: 0,
         };
         let mut graph = Graph::new();
-        drop(experiment.model(&mut graph));
+        drop(experiment.model(&mut graph, Purpose::Draw));
         experiment.parameters = graph.parameters().to_vec();
         experiment.arena_elements = graph.arena_elements();
         Ok(experiment)
@@ -79,7 +85,7 @@ impl Experiment {
 
     /// Whether there is a network.
     pub fn is_trainable(&self) -> bool {
-        matches!(self.config.model, config::Model::Mlp(_))
+        !matches!(self.config.model, config::Model::Exact(_))
     }
 
     /// Coordinates of a sample.
@@ -105,38 +111,6 @@ impl Experiment {
     /// Length of the parameter arena.
     pub fn arena_elements(&self) -> usize {
         self.arena_elements
-    }
-
-    /// Adds the model to a graph.
-    fn model<'a>(&'a self, graph: &mut Graph) -> Box<dyn Model + 'a> {
-        match &self.config.model {
-            config::Model::Mlp(mlp) => {
-                let config::Loss::Denoising(loss) = &self.config.loss;
-                let shape =
-                    MlpShape { dims: self.dims(), width: mlp.width, depth: mlp.depth, embedding: mlp.embedding };
-                let mlp = Mlp::new(graph, shape);
-                Box::new(Network {
-                    sde: self.sde.as_ref(),
-                    parameterisation: match loss.parameterisation {
-                        config::Parameterisation::Preconditioned => Parameterisation::Preconditioned,
-                        config::Parameterisation::Epsilon => Parameterisation::Epsilon,
-                        config::Parameterisation::Score => Parameterisation::Score,
-                        config::Parameterisation::Denoised => Parameterisation::Denoised,
-                    },
-                    sigma_data: self.sigma_data,
-                    network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
-                })
-            }
-            config::Model::Exact(_) => {
-                let mixture = self.mixture.as_ref().expect("the config was checked: exact models know their mixture");
-                let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
-                Box::new(Exact {
-                    sde: self.sde.as_ref(),
-                    score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
-                    denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
-                })
-            }
-        }
     }
 
     fn objective(&self) -> Denoising {
@@ -188,7 +162,8 @@ impl Experiment {
         let graphs = if self.is_trainable() {
             self.training_graphs()
         } else {
-            self.drawing_graphs(sampler_of(self.config.sample.sampler).as_ref(), self.config.sample.steps as usize)
+            let sampler = sampler_of(self.config.sample.sampler);
+            self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw)
         };
         let options = lower::Options { max_batch: self.largest_batch(), ..*options };
         Ok(lower::lower(&sources(&graphs), &options)?)
@@ -210,26 +185,32 @@ impl Experiment {
             data: source(&self.train),
             ring_rows: RING_ROWS,
         };
-        let mut graphs = vec![("train", training_step(&step, |graph| self.model(graph)), "params")];
+        let mut graphs = vec![("train", training_step(&step, |graph| self.model(graph, Purpose::Train)), "params")];
         let spec =
             Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
-        graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph)), "ema"));
+        graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         let sampler = sampler_of(self.config.sample.sampler);
-        graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize));
+        graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw));
         graphs
     }
 
-    /// The graphs of sampling and scoring with the averaged weights.
-    fn drawing_graphs(&self, sampler: &dyn Sampler, steps: usize) -> Vec<(&'static str, Graph, &'static str)> {
+    /// The graphs of sampling and scoring with the averaged weights; `purpose` is of sampling.
+    fn drawing_graphs(
+        &self,
+        sampler: &dyn Sampler,
+        steps: usize,
+        purpose: Purpose,
+    ) -> Vec<(&'static str, Graph, &'static str)> {
         let rows = Self::table_rows(steps);
         vec![
             ("prior", prior_draw(self.sde.as_ref(), self.dims()), "ema"),
-            ("sample", sampling_step(sampler, self.dims(), rows, |graph| self.model(graph)), "ema"),
-            ("score", score_graph(self.dims(), |graph| self.model(graph)), "ema"),
+            ("sample", sampling_step(sampler, self.dims(), rows, |graph| self.model(graph, purpose)), "ema"),
+            ("score", score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)), "ema"),
         ]
     }
 
-    /// A device with the programs `prior`, `sample` and `score`, for `n` samples.
+    /// A device with the programs `prior`, `sample` and `score`, for `n` samples; `guided` if samples are to be drawn
+    /// with guidance.
     ///
     /// # Errors
     /// When they do not fit the device.
@@ -239,10 +220,12 @@ impl Experiment {
         sampler: &dyn Sampler,
         steps: usize,
         n: usize,
+        guided: bool,
     ) -> Result<Box<dyn Engine>, EngineError> {
-        let graphs = self.drawing_graphs(sampler, steps);
+        let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
+        let graphs = self.drawing_graphs(sampler, steps, purpose);
         let mut engine = engine::load(device, &sources(&graphs), self.chunk(n))?;
-        self.fill_mixture(engine.as_mut())?;
+        self.fill_drawing(engine.as_mut())?;
         Ok(engine)
     }
 
@@ -251,9 +234,15 @@ impl Experiment {
         TABLE_ROWS.max(steps)
     }
 
-    /// How many of `n` samples are taken at a time.
+    /// How many of `n` samples are taken at a time: of images in a U-Net as many as in training.
     pub fn chunk(&self, n: usize) -> u32 {
-        n.clamp(1, CHUNK) as u32
+        let most = if self.unet.is_some() { self.config.train.batch.min(CHUNK) } else { CHUNK };
+        n.clamp(1, most) as u32
+    }
+
+    /// Classes that the network knows; 0 where it is told none.
+    pub fn classes(&self) -> usize {
+        self.unet.as_ref().map_or(0, |unet| unet.classes)
     }
 
     /// Samples of one evaluation run.
@@ -284,17 +273,43 @@ impl Experiment {
         engine.set_floats(evaluation_names::STATUS, &[0.0])?;
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;
-        self.fill_mixture(engine)
+        self.fill_labels(engine)?;
+        self.fill_drawing(engine)
     }
 
-    fn fill_mixture(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
+    fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;
             }
         }
+        self.set_class(engine, None, 1.0)?;
         engine.set_floats(sampler::names::STATUS, &[0.0])
+    }
+
+    /// Which class is drawn and how strongly, for a model that knows classes; `None` is any.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn set_class(&self, engine: &mut dyn Engine, class: Option<u32>, guidance: f64) -> Result<(), EngineError> {
+        if self.classes() == 0 {
+            return Ok(());
+        }
+        engine.set_floats(label_names::CLASS, &[class.map_or(self.classes() as f32, |class| class as f32)])?;
+        // Programs without guidance have no such state.
+        if guidance == 1.0 { Ok(()) } else { engine.set_floats(label_names::GUIDANCE, &[guidance as f32]) }
+    }
+
+    fn fill_labels(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
+        if self.classes() == 0 {
+            return Ok(());
+        }
+        for (name, data) in [(label_names::LABELS, &self.train), (label_names::HELD_OUT, &self.held_out)] {
+            let labels: Vec<f32> = data.labels.iter().flatten().map(|label| *label as f32).collect();
+            engine.set_floats(name, &labels)?;
+        }
+        Ok(())
     }
 
     /// First weights, from the seed; the moments start at zero, the average at the weights.
@@ -303,7 +318,7 @@ impl Experiment {
     /// When the device is lost.
     pub fn initialise(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         let mut graph = Graph::new();
-        drop(self.model(&mut graph));
+        drop(self.model(&mut graph, Purpose::Draw));
         let weights = nn::initial_parameters(&graph, self.config.train.seed);
         let zeros = vec![0.0; weights.len()];
         engine.set_floats("params", &weights)?;

@@ -10,6 +10,7 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod log;
+mod model;
 #[cfg(feature = "cli")]
 pub mod picture;
 pub mod run_folder;

@@ -18,6 +18,10 @@ pub struct Draw {
     pub denoise: bool,
     /// The prior draw in units of the prior's standard deviation, `[n, D]`, instead of one from the seed.
     pub noise: Option<Vec<f32>>,
+    /// The class to draw, for a model that knows classes; `None` draws any.
+    pub class: Option<u32>,
+    /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
+    pub guidance: f64,
     /// How many moments to keep, the first and the last included; 0 keeps none.
     pub frames: usize,
 }
@@ -99,6 +103,7 @@ fn start(
     batch: usize,
 ) -> Result<(), TrainError> {
     let dims = experiment.dims();
+    experiment.set_class(engine, draw.class, draw.guidance)?;
     engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
     let prior = experiment.sde.prior_sigma() as f32;
     let noise = draw.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);

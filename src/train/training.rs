@@ -69,6 +69,19 @@ pub trait Observer {
     fn progress(&mut self, _progress: Progress) {}
     /// The held-out loss was measured.
     fn evaluated(&mut self, _line: &EvaluationLine) {}
+    /// `train.sample_every` more steps are done: a moment to draw into the run's folder.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn draw(
+        &mut self,
+        _experiment: &Experiment,
+        _engine: &mut dyn Engine,
+        _folder: &Path,
+        _step: u64,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
     /// Whether the run should save and stop.
     fn stop(&mut self) -> bool {
         false
@@ -186,8 +199,9 @@ impl Training {
             self.evaluate(observer)?;
         }
         while self.submitted < train.steps {
-            let next = [train.checkpoint_every, train.evaluate_every]
+            let next = [train.checkpoint_every, train.evaluate_every, train.sample_every]
                 .into_iter()
+                .filter(|every| *every > 0)
                 .map(|every| (self.submitted / every + 1) * every)
                 .fold(train.steps, u64::min);
             let most = (next - self.submitted).min(RING_ROWS as u64 / 2);
@@ -203,6 +217,9 @@ impl Training {
                 }
                 if self.submitted.is_multiple_of(train.checkpoint_every) || self.submitted == train.steps || stop {
                     self.save()?;
+                }
+                if train.sample_every > 0 && self.submitted.is_multiple_of(train.sample_every) && !stop {
+                    observer.draw(&self.experiment, self.engine.as_mut(), self.folder.path(), self.submitted)?;
                 }
             }
             if stop && self.submitted < train.steps {

@@ -16,6 +16,7 @@ mod schema;
 mod sde;
 mod table;
 mod train;
+mod unet;
 
 use std::path::Path;
 
@@ -30,14 +31,22 @@ pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
 pub use sde::{Sde, Ve, Vp};
 pub use train::{Schedule, Train};
+pub use unet::{Family, UNet};
 
 use document::Document;
 use table::{Choice, Single};
 
 /// Keys that a resumed run may change: they say how long to train, what to write and what to draw, and do not
 /// enter a single training step (`train.steps` does where the schedule is `cosine`, whose end it is).
-const FREE_WHEN_RESUMING: [&str; 6] =
-    ["train.steps", "train.checkpoint_every", "train.evaluate_every", "train.log_every", "train.keep", "sample."];
+const FREE_WHEN_RESUMING: [&str; 7] = [
+    "train.steps",
+    "train.checkpoint_every",
+    "train.evaluate_every",
+    "train.sample_every",
+    "train.log_every",
+    "train.keep",
+    "sample.",
+];
 
 /// A whole experiment, every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,7 +102,7 @@ impl Config {
         if matches!(self.model, Model::Exact(_)) && !self.data.knows_its_score() {
             return Err(error::Violation::new(
                 "model.kind",
-                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose model.kind = \"mlp\"",
+                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
             ));
         }
         Ok(())

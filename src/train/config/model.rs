@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::{Keys, choices};
+use super::unet::UNet;
 
 choices! {
     /// What stands for the score.
     Model in "model" default None, {
         /// A time-conditioned multilayer perceptron.
         "mlp" => Mlp,
+        /// A convolutional network for images.
+        "unet" => UNet,
         /// The data's own score.
         "exact" => Exact,
     }

@@ -49,6 +49,8 @@ pub struct Train {
     /// Steps between two evaluations of the held-out loss.
     #[schemars(range(min = 1))]
     pub evaluate_every: u64,
+    /// Steps between two pictures of samples, `samples/step-N.png` in the run's folder; 0 is never.
+    pub sample_every: u64,
     /// Steps between two lines of the training loss in metrics.jsonl.
     #[schemars(range(min = 1))]
     pub log_every: u64,
@@ -74,6 +76,7 @@ impl Default for Train {
             seed: 0,
             checkpoint_every: 1000,
             evaluate_every: 500,
+            sample_every: 0,
             log_every: 10,
             keep: 3,
         }

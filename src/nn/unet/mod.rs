@@ -1,0 +1,141 @@
+//! U-Nets: convolutional score networks for images, in the shapes of DDPM and DDPM++.
+
+mod attention;
+mod layout;
+mod presets;
+mod resample;
+mod residual;
+
+pub use attention::AttentionBlock;
+pub use layout::{BlockShape, Family, Resample, Stage, Step, UNetShape};
+pub use presets::Preset;
+pub use residual::ResidualBlock;
+
+use super::time_embedding::{as_column, sinusoidal_features};
+use super::{Conv2d, GroupNorm, Linear};
+use crate::graph::{Expr, Graph, Shape, Value};
+
+/// What a U-Net is told besides image and noise level.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// In training: the clock by which dropout draws. `None` drops nothing.
+    pub clock: Option<Value>,
+    /// The class of each sample, `[n, 1]` (n the batch or 1): a whole number; any number from
+    /// [`classes`](UNetShape::classes) on is the null class. `None` is the null class for all.
+    pub class: Option<Value>,
+    /// The augmentation of each sample, `[n, augment_dim]`; `None` is 0.
+    pub augmentation: Option<Value>,
+}
+
+/// Blocks down to coarser levels and up again, each block on the way up joined by what its twin on the way down gave;
+/// the last convolution starts at 0.
+#[derive(Clone, Debug)]
+pub struct UNet {
+    shape: UNetShape,
+    class: Option<Linear>,
+    augmentation: Option<Linear>,
+    embedding: [Linear; 2],
+    steps: Vec<(Step, Layer)>,
+    norm: GroupNorm,
+    output: Conv2d,
+}
+
+#[derive(Clone, Debug)]
+enum Layer {
+    Convolution(Conv2d),
+    Block(ResidualBlock),
+}
+
+impl UNet {
+    /// Adds the parameters to `graph`, named `network.…`.
+    pub fn new(graph: &mut Graph, shape: &UNetShape) -> Self {
+        let embedding = shape.embedding();
+        let (features, channels) = (shape.channels, shape.image[2]);
+        let last = shape.width(0);
+        graph.scoped("network", |graph| Self {
+            class: (shape.classes > 0).then(|| Linear::new(graph, "class", shape.classes, features)),
+            augmentation: (shape.augment_dim > 0)
+                .then(|| Linear::without_bias(graph, "augmentation", shape.augment_dim, features)),
+            embedding: [
+                Linear::new(graph, "embedding.first", features, embedding),
+                Linear::new(graph, "embedding.second", embedding, embedding),
+            ],
+            steps: shape.steps().into_iter().map(|step| Self::layer(graph, shape, step)).collect(),
+            norm: GroupNorm::new(graph, "norm", last, shape.groups_of(last), shape.group_eps),
+            output: Conv2d::zero(graph, "output", 3, last, channels),
+            shape: shape.clone(),
+        })
+    }
+
+    fn layer(graph: &mut Graph, shape: &UNetShape, step: Step) -> (Step, Layer) {
+        let name = &step.name;
+        let layer = match &step.stage {
+            Stage::Enter => Layer::Convolution(Conv2d::new(graph, name, 3, shape.image[2], shape.channels)),
+            Stage::Down(channels) | Stage::Up(channels) => {
+                Layer::Convolution(Conv2d::new(graph, name, 3, *channels, *channels))
+            }
+            Stage::Block(block) => Layer::Block(ResidualBlock::new(graph, name, shape, block)),
+        };
+        (step, layer)
+    }
+
+    /// x `[Batch, height · width · channels]` and noise level `[Batch, 1]`, `[1, 1]` or `[1]` → the shape of x.
+    pub fn forward(&self, graph: &mut Graph, x: Value, level: Value, told: Told) -> Value {
+        let level = as_column(graph, level);
+        let features = graph.scoped("network", |graph| sinusoidal_features(graph, level, self.shape.channels));
+        self.forward_from(graph, x, features, told)
+    }
+
+    /// [`forward`](Self::forward) from other features of the noise level than its own: `[Batch, channels]` or
+    /// `[1, channels]`.
+    pub fn forward_from(&self, graph: &mut Graph, x: Value, features: Value, told: Told) -> Value {
+        let flat = graph.shape(x).clone();
+        graph.scoped("network", |graph| {
+            let embedded = self.embed(graph, features, told);
+            let mut hidden = graph.reshape(x, Shape::batch(&self.shape.image));
+            let mut skips = Vec::new();
+            for (step, layer) in &self.steps {
+                hidden = graph.scoped(step.name.as_str(), |graph| {
+                    if step.joins {
+                        let skip = skips.pop().expect("the layout keeps a skip for every join");
+                        hidden = graph.concat(&[hidden, skip], 3);
+                    }
+                    match (layer, &step.stage) {
+                        (Layer::Block(block), _) => block.forward(graph, hidden, embedded, told.clock),
+                        (Layer::Convolution(conv), Stage::Down(_)) => conv.downsample(graph, hidden),
+                        (Layer::Convolution(conv), Stage::Up(_)) => conv.upsample(graph, hidden),
+                        (Layer::Convolution(conv), _) => conv.forward(graph, hidden),
+                    }
+                });
+                if step.keeps {
+                    skips.push(hidden);
+                }
+            }
+            let hidden = self.norm.forward_silu(graph, hidden);
+            let output = self.output.forward(graph, hidden);
+            graph.reshape(output, flat)
+        })
+    }
+
+    /// Noise level, class and augmentation as one vector: `[n, embedding]`, n the batch or 1.
+    fn embed(&self, graph: &mut Graph, mut features: Value, told: Told) -> Value {
+        if let Some(layer) = &self.class {
+            let count = self.shape.classes;
+            let class = told.class.unwrap_or_else(|| graph.full(count as f64, Shape::fixed(&[1, 1])));
+            let shape = graph.shape(class).with_axis(1, count.into());
+            // Scaled so that one of many has unit mean square; the null class is all zeros.
+            let is_class = (Expr::input(0) - Expr::column()).abs().less(0.5);
+            let one_hot = graph.map_to(&[class], &is_class.select((count as f64).sqrt(), 0.0), &shape);
+            let told = layer.forward(graph, one_hot);
+            features = graph.plus(features, told);
+        }
+        if let (Some(layer), Some(augmentation)) = (&self.augmentation, told.augmentation) {
+            let told = layer.forward(graph, augmentation);
+            features = graph.plus(features, told);
+        }
+        self.embedding.iter().fold(features, |hidden, layer| {
+            let hidden = layer.forward(graph, hidden);
+            graph.map(&[hidden], &Expr::input(0).silu())
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! `[model] kind = "unet"`: a convolutional network for images.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::Violation;
+use super::table::Keys;
+use crate::nn::unet;
+
+/// A U-Net for images, told the noise level in every residual block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UNet {
+    /// How blocks are arranged.
+    pub family: Family,
+    /// Channels that the multipliers multiply; even. The embedding of the noise level has four times as many numbers.
+    #[schemars(range(min = 2, max = 4096))]
+    pub channels: usize,
+    /// One factor of the channels for each level, the finest first. Each level halves height and width.
+    #[schemars(length(min = 1, max = 12), extend("items" = {"type": "integer", "minimum": 1, "maximum": 64}))]
+    pub multipliers: Vec<usize>,
+    /// Residual blocks of a level on the way down; on the way up there is one more.
+    #[schemars(range(min = 1, max = 64))]
+    pub blocks: usize,
+    /// Heights in pixels of the levels that have self-attention. The middle always has it.
+    #[schemars(extend("items" = {"type": "integer", "minimum": 1}))]
+    pub attention: Vec<usize>,
+    /// Heads of the attention; they divide the channels.
+    #[schemars(range(min = 1, max = 256))]
+    pub heads: usize,
+    /// Groups of the normalisations; where they do not divide a layer's channels, the next smaller number that does.
+    #[schemars(range(min = 1, max = 4096))]
+    pub groups: usize,
+    /// Added to the variance in the normalisations.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub group_eps: f64,
+    /// Probability of a unit to be dropped in training, in each residual block.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub dropout: f64,
+    /// Whether the network is told the class of a sample. The data must have labels.
+    pub conditional: bool,
+    /// Share of the training samples whose class is withheld, so that the network also learns to do without, which
+    /// guidance needs. Of effect where `conditional` is true.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub label_dropout: f64,
+}
+
+impl Default for UNet {
+    fn default() -> Self {
+        Self {
+            family: Family::Ddpm,
+            channels: 32,
+            multipliers: vec![1, 2],
+            blocks: 1,
+            attention: Vec::new(),
+            heads: 1,
+            groups: 32,
+            group_eps: 1e-6,
+            dropout: 0.0,
+            conditional: false,
+            label_dropout: 0.1,
+        }
+    }
+}
+
+impl Keys for UNet {
+    fn check(&self) -> Result<(), Violation> {
+        if !self.channels.is_multiple_of(2) {
+            return Err(Violation::new("channels", "must be even: the noise level becomes as many sines as cosines"));
+        }
+        if let Some(factor) =
+            self.multipliers.iter().find(|factor| !(*factor * self.channels).is_multiple_of(self.heads))
+        {
+            let wanted = format!("must divide the channels of every level, {} among them", factor * self.channels);
+            return Err(Violation::new("heads", &wanted));
+        }
+        Ok(())
+    }
+}
+
+impl UNet {
+    /// The network for images of this height, width and number of channels, with so many classes.
+    ///
+    /// # Errors
+    /// The key and what would be right, where the levels do not fit the image.
+    pub fn shape(&self, image: [usize; 3], classes: usize) -> Result<unet::UNetShape, (&'static str, String)> {
+        let [height, width, _] = image;
+        let halvings = self.multipliers.len() - 1;
+        let fits = |length: usize| length.trailing_zeros() as usize >= halvings;
+        if !fits(height) || !fits(width) {
+            let most = 1 + height.trailing_zeros().min(width.trailing_zeros());
+            let text = format!(
+                "{} levels do not fit images of {height} x {width}, which halve {} times: must have at most {most} entries",
+                halvings + 1,
+                most - 1
+            );
+            return Err(("model.multipliers", text));
+        }
+        let heights: Vec<usize> = (0..=halvings).map(|level| height >> level).collect();
+        if let Some(stray) = self.attention.iter().find(|wanted| !heights.contains(wanted)) {
+            return Err(("model.attention", format!("no level is {stray} pixels high: must be of {heights:?}")));
+        }
+        Ok(unet::UNetShape {
+            family: match self.family {
+                Family::Ddpm => unet::Family::Ddpm,
+                Family::DdpmPlusPlus => unet::Family::DdpmPlusPlus,
+            },
+            image,
+            channels: self.channels,
+            multipliers: self.multipliers.clone(),
+            blocks: self.blocks,
+            attention: self.attention.clone(),
+            heads: self.heads,
+            groups: self.groups,
+            group_eps: self.group_eps,
+            dropout: self.dropout,
+            classes: if self.conditional { classes } else { 0 },
+            augment_dim: 0,
+        })
+    }
+}
+
+/// How the blocks of a U-Net are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Strided convolutions between the levels, attention after every block of its levels (Ho, Jain and Abbeel 2020).
+    Ddpm,
+    /// Blocks that resample, residuals scaled by √½, attention on the way up after the last block of its levels only
+    /// (Song et al. 2021).
+    #[serde(rename = "ddpm++")]
+    DdpmPlusPlus,
+}
