@@ -1,11 +1,13 @@
-// step <- step + 1, unless the status word says that something went wrong.
+// step <- step + steps, sample_base <- kept sample_base + samples, unless the status word says that something went wrong.
 //
 // Bindings: 1 = status, f32[1], 0 when all is well (tested by its bits: a NaN is not well); 2 = clock, u32[4] =
 // (step, sample_base, seed_lo, seed_hi).
 // Grid: one thread.
 
 struct Constants {
-    by: u32,
+    steps: u32,
+    kept: u32,
+    samples: u32,
 }
 
 @group(0) @binding(0) var<uniform> constants: Constants;
@@ -15,6 +17,7 @@ struct Constants {
 @compute @workgroup_size(1)
 fn main() {
     if ((bitcast<u32>(status[0]) & 0x7fffffffu) == 0u) {
-        clock[0] += constants.by;
+        clock[0] += constants.steps;
+        clock[1] = constants.kept * clock[1] + constants.samples;
     }
 }

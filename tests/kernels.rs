@@ -4,7 +4,7 @@
 mod kernel_harness;
 
 use kernel_harness::{bits, floats, run};
-use tweedie::graph::random;
+use tweedie::graph::{Tick, random};
 use tweedie::kernels::copy::{Box4, Side};
 use tweedie::kernels::gather::{Gather, Stored};
 use tweedie::kernels::matmul::{Aligned, Layout, TILES, Tile};
@@ -674,8 +674,12 @@ fn ring_and_clock_stop_when_the_status_is_not_zero() {
         [(0.0, true), (-0.0, true), (1.0, false), (f32::NAN, false), (f32::INFINITY, false), (1e-40, false)]
     {
         let clock = vec![u32::MAX, 1, 2, 3];
-        let after = run(&tick::tick(), &tick::constants(1), one, (1, WIDE), &[bits(&[status]), clock.clone()]);
-        assert_eq!(after[1], if runs { vec![0, 1, 2, 3] } else { clock }, "status {status}");
+        let after = run(&tick::tick(), &tick::constants(Tick::Step), one, (1, WIDE), &[bits(&[status]), clock.clone()]);
+        assert_eq!(after[1], if runs { vec![0, 1, 2, 3] } else { clock.clone() }, "status {status}");
+        for (by, next) in [(Tick::Part, [u32::MAX, 6, 2, 3]), (Tick::Last, [0, 0, 2, 3])] {
+            let after = run(&tick::tick(), &tick::constants(by), one, (5, WIDE), &[bits(&[status]), clock.clone()]);
+            assert_eq!(after[1], if runs { next.to_vec() } else { clock.clone() }, "{by:?}, status {status}");
+        }
 
         for record in [1, 3] {
             let mut buffers = vec![vec![9, 0, 0, 0], bits(&[status]), unwritten(7 * record as u64)];

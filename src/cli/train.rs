@@ -233,7 +233,11 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
 
 fn show_profile(training: &mut Training) -> Result<(), CliError> {
     let batch = training.experiment.batch();
-    match training.engine.profile("train", batch, PROFILED_STEPS).map_err(TrainError::from)? {
+    match training
+        .engine
+        .profile(training.experiment.busiest_program(), batch, PROFILED_STEPS)
+        .map_err(TrainError::from)?
+    {
         None => eprintln!("--profile: kernels are timed on GPUs; this run was on the CPU"),
         Some(profile) => print(&super::profile::table(&profile))?,
     }

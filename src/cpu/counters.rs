@@ -1,13 +1,22 @@
 //! The clock and the ring of records, which stand still while the status is set.
 
 use super::Real;
+use crate::graph::Tick;
 
-/// The clock one step later, unless `halted`.
-pub fn tick(clock: &[u32], halted: bool) -> Vec<u32> {
+/// The clock advanced after a batch, unless `halted`.
+pub fn tick(by: Tick, clock: &[u32], batch: usize, halted: bool) -> Vec<u32> {
     let mut next = clock.to_vec();
-    if !halted {
+    if halted {
+        return next;
+    }
+    if by != Tick::Part {
         next[0] = next[0].wrapping_add(1);
     }
+    next[1] = match by {
+        Tick::Step => next[1],
+        Tick::Part => next[1].wrapping_add(batch as u32),
+        Tick::Last => 0,
+    };
     next
 }
 

@@ -282,13 +282,14 @@ impl<T: Real> Program<T> {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);
                 reduce::reduce(*reduction, &groups, read(0), out, scratch);
             }
-            Op::Gather { storage, order } => {
+            Op::Gather { storage, order, parts } => {
                 let set = entry.inputs[0];
                 let data = match (&graph.node(set).op, graph.tensor_type(set).dtype) {
                     (Op::State { name }, DType::U8) => Rows::Bytes(sources.store.bytes(name).unwrap_or_default()),
                     _ => Rows::Real(read(0)),
                 };
-                gather::gather(*storage, *order, data, out.len() / batch, self.clock(entry.inputs[1]), out);
+                let clock = self.clock(entry.inputs[1]);
+                gather::gather(*storage, *order, *parts, data, out.len() / batch, clock, out);
             }
             Op::Slice { axis, start, length } => {
                 let whole = lengths(entry.inputs[0]);
@@ -328,9 +329,9 @@ impl<T: Real> Program<T> {
     fn execute_words(&mut self, node: usize, bound: &Bound, store: &Store<T>, inputs: &[&[T]]) {
         let entry = &self.graph.nodes()[node];
         self.words[node] = match &entry.op {
-            Op::Tick => {
+            Op::Tick { by } => {
                 let halted = self.is_set(entry.inputs[1], &bound.memory, &self.sources(store, inputs));
-                counters::tick(&self.words[entry.inputs[0].node], halted)
+                counters::tick(*by, &self.words[entry.inputs[0].node], bound.batch, halted)
             }
             Op::Reshape => self.words[entry.inputs[0].node].clone(),
             _ => return,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::expr::{Distribution, Draw, Expr, Term};
 use super::{
-    Composite, DType, Dim, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Value, random,
+    Composite, DType, Dim, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick, Value, random,
 };
 
 /// # Panics
@@ -165,8 +165,14 @@ impl Graph {
 
     /// The batch of `data` (`[rows, …]`) that `clock` points at: shape `[Batch, …]`.
     pub fn gather(&mut self, data: Value, clock: Value, storage: Storage, order: Order) -> Value {
+        self.gather_part(data, clock, storage, order, 1)
+    }
+
+    /// [`gather`](Self::gather) where a step consists of `parts` batches, between which the clock's first sample moves
+    /// on: together they read what one batch of `parts` times the size would.
+    pub fn gather_part(&mut self, data: Value, clock: Value, storage: Storage, order: Order, parts: usize) -> Value {
         let shape = self.shape(data).with_axis(0, Dim::Batch);
-        self.add(Op::Gather { storage, order }, vec![data, clock], vec![TensorType::f32(shape)])
+        self.add(Op::Gather { storage, order, parts }, vec![data, clock], vec![TensorType::f32(shape)])
     }
 
     /// The same elements in the same order under another shape.
@@ -233,8 +239,13 @@ impl Graph {
 
     /// The clock one step later, unless `status` is set.
     pub fn tick(&mut self, clock: Value, status: Value) -> Value {
+        self.tick_by(Tick::Step, clock, status)
+    }
+
+    /// The clock advanced, unless `status` is set.
+    pub fn tick_by(&mut self, by: Tick, clock: Value, status: Value) -> Value {
         let types = vec![self.tensor_type(clock).clone()];
-        self.add(Op::Tick, vec![clock, status], types)
+        self.add(Op::Tick { by }, vec![clock, status], types)
     }
 
     /// A composite: `body` builds its meaning from values that stand for `inputs`.

@@ -47,6 +47,17 @@ pub enum Order {
     Sequential,
 }
 
+/// How a clock advances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tick {
+    /// To the next step, at the same first sample.
+    Step,
+    /// To the next batch of the same step: the first sample moves on by the batch.
+    Part,
+    /// From the last batch of a step to the first sample of the next.
+    Last,
+}
+
 /// What a node does. Every op but [`Composite`](Op::Composite) is primitive.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -105,6 +116,8 @@ pub enum Op {
         storage: Storage,
         /// Read in which order.
         order: Order,
+        /// Batches that make up a step: so many batches on in the set begins the next one.
+        parts: usize,
     },
     /// The same elements under another shape.
     Reshape,
@@ -130,8 +143,11 @@ pub enum Op {
     /// Inputs are a ring `[rows, columns]`, the clock, the status, and `columns` scalars: the row `step % rows` is
     /// replaced unless the status is set.
     RingPush,
-    /// Inputs are the clock and the status: the step advances by one unless the status is set.
-    Tick,
+    /// Inputs are the clock and the status: the clock advances unless the status is set.
+    Tick {
+        /// By how much.
+        by: Tick,
+    },
     /// A small graph with a name, which is its meaning.
     Composite(Arc<Composite>),
 }

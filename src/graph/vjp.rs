@@ -153,7 +153,7 @@ impl Graph {
             }
             (Op::Input { .. } | Op::Parameter { .. } | Op::State { .. }, _) => Vec::new(),
             // Data, counters and records are constants.
-            (Op::Gather { .. } | Op::RingPush | Op::Tick, _) => Vec::new(),
+            (Op::Gather { .. } | Op::RingPush | Op::Tick { .. }, _) => Vec::new(),
         }
     }
 

@@ -1,9 +1,10 @@
-//! The clock's step: `step += by` while the status is 0.
+//! The clock: `step += steps` and `sample_base = kept · sample_base + samples` while the status is 0.
 //!
-//! Constants: `by`. Bindings: 1 = `status`, `f32[1]`; 2 = `clock`, `u32[4]`.
+//! Constants: `steps`, `kept`, `samples`. Bindings: 1 = `status`, `f32[1]`; 2 = `clock`, `u32[4]`.
 
 use super::hooks::{Hooks, Template};
 use super::word;
+use crate::graph::Tick;
 use crate::plan::{Access, Constant, Shader, Size, Workgroups};
 
 /// The shader.
@@ -12,7 +13,7 @@ pub fn tick() -> Shader {
         file: "shaders/tick.wgsl",
         text: include_str!("../../shaders/tick.wgsl"),
         key: "tick".to_string(),
-        constants: 1,
+        constants: 3,
         access: vec![Access::Read, Access::ReadWrite],
         threads: 1,
         workgroup_bytes: 0,
@@ -21,9 +22,14 @@ pub fn tick() -> Shader {
     template.build(&Hooks::default())
 }
 
-/// The kernel's words: `by`.
-pub fn constants(by: u32) -> Vec<Constant> {
-    vec![word(by as u64)]
+/// The kernel's words: `steps`, `kept`, `samples`.
+pub fn constants(by: Tick) -> Vec<Constant> {
+    let (steps, kept, samples) = match by {
+        Tick::Step => (1, 1, Size::fixed(0)),
+        Tick::Part => (0, 1, Size::per_sample(1)),
+        Tick::Last => (1, 0, Size::fixed(0)),
+    };
+    vec![word(steps), word(kept), Constant::U32(samples)]
 }
 
 /// One workgroup of one thread.

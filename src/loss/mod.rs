@@ -4,11 +4,13 @@
 //! hold for that one ([`Reduce::Sum`]). What is optimised and logged by default is the mean over dimensions without the
 //! ½ ([`Reduce::Mean`]), which is 2 / D times the mathematical value.
 
+mod accumulation;
 mod dsm;
 mod evaluation;
 mod step;
 mod weighting;
 
+pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
 pub use dsm::{Denoising, Loss, Reduce};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
 pub use step::{RING_COLUMNS, Source, TrainingStep, names, training_step};

@@ -1,8 +1,9 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
 use super::{Denoising, Loss};
-use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Value};
+use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
 use crate::nn::Optimizer;
+use crate::nn::optimizer::Update;
 use crate::sde::{Model, Sde};
 
 /// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::names).
@@ -34,12 +35,17 @@ pub struct Source {
 impl Source {
     /// The batch that `clock` points at out of the state `name`: `[Batch, D]`.
     pub fn batch(&self, graph: &mut Graph, name: &str, clock: Value, order: Order) -> Value {
+        self.part(graph, name, clock, order, 1)
+    }
+
+    /// The same where `parts` batches are a step.
+    pub fn part(&self, graph: &mut Graph, name: &str, clock: Value, order: Order, parts: usize) -> Value {
         let dtype = match self.storage {
             Storage::F32 => DType::F32,
             Storage::U8 { .. } => DType::U8,
         };
         let data = graph.state(name, TensorType { shape: Shape::fixed(&[self.rows, self.dims]), dtype });
-        graph.gather(data, clock, self.storage, order)
+        graph.gather_part(data, clock, self.storage, order, parts)
     }
 }
 
@@ -77,19 +83,26 @@ pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> 
     let update = graph.scoped("optimizer", |graph| spec.optimizer.update(graph, gradient, loss.mean, status, clock));
 
     let bad_time = bad_time(&mut graph, &loss);
-    let ring = graph.state(names::RING, TensorType::f32(Shape::fixed(&[spec.ring_rows, RING_COLUMNS.len()])));
-    let record = [loss.mean, update.gradient_norm, update.learning_rate, bad_time];
-    // The status before this step, so that the step which sets it still leaves its record.
-    let ring = graph.ring_push(ring, clock, status, &record);
-    let ticked = graph.tick(clock, update.status);
-    graph.assign(names::RING, ring);
-    graph.assign(names::CLOCK, ticked);
-    graph.assign(names::STATUS, update.status);
+    close_step(&mut graph, spec.ring_rows, Tick::Step, &update, loss.mean, bad_time);
     graph
 }
 
+/// What ends a step: its record, the clock, the status.
+pub(super) fn close_step(graph: &mut Graph, ring_rows: usize, by: Tick, update: &Update, loss: Value, bad_time: Value) {
+    let clock = graph.clock(names::CLOCK);
+    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let ring = graph.state(names::RING, TensorType::f32(Shape::fixed(&[ring_rows, RING_COLUMNS.len()])));
+    let record = [loss, update.gradient_norm, update.learning_rate, bad_time];
+    // The status before this step, so that the step which sets it still leaves its record.
+    let ring = graph.ring_push(ring, clock, status, &record);
+    let ticked = graph.tick_by(by, clock, update.status);
+    graph.assign(names::RING, ring);
+    graph.assign(names::CLOCK, ticked);
+    graph.assign(names::STATUS, update.status);
+}
+
 /// The largest time of a sample whose loss is not finite, or −1: `[1]`.
-fn bad_time(graph: &mut Graph, loss: &Loss) -> Value {
+pub(super) fn bad_time(graph: &mut Graph, loss: &Loss) -> Value {
     let time = Expr::input(0).is_finite().select(-1.0, Expr::input(1));
     let times = graph.map(&[loss.per_sample, loss.t], &time);
     let largest = graph.reduce(Reduction::Max, times, &[0, 1]);

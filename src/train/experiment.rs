@@ -7,8 +7,8 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names,
-    training_step,
+    Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, accumulation_names, accumulation_step,
+    evaluation_names, evaluation_step, names, training_step, update_step,
 };
 use crate::nn::unet::UNetShape;
 use crate::nn::{self, LearningRate, Optimizer};
@@ -93,9 +93,19 @@ impl Experiment {
         self.train.dim()
     }
 
-    /// Samples of a training step.
+    /// Samples that training takes at a time: those of a step, or of one of the parts in which it is accumulated.
     pub fn batch(&self) -> u32 {
-        self.config.train.batch as u32
+        (self.config.train.batch / self.parts()) as u32
+    }
+
+    /// Parts of a training step.
+    pub fn parts(&self) -> usize {
+        self.config.train.accumulate
+    }
+
+    /// The program that takes most of training's time.
+    pub fn busiest_program(&self) -> &'static str {
+        if self.parts() > 1 { "accumulate" } else { "train" }
     }
 
     /// The network's parameters in the order of the arena.
@@ -185,7 +195,14 @@ impl Experiment {
             data: source(&self.train),
             ring_rows: RING_ROWS,
         };
-        let mut graphs = vec![("train", training_step(&step, |graph| self.model(graph, Purpose::Train)), "params")];
+        let model = |graph: &mut Graph| self.model(graph, Purpose::Train);
+        let mut graphs = match self.parts() {
+            1 => vec![("train", training_step(&step, model), "params")],
+            parts => vec![
+                ("accumulate", accumulation_step(&step, parts, model), "params"),
+                ("train", update_step(&step, model), "params"),
+            ],
+        };
         let spec =
             Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
@@ -236,7 +253,7 @@ impl Experiment {
 
     /// How many of `n` samples are taken at a time: of images in a U-Net as many as in training.
     pub fn chunk(&self, n: usize) -> u32 {
-        let most = if self.unet.is_some() { self.config.train.batch.min(CHUNK) } else { CHUNK };
+        let most = if self.unet.is_some() { (self.batch() as usize).min(CHUNK) } else { CHUNK };
         n.clamp(1, most) as u32
     }
 
@@ -273,6 +290,7 @@ impl Experiment {
         engine.set_floats(evaluation_names::STATUS, &[0.0])?;
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;
+        engine.set_floats(accumulation_names::PARTS, &[0.0])?;
         self.fill_labels(engine)?;
         self.fill_drawing(engine)
     }

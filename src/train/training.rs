@@ -205,8 +205,7 @@ impl Training {
                 .map(|every| (self.submitted / every + 1) * every)
                 .fold(train.steps, u64::min);
             let most = (next - self.submitted).min(RING_ROWS as u64 / 2);
-            let batch = self.experiment.batch();
-            self.submitted += self.engine.advance("train", batch, most as usize)? as u64;
+            self.submitted += self.advance(most as usize)? as u64;
             self.hear(observer)?;
             let stop = observer.stop();
             if self.submitted == next || stop {
@@ -227,6 +226,19 @@ impl Training {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Asks the device for up to `most` steps; says how many it took on.
+    fn advance(&mut self, most: usize) -> Result<usize, TrainError> {
+        let (batch, parts) = (self.experiment.batch(), self.experiment.parts());
+        if parts == 1 {
+            return Ok(self.engine.advance("train", batch, most)?);
+        }
+        let mut left = parts;
+        while left > 0 {
+            left -= self.engine.advance("accumulate", batch, left)?;
+        }
+        Ok(self.engine.advance("train", batch, 1)?)
     }
 
     /// Takes in the losses that have arrived.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use tweedie::cpu;
 use tweedie::graph::expr::{Binary, Draw, Term, Unary};
 use tweedie::graph::{
-    ConvLayout, DType, Distribution, Geometry, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, Value, random,
+    ConvLayout, DType, Distribution, Geometry, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, Tick, Value,
+    random,
 };
 
 /// A tensor of the world.
@@ -202,14 +203,14 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 }
                 Content::Real(out)
             }
-            Op::Gather { storage, order } => {
+            Op::Gather { storage, order, parts } => {
                 let data = inputs[0].as_floats();
                 let clock = inputs[1].words();
                 let width = count / world.batch;
                 let rows = (data.len() / width) as u64;
                 let mut out = Vec::new();
                 for b in 0..world.batch as u64 {
-                    let position = u64::from(clock[0]) * world.batch as u64 + u64::from(clock[1]) + b;
+                    let position = u64::from(clock[0]) * (parts * world.batch) as u64 + u64::from(clock[1]) + b;
                     let row = match order {
                         Order::Sequential => position % rows,
                         Order::Shuffled => u64::from(random::permute(
@@ -271,10 +272,14 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 }
                 Content::Real(ring)
             }
-            Op::Tick => {
+            Op::Tick { by } => {
                 let mut clock = inputs[0].words().to_vec();
                 if inputs[1].as_floats()[0] == 0.0 {
-                    clock[0] = clock[0].wrapping_add(1);
+                    (clock[0], clock[1]) = match by {
+                        Tick::Step => (clock[0].wrapping_add(1), clock[1]),
+                        Tick::Part => (clock[0], clock[1].wrapping_add(world.batch as u32)),
+                        Tick::Last => (clock[0].wrapping_add(1), 0),
+                    };
                 }
                 Content::Words(clock)
             }

@@ -3,7 +3,7 @@
 use super::LowerError;
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
-use crate::graph::{Op, Value};
+use crate::graph::{Op, Tick, Value};
 use crate::kernels;
 use crate::plan::Size;
 
@@ -24,14 +24,14 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn tick(&mut self, node: usize) -> Result<(), LowerError> {
+    pub(super) fn tick(&mut self, node: usize, by: Tick) -> Result<(), LowerError> {
         let entry = &self.graph.nodes()[node];
         let clock = self.in_place(node, 0)?;
         let status = self.tensor_of(entry.inputs[1]);
         let shader = self.shared.shader(kernels::tick::tick());
         let label = self.label(node, "tick");
         let binds = vec![Bind::read(status), Bind::write(clock)];
-        let (constants, workgroups) = (kernels::tick::constants(1), kernels::tick::workgroups());
+        let (constants, workgroups) = (kernels::tick::constants(by), kernels::tick::workgroups());
         self.call(Call { shader, label, binds, constants, workgroups, flops: Size::default() });
         Ok(())
     }

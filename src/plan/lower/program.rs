@@ -89,7 +89,7 @@ impl<'a> Lowering<'a> {
     pub fn position(&self, node: usize) -> usize {
         match self.graph.nodes()[node].op {
             // Rings and clocks close the program.
-            Op::RingPush | Op::Tick => usize::MAX,
+            Op::RingPush | Op::Tick { .. } => usize::MAX,
             _ => self.absorbed.get(&node).copied().unwrap_or(node),
         }
     }
@@ -207,8 +207,8 @@ impl<'a> Lowering<'a> {
             }
         }
         for (node, entry) in graph.nodes().iter().enumerate() {
-            if matches!(entry.op, Op::Tick) {
-                self.tick(node)?;
+            if let Op::Tick { by } = entry.op {
+                self.tick(node, by)?;
             }
         }
         Ok(())
@@ -257,7 +257,7 @@ impl<'a> Lowering<'a> {
     fn copy_assignments(&mut self) {
         let graph = self.graph;
         for (name, value) in graph.assignments() {
-            if matches!(graph.node(*value).op, Op::RingPush | Op::Tick) {
+            if matches!(graph.node(*value).op, Op::RingPush | Op::Tick { .. }) {
                 continue;
             }
             let tensor_type = graph.tensor_type(*value);

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::error::Violation;
 use super::table::{Keys, Single};
 
 /// How the loss is minimised (Adam, or AdamW where `weight_decay` is above 0), and what is written on the way.
@@ -15,6 +16,10 @@ pub struct Train {
     /// Samples per step.
     #[schemars(range(min = 1, max = 4294967295u32))]
     pub batch: usize,
+    /// Parts in which a step's batch is taken, one after the other, their gradients added: less memory, the same samples
+    /// and noise. It divides `batch`.
+    #[schemars(range(min = 1, max = 65536))]
+    pub accumulate: usize,
     /// Step size of the optimizer once it is warm.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
@@ -64,6 +69,7 @@ impl Default for Train {
         Self {
             steps: 10_000,
             batch: 256,
+            accumulate: 1,
             learning_rate: 1e-3,
             warmup_steps: 0,
             schedule: Schedule::Constant,
@@ -83,7 +89,14 @@ impl Default for Train {
     }
 }
 
-impl Keys for Train {}
+impl Keys for Train {
+    fn check(&self) -> Result<(), Violation> {
+        if !self.batch.is_multiple_of(self.accumulate) {
+            return Err(Violation::new("accumulate", &format!("must divide batch = {}", self.batch)));
+        }
+        Ok(())
+    }
+}
 
 impl Single for Train {
     const TABLE: &'static str = "train";

@@ -1,0 +1,99 @@
+//! A step of training in parts, for batches that do not fit at once.
+//!
+//! [`accumulation_step`] runs once for each part and adds its share to what is in the store; [`update_step`] then does
+//! what is done with a gradient. Together they draw, and up to rounding compute, what one [`training_step`] over the
+//! whole batch does.
+//!
+//! [`training_step`]: super::training_step
+
+use super::TrainingStep;
+use super::step::{bad_time, close_step, names as step_names};
+use crate::graph::{Expr, Graph, Order, Shape, TensorType, Tick, Value};
+use crate::sde::Model;
+
+/// Names of the states that hold what the parts of a step have given so far.
+pub mod names {
+    /// `[arena_elements]`: the gradient.
+    pub const GRADIENT: &str = "accumulated.gradient";
+    /// `[1]`: the loss.
+    pub const LOSS: &str = "accumulated.loss";
+    /// `[1]`: the largest time of a sample whose loss is not finite, or −1.
+    pub const BAD_TIME: &str = "accumulated.bad_time";
+    /// `[1]`: how many parts are done; 0 before the first, when the others say nothing.
+    pub const PARTS: &str = "accumulated.parts";
+}
+
+/// The sums so far.
+struct Sums {
+    gradient: Value,
+    loss: Value,
+    bad_time: Value,
+    parts: Value,
+}
+
+impl Sums {
+    fn of(graph: &mut Graph) -> Self {
+        let one = || TensorType::f32(Shape::fixed(&[1]));
+        let arena = TensorType::f32(Shape::fixed(&[graph.arena_elements()]));
+        Self {
+            gradient: graph.state(names::GRADIENT, arena),
+            loss: graph.state(names::LOSS, one()),
+            bad_time: graph.state(names::BAD_TIME, one()),
+            parts: graph.state(names::PARTS, one()),
+        }
+    }
+}
+
+/// The graph of one of `parts` parts: loss and gradient of a batch, a share of 1 / `parts` of which is added to the sums;
+/// then the clock moves on by the batch. `build` adds the network's parameters and gives the model.
+pub fn accumulation_step<'m>(
+    spec: &TrainingStep,
+    parts: usize,
+    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let clock = graph.clock(step_names::CLOCK);
+    let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let x0 = spec.data.part(&mut graph, step_names::DATASET, clock, Order::Shuffled, parts);
+    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
+    let share = graph.scale(loss.mean, 1.0 / parts as f64);
+    let parameters = graph.parameter_values();
+    let gradients = graph.gradient(share, &parameters);
+    let gradient = graph.pack(&gradients);
+    let bad_time = bad_time(&mut graph, &loss);
+
+    let sums = Sums::of(&mut graph);
+    let [old, new, done] = [0, 1, 2].map(Expr::input);
+    let first = done.less(0.5);
+    let added = first.select(&new, &old + &new);
+    let later = first.select(&new, old.max(&new));
+    for (name, old, new, expr) in [
+        (names::GRADIENT, sums.gradient, gradient, &added),
+        (names::LOSS, sums.loss, share, &added),
+        (names::BAD_TIME, sums.bad_time, bad_time, &later),
+    ] {
+        let sum = graph.map(&[old, new, sums.parts], expr);
+        graph.assign(name, sum);
+    }
+    let parts = graph.map(&[sums.parts], &(Expr::input(0) + 1.0));
+    graph.assign(names::PARTS, parts);
+    let ticked = graph.tick_by(Tick::Part, clock, status);
+    graph.assign(step_names::CLOCK, ticked);
+    graph
+}
+
+/// The graph that ends a step: clip, Adam and EMA with the sums, ring, clock. `build` is as for [`accumulation_step`].
+pub fn update_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+    let mut graph = Graph::new();
+    drop(build(&mut graph));
+    let clock = graph.clock(step_names::CLOCK);
+    let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let sums = Sums::of(&mut graph);
+    let update =
+        graph.scoped("optimizer", |graph| spec.optimizer.update(graph, sums.gradient, sums.loss, status, clock));
+    let none = graph.full(0.0, Shape::fixed(&[1]));
+    graph.assign(names::PARTS, none);
+    close_step(&mut graph, spec.ring_rows, Tick::Last, &update, sums.loss, sums.bad_time);
+    graph
+}
