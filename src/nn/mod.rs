@@ -3,8 +3,8 @@
 //! A layer's `new` adds its parameters to a graph once; its `forward` may be called any number of times.
 
 mod attention;
-mod dropout;
 mod conv2d;
+mod dropout;
 pub mod exact;
 mod group_norm;
 pub mod init;
@@ -15,8 +15,8 @@ mod time_embedding;
 pub mod unet;
 
 pub use attention::attention;
-pub use dropout::dropout;
 pub use conv2d::Conv2d;
+pub use dropout::dropout;
 pub use exact::Mixture;
 pub use group_norm::{GroupNorm, group_norm};
 pub use init::initial_parameters;

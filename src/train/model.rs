@@ -8,7 +8,7 @@ use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType,
 use crate::loss::{Source, evaluation_names, names};
 use crate::nn::unet::{Told, UNet, UNetShape};
 use crate::nn::{self, Mlp, MlpShape};
-use crate::sampler::{self, Guided};
+use crate::sampler::Guided;
 use crate::sde::{Exact, Model, Network, Parameterisation};
 
 /// For what a model is built, which decides where it learns a sample's class and whether units are dropped.
