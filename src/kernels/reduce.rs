@@ -4,8 +4,9 @@
 //! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: 1 = `output`, `f32[rows, chunks]` over
 //! columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
 //!
-//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines `let value: vec4<f32>`; its lanes
-//! from `valid` on are ignored. It runs once for every quad, so it may store side outputs. [`load`] is the plain one.
+//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines
+//! `let value: vec4<f32>`; its lanes from `valid` on are ignored. It runs once for every quad, so it may store side
+//! outputs. [`load`] is the plain one.
 //!
 //! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
 //! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
@@ -72,14 +73,26 @@ pub fn choose(over: Over, columns: u64, software: bool) -> Shape {
 /// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few values.
 /// `rows` is that of the largest batch.
 pub const fn chunks(over: Over, shape: Shape, rows: u64, columns: u64) -> u64 {
-    let quads = columns.div_ceil(4);
-    let (groups, length, threads) = match over {
-        Over::Columns => (rows.div_ceil((shape.threads / shape.lanes) as u64), quads, shape.lanes),
-        Over::Rows => (quads.div_ceil(shape.lanes as u64), rows, shape.threads / shape.lanes),
-    };
+    match over {
+        Over::Columns => {
+            let groups = rows.div_ceil((shape.threads / shape.lanes) as u64);
+            parts(groups, columns.div_ceil(4), shape.lanes)
+        }
+        Over::Rows => middle_chunks(shape, 1, rows, columns),
+    }
+}
+
+/// So many that all groups together are about 128, and a thread has at least 16 steps.
+const fn parts(groups: u64, length: u64, threads: u32) -> u64 {
     let (wanted, longest) = (128 / groups, length / (threads as u64 * 16));
-    let chunks = if wanted < longest { wanted } else { longest };
-    if chunks == 0 { 1 } else { chunks }
+    let parts = if wanted < longest { wanted } else { longest };
+    if parts == 0 { 1 } else { parts }
+}
+
+/// [`chunks`] over the rows of each of `outer` matrices.
+pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) -> u64 {
+    let groups = columns.div_ceil(4).div_ceil(shape.lanes as u64) * outer;
+    parts(groups, rows, shape.threads / shape.lanes)
 }
 
 /// The plain prologue: loads binding 2, `source`, `f32[rows, columns]`; `aligned` when `columns` is a multiple of 4.
@@ -117,12 +130,6 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
     template.define("LANES", shape.lanes).define("THREADS_MEETING", meeting).define("STRIDE", stride);
     template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", op == Op::Max);
     template.build(hooks)
-}
-
-/// [`chunks`] over the rows of each of `outer` matrices.
-pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) -> u64 {
-    let chunks = chunks(Over::Rows, shape, rows, columns) / if outer == 0 { 1 } else { outer };
-    if chunks == 0 { 1 } else { chunks }
 }
 
 /// The kernel's own words for one matrix: `rows`, `columns`, `chunks`, 1.

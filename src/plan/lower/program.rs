@@ -217,12 +217,16 @@ impl<'a> Lowering<'a> {
     /// Pairs pointwise nodes with a reduction that they feed or a product that feeds them.
     fn choose_partners(&mut self) {
         let graph = self.graph;
-        for (node, entry) in graph.nodes().iter().enumerate() {
-            if let Op::Reduce { .. } = entry.op {
+        // First what only a reduction reads: it need not be stored then.
+        for alone in [true, false] {
+            for (node, entry) in graph.nodes().iter().enumerate() {
+                let Op::Reduce { .. } = entry.op else { continue };
                 let input = entry.inputs[0];
                 let producer = input.node;
                 if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
+                    && !self.absorbed.contains_key(&node)
                     && !self.partners.contains_key(&producer)
+                    && (!alone || (self.readers_of(input).len() == 1 && !self.is_wanted(input)))
                     && self.can_feed(producer, node, input.output)
                 {
                     self.partners.insert(producer, Partner::Reduce(node, input.output));
