@@ -12,8 +12,9 @@ const OUTSIDE = 0xffffffffu;
 // n / d for n < 2^24, given 1 / d: the product of floats is off by less than one.
 fn quotient(n: u32, d: u32, inverse: f32) -> u32 {
     let guess = u32(f32(n) * inverse);
-    let rest = i32(n - guess * d);
-    return guess + u32(rest >= i32(d)) - u32(rest < 0);
+    // One too many wraps around.
+    let rest = n - guess * d;
+    return select(select(guess, guess + 1u, rest >= d), guess - 1u, rest >= 0x80000000u);
 }
 
 // Image, row and column of a place of the kernel.

@@ -121,10 +121,10 @@ impl<'a, T: Real> Blocks<'a, T> {
     }
 }
 
-fn run(tasks: usize, work: impl Fn(usize) + Sync) {
+fn run(tasks: usize, work: impl Fn(usize) + Send + Sync) {
     match tasks {
         1 => work(0),
-        _ => (0..tasks).into_par_iter().with_max_len(1).for_each(|task| work(task)),
+        _ => (0..tasks).into_par_iter().with_max_len(1).for_each(work),
     }
 }
 
@@ -194,7 +194,7 @@ fn product<T: Real>(
 /// reverse order, and the offsets of the result's pixels that they bring in, which ascend by 1.
 fn taps_of(first: usize, stride: usize, padding: usize, kernel: usize) -> (Vec<usize>, Range<isize>) {
     let taps: Vec<usize> =
-        (0..kernel).rev().filter(|tap| (first + padding + kernel * stride - tap) % stride == 0).collect();
+        (0..kernel).rev().filter(|tap| (first + padding + kernel * stride - tap).is_multiple_of(stride)).collect();
     let offset = |tap: usize| ((first + padding) as isize - tap as isize).div_euclid(stride as isize);
     let start = taps.first().map_or(0, |tap| offset(*tap));
     let offsets = start..start + taps.len() as isize;
