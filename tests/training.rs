@@ -96,7 +96,17 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
 
     let Training { experiment, engine, .. } = &mut training;
     let settings = experiment.config.sample.clone();
-    let draw = Draw { n: 2000, steps: 30, seed: 5, denoise: true, noise: None, class: None, guidance: 1.0, frames: 0 };
+    let draw = Draw {
+        n: 2000,
+        steps: 30,
+        seed: 5,
+        denoise: true,
+        noise: None,
+        class: None,
+        guidance: 1.0,
+        known: None,
+        frames: 0,
+    };
     let sampler = sampler_of(settings.sampler);
     let drawn =
         sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |_, _| true).expect("samples");

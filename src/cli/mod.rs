@@ -5,6 +5,7 @@ mod devices;
 mod docs;
 mod error;
 pub mod interrupt;
+mod known;
 mod plan;
 mod profile;
 pub mod progress;

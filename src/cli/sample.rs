@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::interrupt::Interrupt;
+use super::known::read_known;
 use super::progress::Progress;
 use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, print, seed};
 use super::source::{Source, read_points};
 use super::train::FRAMES;
 use crate::data;
 use crate::gpu::Choice;
+use crate::sampler::{Inpainting, Sampler};
 use crate::train::artifacts;
 use crate::train::config::{Sample, SamplerKind};
 use crate::train::engine::Device;
@@ -44,6 +46,12 @@ pub(super) struct Arguments {
     /// How far samples are moved towards --class: 0 any class, 1 as the network says, above it more typical ones
     #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance)]
     guidance: Option<f64>,
+    /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit
+    #[arg(long, value_name = "FILE", requires = "mask")]
+    known: Option<PathBuf>,
+    /// Where --known is known: one sample's shape as .npy, above 0.5 where it is, or a picture, white where it is
+    #[arg(long, value_name = "FILE", requires = "known")]
+    mask: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Where to write: .png, .gif (the trajectory), .npy or .csv
@@ -86,6 +94,10 @@ struct Request {
     noise: Option<PathBuf>,
     class: Option<u32>,
     guidance: f64,
+    /// The files of what is known and of where.
+    known: Option<(PathBuf, PathBuf)>,
+    /// What `--n` said.
+    wanted: Option<usize>,
     device: Choice,
     out: PathBuf,
     format: Format,
@@ -118,16 +130,17 @@ impl Arguments {
         settings.sampler = self.sampler.unwrap_or(settings.sampler);
         settings.steps = self.steps.unwrap_or(settings.steps);
         settings.seed = self.seed.unwrap_or(settings.seed);
-        if let Some(n) = self.n {
-            settings.n =
-                usize::try_from(n).map_err(|_| CliError::bad_input(format!("--n {n}: too many for this machine")))?;
-        }
+        let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
+        let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
+
         Ok(Request {
             source,
             settings,
             noise: self.noise,
             class: self.class,
             guidance: self.guidance.unwrap_or(1.0),
+            known: self.known.zip(self.mask),
+            wanted,
             device: self.device.device,
             out,
             format,
@@ -136,7 +149,7 @@ impl Arguments {
 }
 
 fn sample(request: Request) -> Result<(), CliError> {
-    let Request { source, settings, noise, class, guidance, device, out, format } = request;
+    let Request { source, settings, noise, class, guidance, known, wanted, device, out, format } = request;
     let experiment = Experiment::new(source.config())?;
     if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
         return Err(CliError::bad_input(match experiment.classes() {
@@ -145,7 +158,14 @@ fn sample(request: Request) -> Result<(), CliError> {
         }));
     }
     let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
-    let n = noise.as_ref().map_or(settings.n, |noise| noise.values.len() / experiment.dims());
+    let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(wanted);
+    let (n, known) = match known {
+        None => (wanted.unwrap_or(settings.n), None),
+        Some((known, mask)) => {
+            let (n, known) = read_known(&known, &mask, wanted, settings.n, &experiment)?;
+            (n, Some(known))
+        }
+    };
     if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
         return Err(CliError::bad_input(format!(
             "--out {}: samples of shape {:?} are neither images nor points in the plane; write .npy or .csv",
@@ -170,15 +190,18 @@ fn sample(request: Request) -> Result<(), CliError> {
         noise: noise.map(|noise| noise.values),
         class,
         guidance,
+        known,
         frames,
     };
-    let engine = experiment.drawing_engine(&device, sampler.as_ref(), draw.steps, n, guidance != 1.0);
+    let inpainting = Inpainting { sampler: sampler.as_ref(), sde: experiment.sde.as_ref() };
+    let sampler: &dyn Sampler = if draw.known.is_some() { &inpainting } else { sampler.as_ref() };
+    let engine = experiment.drawing_engine(&device, sampler, draw.steps, n, guidance != 1.0);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     eprintln!("device: {reason}");
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
-    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler.as_ref(), &draw, &mut |done, total| {
+    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler, &draw, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
         !interrupt.requested()
     })?;

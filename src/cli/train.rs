@@ -149,6 +149,7 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
         noise: None,
         class: None,
         guidance: 1.0,
+        known: None,
         frames,
     }
 }

@@ -17,8 +17,7 @@ pub fn load_folder(folder: &Path) -> Result<Dataset, DataError> {
     };
     let (mut bytes, mut first) = (Vec::new(), None);
     for path in files_in(folder)?.iter().filter(|path| is_picture(path)) {
-        let picture = image::open(path)
-            .map_err(|e| DataError::format(path, e.to_string().replace('\n', " "), "a whole PNG or JPEG picture"))?;
+        let picture = open(path)?;
         let (height, width) = (picture.height(), picture.width());
         let (h, w, color) = *first.get_or_insert((height, width, picture.color().has_color()));
         if (height, width) != (h, w) {
@@ -35,4 +34,24 @@ pub fn load_folder(folder: &Path) -> Result<Dataset, DataError> {
     let mut set = Dataset::new(name, shape, image_values(bytes)).map_err(|e| e.in_file(folder))?;
     set.levels = Some(256);
     Ok(set)
+}
+
+/// A picture as one sample of `shape` `[H, W, C]`, C being 1 (grey) or 3, in [-1, 1].
+///
+/// # Errors
+/// If it cannot be read, or has another size.
+pub fn load_picture(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, DataError> {
+    let picture = open(path)?;
+    let [height, width, channels] = shape;
+    if [picture.height() as usize, picture.width() as usize] != [height, width] || !matches!(channels, 1 | 3) {
+        let found = format!("{}x{} pixels", picture.height(), picture.width());
+        return Err(DataError::format(path, found, format!("{height}x{width} pixels of {channels} channels")));
+    }
+    let bytes = if channels == 3 { picture.into_rgb8().into_raw() } else { picture.into_luma8().into_raw() };
+    Ok(image_values(bytes).to_f32())
+}
+
+fn open(path: &Path) -> Result<image::DynamicImage, DataError> {
+    image::open(path)
+        .map_err(|e| DataError::format(path, e.to_string().replace('\n', " "), "a whole PNG or JPEG picture"))
 }

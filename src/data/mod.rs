@@ -23,7 +23,7 @@ pub use digits::digits;
 pub use error::DataError;
 pub use file::load;
 #[cfg(feature = "cli")]
-pub use folder::load_folder;
+pub use folder::{load_folder, load_picture};
 pub use mixture::{Mixture, Width};
 pub use npy::{Array, read_npy, write_npy};
 pub use table::{read_csv, write_csv};

@@ -7,6 +7,7 @@
 mod euler_maruyama;
 mod grid;
 mod guidance;
+mod inpainting;
 mod ode_euler;
 mod ode_heun;
 mod program;
@@ -15,6 +16,7 @@ mod table;
 pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
+pub use inpainting::{Inpainting, names as inpainting_names};
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
 pub use program::{names, prior_draw, sampling_step, score_graph};

@@ -12,7 +12,7 @@ mod ve;
 mod vp;
 
 pub use conversion::Quantity;
-pub use model::{Exact, Model, Network};
+pub use model::{Exact, Model, Network, functions_of_time};
 pub use preconditioning::Parameterisation;
 pub use process::{Marginal, OutOfRange, Sde};
 pub use ve::Ve;

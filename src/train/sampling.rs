@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::error::TrainError;
 use super::experiment::{Experiment, clock};
-use crate::sampler::{Grid, Sampler, flatten, names};
+use crate::sampler::{Grid, Sampler, flatten, inpainting_names, names};
 
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +22,19 @@ pub struct Draw {
     pub class: Option<u32>,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
     pub guidance: f64,
+    /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting).
+    pub known: Option<Known>,
     /// How many moments to keep, the first and the last included; 0 keeps none.
     pub frames: usize,
+}
+
+/// What is known of samples before they are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// `[n, D]`
+    pub values: Vec<f32>,
+    /// `[D]`: above ½ where `values` are known.
+    pub mask: Vec<f32>,
 }
 
 /// What was drawn.
@@ -74,7 +85,11 @@ pub fn draw(
         let mut marks = kept.iter().copied().enumerate().peekable();
         loop {
             if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
-                drawn.frames[frame].extend(engine.floats(names::X, batch * dims)?);
+                let mut samples = engine.floats(names::X, batch * dims)?;
+                if let (Some(known), true) = (&draw.known, step == draw.steps) {
+                    put_back(known, base * dims, &mut samples);
+                }
+                drawn.frames[frame].extend(samples);
             }
             if step == draw.steps {
                 break;
@@ -85,7 +100,10 @@ pub fn draw(
                 return Err(TrainError::Interrupted);
             }
         }
-        let samples = engine.floats(names::X, batch * dims)?;
+        let mut samples = engine.floats(names::X, batch * dims)?;
+        if let Some(known) = &draw.known {
+            put_back(known, base * dims, &mut samples);
+        }
         if samples.iter().any(|x| !x.is_finite()) {
             return Err(find_fault(engine, experiment, draw, base, batch, &table)?);
         }
@@ -105,6 +123,10 @@ fn start(
     let dims = experiment.dims();
     experiment.set_class(engine, draw.class, draw.guidance)?;
     engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
+    if let Some(known) = &draw.known {
+        engine.set_floats(inpainting_names::KNOWN, &known.values[base * dims..(base + batch) * dims])?;
+        engine.set_floats(inpainting_names::MASK, &known.mask)?;
+    }
     let prior = experiment.sde.prior_sigma() as f32;
     let noise = draw.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
     match noise {
@@ -118,6 +140,16 @@ fn start(
         }
     }
     Ok(())
+}
+
+/// Replaces what is known, without noise; `samples` begin at element `first`.
+fn put_back(known: &Known, first: usize, samples: &mut [f32]) {
+    let values = known.values[first..].iter().zip(known.mask.iter().cycle());
+    for (sample, (value, mask)) in samples.iter_mut().zip(values) {
+        if *mask > 0.5 {
+            *sample = *value;
+        }
+    }
 }
 
 /// Runs again, step by step, to the first value that is not finite.

@@ -1,0 +1,62 @@
+//! Samples of which a part is known.
+
+use super::{Grid, Row, Sampler};
+use crate::graph::{Expr, Graph, TensorType, Value};
+use crate::sde::{Model, Sde, functions_of_time};
+
+/// Names of the states of [`Inpainting`].
+pub mod names {
+    /// `[Batch, D]`: what is known of the samples at time 0.
+    pub const KNOWN: &str = "sampler.known";
+    /// `[1, D]`: 1 where it is known, 0 where it is to be drawn.
+    pub const MASK: &str = "sampler.mask";
+}
+
+/// Before each step of another sampler, what is known takes its place, as noisy as the rest of x is at that time
+/// (imputation: Song et al. 2021, appendix I.2):
+///
+/// x ← mask (alpha known + sigma z) + (1 − mask) x, then a step.
+///
+/// After the last step the known part is the caller's to put back without noise.
+pub struct Inpainting<'a> {
+    /// The sampler.
+    pub sampler: &'a dyn Sampler,
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+}
+
+impl Sampler for Inpainting<'_> {
+    fn name(&self) -> &'static str {
+        self.sampler.name()
+    }
+
+    fn order(&self) -> usize {
+        self.sampler.order()
+    }
+
+    fn evaluations_per_step(&self) -> usize {
+        self.sampler.evaluations_per_step()
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        self.sampler.columns()
+    }
+
+    fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
+        self.sampler.coefficients(sde, grid)
+    }
+
+    fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
+        let shape = graph.shape(x).clone();
+        let t = row.entry(graph, "t");
+        let time = Expr::input(0);
+        let [alpha, sigma] = functions_of_time(graph, t, [self.sde.alpha(&time), self.sde.sigma(&time)]);
+        let known = graph.state(names::KNOWN, TensorType::f32(shape.clone()));
+        let mask = graph.state(names::MASK, TensorType::f32(shape.with_axis(0, 1.into())));
+        let z = graph.normal(row.clock, "sampler.known", shape.clone());
+        let [x_, known_, mask_, alpha_, sigma_, z_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
+        let imputed = Expr::constant(0.5).less(&mask_).select(alpha_ * known_ + sigma_ * z_, x_);
+        let x = graph.map_to(&[x, known, mask, alpha, sigma, z], &imputed, &shape);
+        self.sampler.step(graph, model, x, row)
+    }
+}
