@@ -9,6 +9,7 @@ use crate::train::config::{Config, Model, Overrides};
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
+use crate::train::origin;
 use crate::train::run_folder::{RunFolder, Step};
 use crate::train::training::arena_of;
 
@@ -45,6 +46,7 @@ impl Source {
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), &Overrides::none())?;
         let checkpoint = Checkpoint::read(&step.path)?;
+        origin::check_config(&config, &checkpoint, &step.path)?;
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }
 
@@ -61,6 +63,14 @@ impl Source {
         match self {
             Self::Exact(config) | Self::Trained { config, .. } => config,
         }
+    }
+
+    /// The experiment as the checkpoint knows it: the data may have changed since it was trained.
+    pub fn restore(&self, mut experiment: Experiment) -> Experiment {
+        if let Self::Trained { checkpoint, .. } = self {
+            origin::restore(&mut experiment, checkpoint);
+        }
+        experiment
     }
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.

@@ -10,8 +10,10 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod log;
+pub mod origin;
 #[cfg(feature = "cli")]
 pub mod picture;
+pub mod room;
 pub mod run_folder;
 pub mod sampling;
 pub mod scoring;
