@@ -64,7 +64,7 @@ fn every_file_in_configs_is_good_and_survives_a_round_trip() {
 #[test]
 fn awkward_numbers_survive_a_round_trip() {
     let text = format!(
-        "{SMALL}t_min = 1e-5\nbeta_min = 0.1\n[train]\nepsilon = 1e-300\nlearning_rate = 0.30000000000000004\nseed = 9223372036854775807\n"
+        "{SMALL}t_min = 1e-5\nbeta_min = 0.1\n[train]\nepsilon = 1.0000000000000003e-29\nlearning_rate = 0.30000000000000004\nseed = 9223372036854775807\n"
     );
     let config = parse(&text);
     assert_eq!(config.train.seed, i64::MAX as u64);
@@ -151,6 +151,47 @@ fn another_kind_starts_its_table_anew() {
     assert_eq!((ve.sigma_min, ve.sigma_max), (0.01, 9.0));
     let Sde::Vp(vp) = Config::parse(&text, "c.toml", &overrides(&["sde.kind=vp"])).expect("good").sde else { panic!() };
     assert_eq!(vp.beta_min, 0.5, "the same kind keeps its keys");
+}
+
+#[test]
+fn the_same_kind_leaves_its_table_alone() {
+    let parse = |text: &str, set: &[&str]| Config::parse(text, "c.toml", &overrides(set)).expect("a good config");
+    // The default kind, which the file does not name.
+    let text = format!("{SMALL}[loss]\nweighting = \"uniform\"\n");
+    let Loss::Denoising(loss) = parse(&text, &["loss.kind=denoising"]).loss;
+    assert_eq!(loss.weighting, Weighting::Uniform);
+    // A kind that changes no keys.
+    let text = format!("{SMALL}[sample]\nkind = \"ode-heun\"\nsteps = 7\nn = 5\n");
+    let sample = parse(&text, &["sample.kind=euler-maruyama"]).sample;
+    assert_eq!((sample.sampler, sample.steps, sample.n), (SamplerKind::EulerMaruyama, 7, 5));
+    let sample = parse(&format!("{SMALL}[sample]\nsteps = 7\n"), &["sample.kind=ode-heun"]).sample;
+    assert_eq!((sample.sampler, sample.steps), (SamplerKind::OdeHeun, 7));
+}
+
+#[test]
+fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
+    for (set, wanted) in [
+        ("train.epsilon=1e-46", "1e-30"),
+        ("train.learning_rate=1e39", "1e30"),
+        ("train.learning_rate=1e-46", "1e-30"),
+        ("train.beta1=0.9999999999", "0.999999"),
+        ("train.beta2=0.9999999999", "0.999999"),
+        ("train.ema_decay=0.9999999999", "0.999999"),
+        ("train.weight_decay=1e39", "1e30"),
+        ("train.clip_norm=1e39", "1e30"),
+        ("sde.t_min=1e-46", "0.000000001"),
+        ("sde.beta_min=1e-46", "0.000000001"),
+        ("sde.beta_max=1e39", "170"),
+        ("loss.t_min=1e-46", "0.000000001"),
+        ("train.batch=4294967295", "1048576"),
+        ("sample.steps=4294967295", "1000000"),
+        ("sample.n=4294967295", "10000000"),
+        ("data.n=1000000000", "10000000"),
+    ] {
+        let error = Config::parse(SMALL, "c.toml", &overrides(&[set])).expect_err(set).to_string();
+        let key = set.split('=').next().unwrap();
+        assert!(error.contains(key) && error.contains(wanted), "{set}: {error}");
+    }
 }
 
 #[test]

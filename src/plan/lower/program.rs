@@ -325,7 +325,7 @@ impl<'a> Lowering<'a> {
             .collect();
         let Self { shared, tensors, calls, inputs, .. } = self;
         let batch = u64::from(shared.options.max_batch);
-        let slices = memory::place(shared, &tensors, &calls, name)?;
+        let slices = memory::place(shared, graph, &tensors, &calls, name)?;
         let limit = shared.options.limits.binding_bytes;
         let port = |name: &str, tensor: usize, dtype: DType, elements: Size| Port {
             name: name.to_owned(),
@@ -349,7 +349,8 @@ impl<'a> Lowering<'a> {
                 if slice.bytes > limit {
                     let name = format!("{name}: {} of {}", held.name, call.label);
                     let batch = shared.options.max_batch;
-                    return Err(LowerError::TooLarge { name, bytes: slice.bytes, batch, limit });
+                    let advice = memory::advice(graph, held);
+                    return Err(LowerError::TooLarge { name, bytes: slice.bytes, batch, limit, advice });
                 }
                 bindings.push(slice);
                 bytes = bytes + size;
