@@ -566,7 +566,7 @@ fn what_no_memory_holds_is_one_line() {
     for (line, wanted) in [
         ("train tiny.toml --device cpu --out huge --set model.width=65536 --set model.depth=1024", "[model]"),
         (
-            "train tiny.toml --device cpu --out huge --set model.width=65536 --set train.batch=1048576",
+            "train tiny.toml --device cpu --out huge --set model.width=1024 --set model.depth=64 --set train.batch=1048576",
             "batch of 1048576",
         ),
         ("sample exact.toml --device cpu --out many.csv --steps 4294967295", "--steps"),

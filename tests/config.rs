@@ -204,7 +204,7 @@ fn bad_overrides_are_named() {
         assert_eq!(set(text), format!("--set {text}: the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
     }
     let error = Config::parse(SMALL, "c.toml", &overrides(&["train.batch=0"])).expect_err("bad").to_string();
-    assert_eq!(error, "c.toml with --set: train.batch = 0: must be a whole number ≥ 1 and ≤ 4294967295");
+    assert_eq!(error, "c.toml with --set: train.batch = 0: must be a whole number ≥ 1 and ≤ 1048576");
     let mut set = Overrides::none();
     set.insert("--steps", "train", "steps", 0);
     let error = Config::parse(SMALL, "c.toml", &set).expect_err("bad").to_string();

@@ -46,7 +46,6 @@ impl Source {
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), &Overrides::none())?;
         let checkpoint = Checkpoint::read(&step.path)?;
-        origin::check_config(&config, &checkpoint, &step.path)?;
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }
 
@@ -75,8 +74,9 @@ impl Source {
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
     pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
-        if let Self::Trained { step, checkpoint, .. } = self {
+        if let Self::Trained { config, step, checkpoint } = self {
             let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
+            origin::check_config(config, checkpoint, &step.path)?;
             engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;
         }
         Ok(())

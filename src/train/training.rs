@@ -321,11 +321,11 @@ fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainErro
     let folder = RunFolder::open(out)?;
     if let Some(step) = folder.latest()? {
         let checkpoint = Checkpoint::read(&step.path)?;
-        origin::check_config(&experiment.config, &checkpoint, &step.path)?;
-        origin::check_data(experiment, &checkpoint, &step.path)?;
         arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+        origin::check_config(&experiment.config, &checkpoint, &step.path)?;
+        origin::check_data(experiment, &checkpoint, &step.path)?;
     }
     if folder.metrics_path().exists() {
         super::log::read(&folder.metrics_path())?;
