@@ -258,6 +258,39 @@ fn old_checkpoints_go_and_the_latest_is_found() {
     assert!(run.latest().unwrap_err().to_string().contains("names the checkpoint \"step-200\", which is not there"));
 }
 
+#[test]
+fn what_only_looks_unfinished_is_nobody_elses_business() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("run");
+    let mine = ["thesis.unfinished", "step-x.unfinished", ".notes.txt.1-2.unfinished", ".loss.png.draft.unfinished"];
+    // In a folder that is no run yet they are a reason to refuse.
+    for name in mine {
+        fs::create_dir_all(path.join(name)).unwrap();
+        assert!(TrainingFolder::create(&path, Existing::Refuse, "").is_err(), "{name}");
+        fs::remove_dir(path.join(name)).unwrap();
+    }
+    let ours = [
+        "step-7.unfinished",
+        "removed-7.unfinished",
+        "latest.unfinished",
+        ".config.toml.12-0.unfinished",
+        ".loss.png.9-31.unfinished",
+    ];
+    for name in ours {
+        fs::write(path.join(name), "half").unwrap();
+    }
+    drop(TrainingFolder::create(&path, Existing::Refuse, "").unwrap());
+    assert_eq!(names(&path), ["config.toml", "lock"]);
+    // In a run they stay, whatever is done.
+    mine.iter().for_each(|name| fs::create_dir(path.join(name)).unwrap());
+    ours.iter().for_each(|name| fs::write(path.join(name), "half").unwrap());
+    drop(TrainingFolder::resume(&path).unwrap());
+    drop(TrainingFolder::create(&path, Existing::Overwrite, "").unwrap());
+    let mut left: Vec<&str> = mine.into_iter().chain(["config.toml", "lock"]).collect();
+    left.sort_unstable();
+    assert_eq!(names(&path), left);
+}
+
 /// A kill leaves one of the states between two system calls. Each is made here by hand.
 #[test]
 fn a_kill_at_any_moment_leaves_the_last_checkpoint_whole() {

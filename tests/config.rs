@@ -64,7 +64,7 @@ fn every_file_in_configs_is_good_and_survives_a_round_trip() {
 #[test]
 fn awkward_numbers_survive_a_round_trip() {
     let text = format!(
-        "{SMALL}t_min = 1e-5\nbeta_min = 0.1\n[train]\nepsilon = 1e-300\nlearning_rate = 0.30000000000000004\nseed = 9223372036854775807\n"
+        "{SMALL}t_min = 1e-5\nbeta_min = 0.1\n[train]\nepsilon = 1.0000000000000003e-29\nlearning_rate = 0.30000000000000004\nseed = 9223372036854775807\n"
     );
     let config = parse(&text);
     assert_eq!(config.train.seed, i64::MAX as u64);
@@ -154,6 +154,47 @@ fn another_kind_starts_its_table_anew() {
 }
 
 #[test]
+fn the_same_kind_leaves_its_table_alone() {
+    let parse = |text: &str, set: &[&str]| Config::parse(text, "c.toml", &overrides(set)).expect("a good config");
+    // The default kind, which the file does not name.
+    let text = format!("{SMALL}[loss]\nweighting = \"uniform\"\n");
+    let Loss::Denoising(loss) = parse(&text, &["loss.kind=denoising"]).loss;
+    assert_eq!(loss.weighting, Weighting::Uniform);
+    // A kind that changes no keys.
+    let text = format!("{SMALL}[sample]\nkind = \"ode-heun\"\nsteps = 7\nn = 5\n");
+    let sample = parse(&text, &["sample.kind=euler-maruyama"]).sample;
+    assert_eq!((sample.sampler, sample.steps, sample.n), (SamplerKind::EulerMaruyama, 7, 5));
+    let sample = parse(&format!("{SMALL}[sample]\nsteps = 7\n"), &["sample.kind=ode-heun"]).sample;
+    assert_eq!((sample.sampler, sample.steps), (SamplerKind::OdeHeun, 7));
+}
+
+#[test]
+fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
+    for (set, wanted) in [
+        ("train.epsilon=1e-46", "1e-30"),
+        ("train.learning_rate=1e39", "1e30"),
+        ("train.learning_rate=1e-46", "1e-30"),
+        ("train.beta1=0.9999999999", "0.999999"),
+        ("train.beta2=0.9999999999", "0.999999"),
+        ("train.ema_decay=0.9999999999", "0.999999"),
+        ("train.weight_decay=1e39", "1e30"),
+        ("train.clip_norm=1e39", "1e30"),
+        ("sde.t_min=1e-46", "1e-9"),
+        ("sde.beta_min=1e-46", "1e-9"),
+        ("sde.beta_max=1e39", "170"),
+        ("loss.t_min=1e-46", "1e-9"),
+        ("train.batch=4294967295", "1048576"),
+        ("sample.steps=4294967295", "1000000"),
+        ("sample.n=4294967295", "10000000"),
+        ("data.n=1000000000", "10000000"),
+    ] {
+        let error = Config::parse(SMALL, "c.toml", &overrides(&[set])).expect_err(set).to_string();
+        let key = set.split('=').next().unwrap();
+        assert!(error.contains(key) && error.contains(wanted), "{set}: {error}");
+    }
+}
+
+#[test]
 fn bad_overrides_are_named() {
     let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
     for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {
@@ -163,7 +204,7 @@ fn bad_overrides_are_named() {
         assert_eq!(set(text), format!("--set {text}: the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
     }
     let error = Config::parse(SMALL, "c.toml", &overrides(&["train.batch=0"])).expect_err("bad").to_string();
-    assert_eq!(error, "c.toml with --set: train.batch = 0: must be a whole number ≥ 1 and ≤ 4294967295");
+    assert_eq!(error, "c.toml with --set: train.batch = 0: must be a whole number ≥ 1 and ≤ 1048576");
     let mut set = Overrides::none();
     set.insert("--steps", "train", "steps", 0);
     let error = Config::parse(SMALL, "c.toml", &set).expect_err("bad").to_string();
@@ -232,7 +273,10 @@ fn missing_things_are_named() {
 
 #[test]
 fn wrong_types_are_named() {
-    assert_eq!(small_and("beta_min = \"small\""), "c.toml: sde.beta_min = \"small\": must be a number > 0");
+    assert_eq!(
+        small_and("beta_min = \"small\""),
+        "c.toml: sde.beta_min = \"small\": must be a number ≥ 1e-9 and ≤ 170"
+    );
     assert_eq!(
         small_and("[train]\nsteps = 1e3"),
         "c.toml: train.steps = 1000.0: must be a whole number ≥ 1 and ≤ 4294967295"
@@ -243,7 +287,7 @@ fn wrong_types_are_named() {
     assert_eq!(error(&format!("train = 3\n{SMALL}")), "c.toml: train must be a table: [train]");
     assert_eq!(
         error(&MIXTURE.replace("[0.8, 0.2]", "[0.8, \"b\"]")),
-        "c.toml: data.weights[1] = \"b\": must be a number > 0"
+        "c.toml: data.weights[1] = \"b\": must be a number ≥ 1e-30"
     );
     assert_eq!(error(&MIXTURE.replace("[-5, -5]", "[-5, true]")), "c.toml: data.means[1][1] = true: must be a number");
     assert!(error(&format!("{SMALL}a = [1,\n")).starts_with("c.toml: line 7: not valid TOML: "));
@@ -252,22 +296,22 @@ fn wrong_types_are_named() {
 #[test]
 fn wrong_ranges_are_named() {
     for (lines, wanted) in [
-        ("beta_min = 0", "sde.beta_min = 0: must be a number > 0"),
-        ("beta_min = nan", "sde.beta_min = nan: must be a number > 0"),
-        ("beta_max = inf", "sde.beta_max = inf: must be a number > 0"),
+        ("beta_min = 0", "sde.beta_min = 0: must be a number ≥ 1e-9 and ≤ 170"),
+        ("beta_min = nan", "sde.beta_min = nan: must be a number ≥ 1e-9 and ≤ 170"),
+        ("beta_max = inf", "sde.beta_max = inf: must be a number ≥ 1e-9 and ≤ 170"),
         ("beta_max = 0.05", "sde.beta_max = 0.05: must be at least sde.beta_min = 0.1"),
-        ("t_min = 1.0", "sde.t_min = 1.0: must be a number > 0 and < 1"),
+        ("t_min = 1.0", "sde.t_min = 1.0: must be a number ≥ 1e-9 and ≤ 0.999"),
         ("[train]\nseed = -1", "train.seed = -1: must be a whole number ≥ 0"),
-        ("[train]\nbeta2 = 1.0", "train.beta2 = 1.0: must be a number ≥ 0 and < 1"),
+        ("[train]\nbeta2 = 1.0", "train.beta2 = 1.0: must be a number ≥ 0 and ≤ 0.999999"),
         ("[train]\nkeep = 0", "train.keep = 0: must be a whole number ≥ 1"),
-        ("[sample]\nn = 0", "sample.n = 0: must be a whole number ≥ 1 and ≤ 4294967295"),
+        ("[sample]\nn = 0", "sample.n = 0: must be a whole number ≥ 1 and ≤ 10000000"),
     ] {
         assert_eq!(small_and(lines), format!("c.toml: {wanted}"));
     }
     let ve = SMALL.replace("vp", "ve") + "sigma_min = 2\nsigma_max = 2\n";
     assert_eq!(error(&ve), "c.toml: sde.sigma_max = 2: must be above sde.sigma_min = 2");
     let n = SMALL.replace("[model]", "n = 5\n[model]");
-    assert_eq!(error(&n), "c.toml: data.n = 5: must be a whole number ≥ 6 and ≤ 1000000000");
+    assert_eq!(error(&n), "c.toml: data.n = 5: must be a whole number ≥ 6 and ≤ 10000000");
     let embedding = SMALL.replace("[sde]", "embedding = 3\n[sde]");
     assert_eq!(error(&embedding), "c.toml: model.embedding = 3: must be even: half of it are sines, half cosines");
 }
@@ -284,7 +328,7 @@ fn keys_that_do_not_fit_together_are_named() {
         ("[1, 0.5]", "[1, 0]", "data.widths[1] = 0: found 0; expected a positive standard deviation"),
         ("[1, 0.5]", "[1, true]", "data.widths[1] = true: must be a number, or an array, each entry a number"),
         ("[0.8, 0.2]", "[0.8, 0.3]", "data.weights = [0.8, 0.3]: found a sum of 1.1; expected a sum of 1 within 1e-6"),
-        ("[0.8, 0.2]", "[]", "data.weights = []: must be an array, not empty, each entry a number > 0"),
+        ("[0.8, 0.2]", "[]", "data.weights = []: must be an array, not empty, each entry a number ≥ 1e-30"),
     ] {
         assert_eq!(error_of(from, to), format!("c.toml: {wanted}"));
     }

@@ -153,7 +153,9 @@ fn elements(batch: u32) -> usize {
 }
 
 fn own() -> Options {
-    Options { trust: Trust::Own, ..Options::default() }
+    // SAFETY: the kernels of this file's plan keep to their bindings, and their loops end.
+    let trust = unsafe { Trust::own() };
+    Options { trust, ..Options::default() }
 }
 
 fn load(device: &Device, options: Options) -> (Store, Player) {
@@ -575,7 +577,11 @@ fn pipelines_are_made_once_and_kept_on_disk() {
     assert_eq!(device.pipeline_count(), 2, "a second plan of the same shaders compiles nothing");
     assert_eq!(device.take_notes(), Vec::<String>::new());
     if !device.raw().features().contains(wgpu::Features::PIPELINE_CACHE) {
+        // All that is left to check on Metal and DX12; Mesa's drivers keep caches.
+        let name = device.raw().adapter_info().name;
+        assert!(!name.contains("llvmpipe"), "{name} has lost its pipeline cache");
         assert!(files().is_empty());
+        println!("{name} keeps no pipeline cache: nothing more to check");
         return;
     }
     assert_eq!(files().len(), 1, "one file, and no draft left: {:?}", files());

@@ -135,6 +135,29 @@ fn what_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
+fn what_would_need_less_is_named() {
+    // A state that is too large for a binding, as a data set and as a sampler's table.
+    let lowered = |graph: &Graph, limits: Limits| {
+        let options = Options { max_batch: 1, limits, driver: Driver::Hardware };
+        lower(&[Source { name: "p", graph, parameters_from: "params" }], &options).unwrap_err().to_string()
+    };
+    let mut graph = Graph::new();
+    let clock = graph.clock("clock");
+    let table = graph.state("table", TensorType::f32(Shape::fixed(&[1000, 4])));
+    let entry = graph.table_entry(table, clock, 1);
+    graph.output("entry", entry);
+    let error = lowered(&graph, Limits { binding_bytes: 8192, ..Limits::BASELINE });
+    assert!(error.contains("16000 bytes") && error.contains("fewer sample.steps"), "{error}");
+    let mut graph = Graph::new();
+    let clock = graph.clock("clock");
+    let data = graph.state("dataset", TensorType::f32(Shape::fixed(&[1000, 4])));
+    let batch = graph.gather(data, clock, Storage::F32, Order::Shuffled);
+    graph.output("batch", batch);
+    let error = lowered(&graph, Limits { buffer_bytes: 8192, ..Limits::BASELINE });
+    assert!(error.contains("16000 bytes") && error.contains("fewer samples"), "{error}");
+}
+
+#[test]
 fn plans_survive_being_written_down() {
     let plan = plan(&training_step(), Limits::BASELINE);
     let text = serde_json::to_string(&plan).unwrap();

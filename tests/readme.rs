@@ -3,6 +3,9 @@
 //! Commands that begin with `tweedie`, and the main job, run here in the README's order, in a folder with nothing but
 //! `configs/`. Training is cut to a few steps; all else is as it stands. The commands of [`OF_CI`] are run by `.ci/run`.
 
+#[path = "common/gpu.rs"]
+mod gpu;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -56,6 +59,8 @@ fn every_command_runs() {
             assert!(OF_CI.contains(&command.as_str()), "README.md: who runs {command}?");
             continue;
         };
+        // The page names Mesa's adapter; another machine may have another.
+        let arguments = arguments.replace("--device llvmpipe", &format!("--device {}", gpu::choice()));
         let extra = if arguments.starts_with("train ") { SHORT } else { "" };
         let output = Command::new(env!("CARGO_BIN_EXE_tweedie"))
             .args(arguments.split_whitespace())

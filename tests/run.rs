@@ -4,6 +4,8 @@
 
 #[path = "common/binary.rs"]
 mod binary;
+#[path = "common/gpu.rs"]
+mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,8 +77,8 @@ fn request(out: PathBuf, device: Choice, sets: &[&str]) -> Request {
     Request { config: config(sets), out, start: Start::New(Existing::Refuse), device, cache: None }
 }
 
-fn llvmpipe() -> Choice {
-    Choice::Named("llvmpipe".to_owned())
+fn gpu() -> Choice {
+    common::choice().parse().expect("a choice of the command line")
 }
 
 /// A folder with `tiny.toml` in it.
@@ -164,11 +166,11 @@ fn threads_logging_and_profiling_change_no_bit_on_the_cpu() {
 fn the_same_seed_gives_the_same_bits_on_the_gpu_and_resuming_changes_none() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
-    let (_, outcome) = training::train(&request(at("straight"), llvmpipe(), &[]), &mut Silent).expect("training");
+    let (_, outcome) = training::train(&request(at("straight"), gpu(), &[]), &mut Silent).expect("training");
     assert_eq!(outcome, Outcome::Finished);
 
     // Stopped somewhere by its observer, and gone on with.
-    let mut stopped = request(at("stopped"), llvmpipe(), &[]);
+    let mut stopped = request(at("stopped"), gpu(), &[]);
     let (training, outcome) = training::train(&stopped, &mut StopAt(1, false)).expect("training");
     assert_eq!(outcome, Outcome::Stopped);
     let step = training.step();
@@ -181,9 +183,12 @@ fn the_same_seed_gives_the_same_bits_on_the_gpu_and_resuming_changes_none() {
     assert_same(&at("straight"), &at("stopped"), 60, true);
 
     // The binary, with other bundles of steps and a profile.
-    let line = "train tiny.toml --device llvmpipe --out profiled --profile --set train.log_every=7 \
-                --set train.evaluate_every=11 --set train.checkpoint_every=9";
-    let said = good(folder.path(), line);
+    let line = format!(
+        "train tiny.toml --device {} --out profiled --profile --set train.log_every=7 --set train.evaluate_every=11 \
+         --set train.checkpoint_every=9",
+        common::choice()
+    );
+    let said = good(folder.path(), &line);
     assert!(said.stdout.contains("GFLOP/s") && said.stdout.contains("ms a run on the GPU"), "{}", said.stdout);
     assert_same(&at("straight"), &at("profiled"), 60, false);
 
@@ -199,7 +204,7 @@ fn the_same_seed_gives_the_same_bits_on_the_gpu_and_resuming_changes_none() {
 
 #[test]
 fn two_thousand_steps_allocate_what_ten_did() {
-    for device in [llvmpipe(), Choice::Cpu] {
+    for device in [gpu(), Choice::Cpu] {
         let folder = folder();
         let run = folder.path().join("run");
         let sets = ["train.steps=10", "train.evaluate_every=400", "train.checkpoint_every=500", "train.log_every=50"];
@@ -354,7 +359,8 @@ fn what_came_after_the_checkpoint_and_a_torn_line_are_dropped_from_the_metrics()
 
 #[test]
 fn a_loss_that_overflows_is_named_and_leaves_the_last_good_weights() {
-    for device in ["cpu", "llvmpipe"] {
+    let mut levels = Vec::new();
+    for device in ["cpu", common::choice()] {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
         // One step of this size, and the next loss is beyond any float.
@@ -363,7 +369,15 @@ fn a_loss_that_overflows_is_named_and_leaves_the_last_good_weights() {
         assert_eq!(said.code, Some(1), "{}", said.stderr);
         let last = said.stderr.lines().last().expect("a last line");
         assert!(last.starts_with("error: loss or gradient of step 2 is not finite"), "{last}");
-        assert!(last.contains("(noise level t = 0.") && last.contains(", sigma = "), "{last}");
+        let number = |after: &str| -> f64 {
+            let rest = last.split_once(after).unwrap_or_else(|| panic!("no {after}: {last}")).1;
+            let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().unwrap_or_else(|_| panic!("no number after {after}: {last}"))
+        };
+        // The largest time of thirteen samples, all of which overflow.
+        let (t, sigma) = (number("(noise level t = "), number(", sigma = "));
+        assert!(t > 0.5 && sigma > 0.5, "{last}");
+        levels.push((t, sigma));
         assert!(last.contains("step-1") && last.contains("train.learning_rate"), "{last}");
         // The weights after the one good step: those of a run of one step.
         assert_eq!(fs::read_to_string(at("run/latest")).expect("a pointer"), "step-1\n");
@@ -379,6 +393,52 @@ fn a_loss_that_overflows_is_named_and_leaves_the_last_good_weights() {
         assert_eq!(said.code, Some(1), "{}", said.stderr);
         assert_eq!(checkpoint(&at("run"), 1).groups, checkpoint(&at("one"), 1).groups);
     }
+    assert_eq!(levels[0], levels[1], "CPU and GPU name the same noise level");
+}
+
+#[test]
+fn what_is_resumed_or_sampled_is_what_was_trained() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let values: Vec<f32> = (0..180).map(|i| (i as f32 * 0.37).sin()).collect();
+    let write = |n: usize, scale: f32| {
+        let values: Vec<f32> = values[..3 * n].iter().map(|x| scale * x).collect();
+        tweedie::data::write_npy(&at("data.npy"), &[n, 3], &values).expect("a data set");
+    };
+    let line = "train tiny.toml --device cpu --out run --set data.kind=file --set data.path=data.npy --steps";
+    let draw = || {
+        good(folder.path(), "sample run --device cpu --out drawn.npy");
+        good(folder.path(), "score run --device cpu --x data.npy --t 0.5 --out score.npy");
+        tweedie::data::read_npy(&at("drawn.npy")).expect("samples").values
+    };
+    let refused = |line: &str, wanted: &[&str]| {
+        let said = tweedie(folder.path(), &words(line));
+        assert_eq!(said.code, Some(2), "{line}: {}", said.stderr);
+        assert!(wanted.iter().all(|word| said.stderr.contains(word)), "{line}: {}", said.stderr);
+    };
+    write(60, 1.0);
+    good(folder.path(), &format!("{line} 20"));
+    let drawn = draw();
+    // Data of another size of numbers: the samples stay, and training refuses.
+    write(60, 3.0);
+    assert_eq!(draw(), drawn);
+    refused(&format!("{line} 40 --resume"), &["step-20", "root mean square"]);
+    // Other rows.
+    write(54, 1.0);
+    refused(&format!("{line} 40 --resume"), &["step-20", "50 samples to train on, now 45"]);
+    write(60, 1.0);
+    // Fewer steps than there are.
+    let config = fs::read(at("run/config.toml")).expect("a config");
+    refused(&format!("{line} 10 --resume"), &["train.steps = 10", "step 20"]);
+    assert_eq!(fs::read(at("run/config.toml")).expect("a config"), config);
+    // A config that was changed by hand.
+    let text = String::from_utf8(config.clone()).expect("text");
+    fs::write(at("run/config.toml"), text.replace("\"preconditioned\"", "\"epsilon\"")).expect("a config");
+    refused("sample run --device cpu --out drawn.npy", &["step-20", "config.toml"]);
+    refused("score run --device cpu --x data.npy --t 0.5 --out score.npy", &["step-20", "config.toml"]);
+    refused("train run/config.toml --device cpu --out run --resume", &["step-20", "config.toml"]);
+    fs::write(at("run/config.toml"), config).expect("a config");
+    good(folder.path(), &format!("{line} 40 --resume"));
 }
 
 #[test]

@@ -105,6 +105,23 @@ fn evaluate_f32(expr: &Expr, t: f64) -> f64 {
 }
 
 #[test]
+fn f32_is_enough_where_nothing_of_the_data_is_left() {
+    // B = 170 at time 1: e^B is beyond any f32, what is made of it is not.
+    let steep = Vp { beta_min: 170.0, beta_max: 170.0, t_min: 1e-3 };
+    let t = Expr::input(0);
+    for time in [0.1, 0.5, 0.6, 1.0] {
+        let integral = 170.0 * time;
+        for (what, expr, exact) in [
+            ("log_snr", steep.log_snr(&t), -f64::exp_m1(integral).ln()),
+            ("noise_to_signal", steep.noise_to_signal(&t), f64::exp_m1(integral).sqrt()),
+        ] {
+            let value = evaluate_f32(&expr, time);
+            assert!((value / exact - 1.0).abs() < 2e-5, "{what} at {time}: {value}, exactly {exact}");
+        }
+    }
+}
+
+#[test]
 fn f32_is_enough_near_time_0() {
     let t = Expr::input(0);
     for (name, process) in PROCESSES {

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use super::CliError;
-use super::settings::{DeviceArguments, cache_folder};
+use super::settings::{DeviceArguments, cache_folder, print};
 use crate::train::bench::{self, Suite};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
@@ -38,9 +38,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     }
     if arguments.json {
         let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
-        println!("{json}");
+        print(&format!("{json}\n"))
     } else {
-        print!("{report}");
+        print(&report.to_string())
     }
-    Ok(())
 }

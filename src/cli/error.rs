@@ -5,7 +5,6 @@ use crate::gpu::GpuError;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::config::ConfigError;
 use crate::train::error::TrainError;
-use crate::train::log::LogError;
 use crate::train::run_folder::RunError;
 
 /// Why a command did not do what it was asked to. Its `Display` is one line.
@@ -75,22 +74,16 @@ impl From<TrainError> for CliError {
     }
 }
 
-impl From<LogError> for CliError {
-    fn from(error: LogError) -> Self {
-        Self::failed(error.to_string())
-    }
-}
-
 impl From<DataError> for CliError {
     fn from(error: DataError) -> Self {
-        Self::bad_input(error.to_string())
+        TrainError::from(error).into()
     }
 }
 
 impl From<GpuError> for CliError {
     fn from(error: GpuError) -> Self {
         match error {
-            GpuError::NoAdapter(_) => Self::bad_input(error.to_string()),
+            GpuError::NoAdapter(_) | GpuError::TooLarge { .. } => Self::bad_input(error.to_string()),
             _ => Self::failed(error.to_string()),
         }
     }

@@ -60,14 +60,6 @@ impl Progress {
         }
     }
 
-    /// A line above the bar.
-    pub fn note(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
-    }
-
     /// The loop is over, finished or not; the bar stays as it is.
     pub fn finish(self) {
         if let Some(bar) = self.bar {

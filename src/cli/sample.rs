@@ -6,7 +6,9 @@ use super::CliError;
 use super::interrupt::Interrupt;
 use super::known::read_known;
 use super::progress::Progress;
-use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, print, seed};
+use super::settings::{
+    DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, print, sampler_steps, seed,
+};
 use super::source::{Source, read_points};
 use super::train::FRAMES;
 use crate::data;
@@ -17,6 +19,7 @@ use crate::train::config::{Sample, SamplerKind};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::room;
 use crate::train::sampling::{self, Draw};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
@@ -32,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = sampler)]
     sampler: Option<SamplerKind>,
     /// Steps of the sampler [default: the config's sample.steps]
-    #[arg(long, value_name = "N", value_parser = count())]
+    #[arg(long, value_name = "N", value_parser = sampler_steps())]
     steps: Option<u64>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
     #[arg(long, value_name = "N", value_parser = seed())]
@@ -174,13 +177,9 @@ fn sample(request: Request) -> Result<(), CliError> {
         )));
     }
     let frames = if format == Format::Gif { FRAMES } else { 0 };
-    let values = n.checked_mul(experiment.dims()).and_then(|values| values.checked_mul(1 + frames));
-    if values.is_none_or(|values| Vec::<f32>::new().try_reserve_exact(values).is_err()) {
-        return Err(CliError::bad_input(format!(
-            "--n {n}: so many samples do not fit into memory; draw fewer at a time"
-        )));
-    }
+    room::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
+    let experiment = source.restore(experiment);
     let sampler = sampler_of(settings.sampler);
     let draw = Draw {
         n,

@@ -123,6 +123,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let config = &source.config().sample;
     let n = points.values.len() / experiment.dims();
+    let experiment = source.restore(experiment);
     let sampler = sampler_of(config.sampler);
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n, false);
     let mut engine = engine.map_err(TrainError::from)?;

@@ -51,6 +51,11 @@ pub(super) fn count() -> clap::builder::RangedU64ValueParser {
     clap::builder::RangedU64ValueParser::new().range(1..=u64::from(u32::MAX))
 }
 
+/// Steps of a sampler, each a row of a table: as many as a config may ask for.
+pub(super) fn sampler_steps() -> clap::builder::RangedU64ValueParser {
+    clap::builder::RangedU64ValueParser::new().range(1..=1_000_000)
+}
+
 /// The lower-case extension of `path`, which has to be one of `allowed`.
 pub(super) fn extension(flag: &str, path: &Path, allowed: &[&'static str]) -> Result<&'static str, CliError> {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();

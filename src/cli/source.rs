@@ -9,6 +9,7 @@ use crate::train::config::{Config, Model, Overrides};
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
+use crate::train::origin;
 use crate::train::run_folder::{RunFolder, Step};
 use crate::train::training::arena_of;
 
@@ -63,10 +64,19 @@ impl Source {
         }
     }
 
+    /// The experiment as the checkpoint knows it: the data may have changed since it was trained.
+    pub fn restore(&self, mut experiment: Experiment) -> Experiment {
+        if let Self::Trained { checkpoint, .. } = self {
+            origin::restore(&mut experiment, checkpoint);
+        }
+        experiment
+    }
+
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
     pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
-        if let Self::Trained { step, checkpoint, .. } = self {
+        if let Self::Trained { config, step, checkpoint } = self {
             let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
+            origin::check_config(config, checkpoint, &step.path)?;
             engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;
         }
         Ok(())

@@ -12,12 +12,11 @@ use crate::train::config::Model;
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, sampler_of};
+pub(super) use crate::train::room::FRAMES;
 use crate::train::run_folder::Existing;
 use crate::train::sampling::{self, Draw};
 use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
 
-/// Moments of a trajectory that are drawn.
-pub(super) const FRAMES: usize = 48;
 /// Steps that `--profile` times, after training.
 const PROFILED_STEPS: u64 = 20;
 
@@ -91,6 +90,10 @@ struct Terminal {
 impl Observer for Terminal {
     fn device(&mut self, reason: &str) {
         eprintln!("device: {reason}");
+    }
+
+    fn note(&mut self, text: &str) {
+        eprintln!("{text}");
     }
 
     fn ready(&mut self, experiment: &Experiment, start: u64) {

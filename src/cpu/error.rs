@@ -51,6 +51,16 @@ pub enum CpuError {
         /// What the store holds.
         found: &'static str,
     },
+    /// More than the machine has memory for.
+    #[error(
+        "a batch of {batch} needs {bytes} bytes of memory, more than this machine gives: use a smaller batch or network"
+    )]
+    OutOfMemory {
+        /// What it needs.
+        bytes: usize,
+        /// The batch.
+        batch: usize,
+    },
     /// A batch of no samples.
     #[error("the batch has 0 samples, but a run needs at least 1")]
     EmptyBatch,

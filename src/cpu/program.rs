@@ -69,6 +69,12 @@ impl<T: Real> Program<T> {
         &self.graph
     }
 
+    /// Bytes of the buffers that runs of `batch` samples will need.
+    pub fn planned_bytes(&self, batch: usize) -> usize {
+        let slots = Memory::plan(&self.graph, batch).slots;
+        slots.iter().fold(0, |sum: usize, slot| sum.saturating_add(slot.length.saturating_mul(size_of::<T>())))
+    }
+
     /// Bytes of the buffers that the program keeps between runs.
     pub fn buffer_bytes(&self) -> usize {
         self.slots.iter().chain(&self.scratch).map(|slot| slot.capacity() * size_of::<T>()).sum()

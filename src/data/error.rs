@@ -6,10 +6,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The operating system refused to read or write a file.
+    /// The operating system refused to read a file.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The operating system refused to write a file: a full disk, say.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
@@ -47,7 +55,12 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// An input or output error on `path`.
+    /// Whether what was asked for is at fault, and not the disk that was written to.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, Self::Write { .. })
+    }
+
+    /// An error of reading `path`.
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), source }
     }

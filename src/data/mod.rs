@@ -15,7 +15,7 @@ mod mixture;
 mod npy;
 mod table;
 mod toys;
-mod whole;
+pub(crate) mod whole;
 
 pub use binary::{load_cifar10, load_idx};
 pub use dataset::{Dataset, HELD_OUT_EVERY, Split, Values};

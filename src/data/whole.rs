@@ -6,6 +6,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Ends the names of files and folders that are not finished yet.
+pub(crate) const UNFINISHED: &str = ".unfinished";
+
 /// Writes a file through `fill`: to a temporary file beside it, synced, and then renamed over `path`. If anything fails,
 /// the temporary file is removed and what stood at `path` is untouched.
 ///
@@ -15,6 +18,14 @@ pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
+    replace(path, fill).map_err(|source| DataError::Write { path: path.to_path_buf(), source })
+}
+
+/// [`write_whole`] with the file system's own error.
+pub(crate) fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let temporary = beside(path);
     let written = (|| {
         let mut out = BufWriter::new(File::create(&temporary)?);
@@ -23,11 +34,17 @@ pub fn write_whole(
         out.get_ref().sync_all()?;
         fs::rename(&temporary, path)
     })();
-    written.map_err(|source| {
+    written.inspect_err(|_| {
         // The first error is the one to tell; a file that was never created cannot be removed either.
         let _ = fs::remove_file(&temporary);
-        DataError::io(path, source)
     })
+}
+
+/// The name of the file that the temporary file of this name was to become.
+pub(crate) fn target(temporary: &str) -> Option<&str> {
+    let (file, unique) = temporary.strip_prefix('.')?.strip_suffix(UNFINISHED)?.rsplit_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    unique.split_once('-').is_some_and(|(process, count)| is_number(process) && is_number(count)).then_some(file)
 }
 
 /// A hidden name in the same folder that no other writer uses: the process and a counter are in it.
@@ -35,5 +52,5 @@ fn beside(path: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()))
+    path.with_file_name(format!(".{name}.{}-{unique}{UNFINISHED}", std::process::id()))
 }

@@ -9,14 +9,28 @@ use super::device::{Device, lock};
 use super::error::GpuError;
 use crate::plan::{Access, Shader};
 
-/// Where a plan comes from.
+/// Whether a plan may run without wgpu's runtime checks. By default it may not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Lowered by this process, from kernels of our own: may run without wgpu's runtime checks.
-    Own,
-    /// Read from a file: always runs with them.
-    #[default]
-    Foreign,
+pub struct Trust {
+    own: bool,
+}
+
+impl Trust {
+    /// Of any origin, a file say: always runs with the checks.
+    pub const FOREIGN: Self = Self { own: false };
+
+    /// Lowered by this process, from kernels of our own: may run without them.
+    ///
+    /// # Safety
+    /// Every plan that is loaded with this was made by [`lower`](crate::plan::lower::lower) in this process and not
+    /// changed since: its kernels keep their indices inside their bindings, and their loops end.
+    pub const unsafe fn own() -> Self {
+        Self { own: true }
+    }
+
+    pub(super) const fn is_own(self) -> bool {
+        self.own
+    }
 }
 
 /// A pipeline and the layout of its bind group.
@@ -110,7 +124,7 @@ fn build(
         let module = if checked {
             raw.create_shader_module(descriptor)
         } else {
-            // SAFETY: only plans that this process lowered from its own kernels come here (`Trust::Own`); those
+            // SAFETY: only plans that this process lowered from its own kernels come here (`Trust::own`); those
             // keep their indices inside their bindings and their loops finite, and run with the checks in tests.
             unsafe { raw.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };

@@ -32,7 +32,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            trust: Trust::Foreign,
+            trust: Trust::FOREIGN,
             checked: false,
             guard_bands: false,
             budget: Duration::from_millis(100),
@@ -78,7 +78,7 @@ impl Player {
             return Err(GpuError::Argument("the store is on another device than the player".to_string()));
         }
         validate(&plan, device.limits())?;
-        let checked = options.checked || options.trust == Trust::Foreign;
+        let checked = options.checked || !options.trust.is_own();
         let pipelines = device.pipelines().get(device, &plan.shaders, checked)?;
         let mut blocks = Vec::with_capacity(plan.buffers.len());
         for (index, buffer) in plan.buffers.iter().enumerate() {

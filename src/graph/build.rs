@@ -44,13 +44,8 @@ impl Graph {
     /// take part in broadcasting.
     pub fn pointwise(&mut self, inputs: &[Value], exprs: &[Expr], shape: Option<Shape>) -> Vec<Value> {
         let tape = Tape::new(exprs);
-        let elementwise: Vec<usize> = tape
-            .terms
-            .iter()
-            .filter_map(|term| if let Term::Input(slot) = term { Some(*slot) } else { None })
-            .collect();
         let mut common = shape.clone().unwrap_or_default();
-        for slot in elementwise {
+        for slot in tape.elementwise() {
             let input = self.tensor_type(inputs[slot]);
             assert_eq!(input.dtype, DType::F32, "a pointwise expression reads f32 elements");
             common = common

@@ -82,14 +82,9 @@ impl Graph {
     ) -> Vec<Option<Value>> {
         let entry = self.nodes()[node].clone();
         let shape = entry.types[0].shape.clone();
-        let read: Vec<usize> = tape
-            .terms
-            .iter()
-            .filter_map(|term| if let Term::Input(slot) = term { Some(*slot) } else { None })
-            .collect();
         let mut operands = entry.inputs.clone();
         let mut moving = Vec::new();
-        for slot in read {
+        for slot in tape.elementwise() {
             if let Some(tangent) = tangents[slot] {
                 // [k, …] aligned with the output's axes: [k, 1, …, axes of the input].
                 let aligned = self.shape(entry.inputs[slot]).padded_to(shape.rank()).with_leading(count);

@@ -46,6 +46,11 @@ impl Tape {
         index
     }
 
+    /// The slots of the inputs that are read element by element, in the order of their terms.
+    pub fn elementwise(&self) -> impl Iterator<Item = usize> + '_ {
+        self.terms.iter().filter_map(|term| if let Term::Input(slot) = term { Some(*slot) } else { None })
+    }
+
     /// The results as expressions again, sharing what the tape shares.
     pub fn to_exprs(&self) -> Vec<Expr> {
         let mut exprs: Vec<Expr> = Vec::with_capacity(self.terms.len());

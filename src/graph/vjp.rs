@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::expr::{Expr, Term};
+use super::expr::Expr;
 use super::matrices::inverse;
 use super::{Graph, Layout, Op, Reduction, Shape, Tape, Value};
 
@@ -167,15 +167,10 @@ impl Graph {
         let exprs = tape.to_exprs();
         let given: Vec<(usize, Value)> =
             cotangents.iter().enumerate().filter_map(|(output, u)| u.map(|u| (output, u))).collect();
-        let elementwise: Vec<usize> = tape
-            .terms
-            .iter()
-            .filter_map(|term| if let Term::Input(slot) = term { Some(*slot) } else { None })
-            .collect();
         let mut operands = inputs.to_vec();
         operands.extend(given.iter().map(|(_, u)| *u));
         let mut result = Vec::new();
-        for slot in elementwise {
+        for slot in tape.elementwise() {
             let mut sum = Expr::constant(0.0);
             for (i, (output, _)) in given.iter().enumerate() {
                 sum = sum + Expr::input(inputs.len() + i) * exprs[*output].derivative(slot);

@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    /// Bytes of all distinct ranges that are written outside the store.
+    /// Bytes that all dispatches write outside the store; a range counts for every dispatch that writes it.
     fn unshared_bytes(&self) -> u64 {
         let written = |dispatch: &super::Dispatch| -> u64 {
             let pairs = self.shaders[dispatch.shader].access.iter().zip(&dispatch.bindings);

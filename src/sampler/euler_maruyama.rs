@@ -27,10 +27,6 @@ impl Sampler for EulerMaruyama {
         1
     }
 
-    fn stochastic(&self) -> bool {
-        true
-    }
-
     fn columns(&self) -> &'static [&'static str] {
         &["t", "drift_rate_dt", "diffusion_squared_dt", "noise"]
     }

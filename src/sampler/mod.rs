@@ -36,14 +36,6 @@ pub trait Sampler {
     /// Evaluations of the model in each step.
     fn evaluations_per_step(&self) -> usize;
 
-    /// Whether it draws noise after the prior draw.
-    fn stochastic(&self) -> bool;
-
-    /// The fewest steps that make sense.
-    fn minimum_steps(&self) -> usize {
-        1
-    }
-
     /// The names of the table's columns.
     fn columns(&self) -> &'static [&'static str];
 

@@ -26,10 +26,6 @@ impl Sampler for OdeEuler {
         1
     }
 
-    fn stochastic(&self) -> bool {
-        false
-    }
-
     fn columns(&self) -> &'static [&'static str] {
         &["t", "x", "denoised"]
     }

@@ -27,10 +27,6 @@ impl Sampler for OdeHeun {
         2
     }
 
-    fn stochastic(&self) -> bool {
-        false
-    }
-
     fn columns(&self) -> &'static [&'static str] {
         &["t", "t_next", "euler_x", "euler_denoised", "x", "denoised", "x_next", "denoised_next"]
     }

@@ -54,12 +54,16 @@ impl Sde for Vp {
     }
 
     fn log_snr(&self, t: &Expr) -> Expr {
-        // alpha²/sigma² = e^{−B} / (1 − e^{−B}) = 1 / (e^B − 1)
-        -self.integral(t).expm1().ln()
+        // alpha²/sigma² = e^{−B} / (1 − e^{−B}); e^B itself would overflow f32 for B above 88.
+        let integral = self.integral(t);
+        let sigma_squared = -(-&integral).expm1();
+        -(integral + sigma_squared.ln())
     }
 
     fn noise_to_signal(&self, t: &Expr) -> Expr {
-        self.integral(t).expm1().sqrt()
+        // √(e^B − 1) = e^{B/2} √(1 − e^{−B})
+        let integral = self.integral(t);
+        (&integral * 0.5).exp() * (-(-&integral).expm1()).sqrt()
     }
 
     fn drift_rate(&self, t: &Expr) -> Expr {

@@ -121,8 +121,8 @@ pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), 
     Ok(())
 }
 
-/// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at a
-/// third of the way from data to noise. Nothing for other data.
+/// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at three
+/// tenths of the way from data to noise. Nothing for other data.
 ///
 /// # Errors
 /// When the device is lost or the picture cannot be written.

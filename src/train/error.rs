@@ -64,6 +64,16 @@ pub enum TrainError {
         /// Standard deviation of the noise then.
         sigma: f64,
     },
+    /// A score, or what is asked for in its place, is not a number.
+    #[error("the {quantity} of point {point} (counted from 0) at t = {t} is not finite")]
+    ScoreNotFinite {
+        /// What was asked for.
+        quantity: &'static str,
+        /// Which point, counted from 0.
+        point: usize,
+        /// The time.
+        t: f64,
+    },
 }
 
 impl TrainError {
@@ -75,17 +85,23 @@ impl TrainError {
     /// Whether the user can mend it by asking for something else: exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Bad(_) | Self::Config(_) | Self::Data(_) => true,
+            Self::Bad(_) | Self::Config(_) => true,
+            Self::Data(error) => error.is_bad_input(),
             Self::Run(error) => error.is_bad_input(),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
-            Self::Engine(EngineError::Gpu(GpuError::NoAdapter(_)) | EngineError::Lower(_)) => true,
+            Self::Engine(
+                EngineError::Gpu(GpuError::NoAdapter(_) | GpuError::TooLarge { .. }) | EngineError::Lower(_),
+            ) => true,
+            #[cfg(feature = "cpu")]
+            Self::Engine(EngineError::Cpu(crate::cpu::CpuError::OutOfMemory { .. })) => true,
             Self::Log(LogError::Line { .. }) => true,
             Self::Log(LogError::Io { .. })
             | Self::Picture(_)
             | Self::Engine(_)
             | Self::Interrupted
             | Self::NotFinite { .. }
-            | Self::SampleNotFinite { .. } => false,
+            | Self::SampleNotFinite { .. }
+            | Self::ScoreNotFinite { .. } => false,
         }
     }
 }

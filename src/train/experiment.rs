@@ -31,7 +31,7 @@ const TABLE_ROWS: usize = 4096;
 pub struct Experiment {
     /// The config.
     pub config: Config,
-    /// What is learned; empty where a model is exact.
+    /// What is learned; of an exact model, samples of its law.
     pub train: Dataset,
     /// What is kept out of training.
     pub held_out: Dataset,

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::data::whole;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -146,9 +148,7 @@ impl Log {
                 }
             }
             if kept != text {
-                let new = path.with_extension("jsonl.unfinished");
-                fs::write(&new, &kept).and_then(|()| File::open(&new)?.sync_all()).map_err(io)?;
-                fs::rename(&new, path).map_err(io)?;
+                whole::replace(path, |file| file.write_all(&kept)).map_err(io)?;
             }
         }
         let file = File::options().create(true).append(true).open(path).map_err(io)?;

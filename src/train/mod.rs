@@ -11,8 +11,10 @@ pub mod evaluation;
 pub mod experiment;
 pub mod log;
 mod model;
+pub mod origin;
 #[cfg(feature = "cli")]
 pub mod picture;
+pub mod room;
 pub mod run_folder;
 pub mod sampling;
 pub mod scoring;

@@ -13,16 +13,18 @@
 //! is itself replaced by a rename. So a process that is killed at any moment leaves the last checkpoint whole.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checkpoint, CheckpointError, at, read_step, sync_folder, write_synced};
+use super::checkpoint::{Checkpoint, CheckpointError, at, read_step, sync_folder};
+use crate::data::whole::{self, UNFINISHED};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const LATEST: &str = "latest";
 const LOCK: &str = "lock";
-/// Ends the names of folders and files that are not finished yet.
-const UNFINISHED: &str = ".unfinished";
+/// The pictures of a run.
+const PICTURES: [&str; 5] = ["loss.png", "samples.png", "trajectory.gif", "trajectory.png", "scores.png"];
 
 /// A run's folder that cannot be used. Its `Display` is one line that names the path and the ways out.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +189,7 @@ pub enum Existing {
 pub struct TrainingFolder {
     folder: RunFolder,
     _lock: File,
+    note: Option<String>,
 }
 
 impl std::ops::Deref for TrainingFolder {
@@ -219,7 +222,7 @@ pub fn check_free(path: &Path, existing: Existing) -> Result<(), RunError> {
     // A process that was killed before it wrote the config has left its lock, and perhaps an unfinished file.
     let foreign = entries.flatten().any(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        name != LOCK && !name.ends_with(UNFINISHED)
+        name != LOCK && !is_unfinished(&name)
     });
     if foreign { Err(RunError::Foreign { path: path.to_path_buf() }) } else { Ok(()) }
 }
@@ -232,7 +235,7 @@ impl TrainingFolder {
     pub fn create(path: &Path, existing: Existing, config: &str) -> Result<Self, RunError> {
         check_free(path, existing)?;
         fs::create_dir_all(path).map_err(at(path))?;
-        let run = Self { folder: RunFolder { path: path.to_path_buf() }, _lock: lock(path)? };
+        let run = Self::locked(RunFolder { path: path.to_path_buf() })?;
         run.clear()?;
         run.replace(CONFIG, config)?;
         Ok(run)
@@ -243,9 +246,19 @@ impl TrainingFolder {
     /// # Errors
     /// There is no run, another process trains there, or the operating system refuses.
     pub fn resume(path: &Path) -> Result<Self, RunError> {
-        let run = Self { folder: RunFolder::open(path)?, _lock: lock(path)? };
+        let run = Self::locked(RunFolder::open(path)?)?;
         run.remove_unfinished()?;
         Ok(run)
+    }
+
+    fn locked(folder: RunFolder) -> Result<Self, RunError> {
+        let (lock, note) = lock(&folder.path)?;
+        Ok(Self { folder, _lock: lock, note })
+    }
+
+    /// What the user should know of the folder: that it could not be locked, and why.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Replaces the config, for a run that is resumed to another number of steps.
@@ -308,9 +321,8 @@ impl TrainingFolder {
 
     /// Replaces a small file in one step.
     fn replace(&self, name: &str, text: &str) -> Result<(), RunError> {
-        let (new, path) = (self.path.join(format!("{name}{UNFINISHED}")), self.path.join(name));
-        write_synced(&new, text.as_bytes())?;
-        fs::rename(&new, &path).map_err(at(&path))?;
+        let path = self.path.join(name);
+        whole::replace(&path, |file| file.write_all(text.as_bytes())).map_err(at(&path))?;
         Ok(sync_folder(&self.path)?)
     }
 
@@ -320,7 +332,7 @@ impl TrainingFolder {
         let steps = self.checkpoints()?;
         self.remove_file(LATEST)?;
         steps.iter().try_for_each(|step| self.remove_step(step))?;
-        for name in [METRICS, "loss.png", "samples.png", "trajectory.gif", "trajectory.png", "scores.png", CONFIG] {
+        for name in [METRICS].into_iter().chain(PICTURES).chain([CONFIG]) {
             self.remove_file(name)?;
         }
         Ok(())
@@ -337,7 +349,7 @@ impl TrainingFolder {
     fn remove_unfinished(&self) -> Result<(), RunError> {
         for entry in fs::read_dir(&self.path).map_err(at(&self.path))? {
             let path = entry.map_err(at(&self.path))?.path();
-            if path.to_string_lossy().ends_with(UNFINISHED) {
+            if path.file_name().is_some_and(|name| is_unfinished(&name.to_string_lossy())) {
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 removed.map_err(at(&path))?;
             }
@@ -346,19 +358,36 @@ impl TrainingFolder {
     }
 }
 
+/// Whether this is the name of a file or folder that a process of ours was writing or removing in a run's folder.
+fn is_unfinished(name: &str) -> bool {
+    let of_ours = |file: &str| [CONFIG, METRICS, LATEST].contains(&file) || PICTURES.contains(&file);
+    let Some(stem) = name.strip_suffix(UNFINISHED) else { return false };
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|digits| step_number(digits).is_some());
+    of_ours(stem) || numbered("step-") || numbered("removed-") || whole::target(name).is_some_and(of_ours)
+}
+
 /// N of a path whose last part is `step-N`.
 fn step_of(path: &Path) -> Option<u64> {
     let digits = path.file_name()?.to_str()?.strip_prefix("step-")?;
+    step_number(digits)
+}
+
+fn step_number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|step: &u64| step.to_string() == digits)
 }
 
-/// The lock goes with the process, however that ends.
-fn lock(folder: &Path) -> Result<File, RunError> {
+/// The lock goes with the process, however that ends. Where there is none, a line says so.
+fn lock(folder: &Path) -> Result<(File, Option<String>), RunError> {
     let path = folder.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(RunError::Busy { path: folder.to_path_buf() }),
         // Some network file systems know no locks; a run there is worth more than its guard.
-        Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => {
+            let note =
+                format!("{}: cannot be locked ({error}): see to it that no other process trains here", path.display());
+            Ok((file, Some(note)))
+        }
+        Ok(()) => Ok((file, None)),
     }
 }

@@ -8,7 +8,7 @@ use crate::sde::Quantity;
 /// `quantity` at the points `x` (`[n, D]`) and the time `t`, with an engine that has the program `score`.
 ///
 /// # Errors
-/// When the device is lost.
+/// When a value is not finite, naming its point; or the device is lost.
 pub fn evaluate(
     engine: &mut dyn Engine,
     experiment: &Experiment,
@@ -25,6 +25,9 @@ pub fn evaluate(
         engine.set_input("score", "t", batch, &[t as f32])?;
         engine.run("score", batch, 1)?;
         result.extend(engine.output("score", quantity.name())?);
+    }
+    if let Some(place) = result.iter().position(|value| !value.is_finite()) {
+        return Err(TrainError::ScoreNotFinite { quantity: quantity.name(), point: place / dims, t });
     }
     Ok(result)
 }

@@ -10,7 +10,9 @@ use super::error::TrainError;
 use super::evaluation::{self, Evaluation};
 use super::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
 use super::log::{EvaluationLine, Line, Log, Timing, TrainLine};
-use super::run_folder::{Existing, RunFolder, TrainingFolder};
+use super::origin;
+use super::room;
+use super::run_folder::{Existing, RunFolder, Step, TrainingFolder};
 use crate::gpu::Choice;
 
 /// What to train, and where.
@@ -63,6 +65,8 @@ pub struct Progress {
 pub trait Observer {
     /// The device was chosen, and why.
     fn device(&mut self, _reason: &str) {}
+    /// Something worth a line.
+    fn note(&mut self, _text: &str) {}
     /// The graph is ready: parameters of the network, size of the training set.
     fn ready(&mut self, _experiment: &Experiment, _start: u64) {}
     /// A few steps are done.
@@ -134,6 +138,7 @@ impl Training {
                 "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
             ));
         }
+        room::for_training(&experiment)?;
         if request.start == Start::Resume {
             check_restorable(&experiment, &request.out)?;
         }
@@ -154,6 +159,9 @@ impl Training {
         };
         // Only now: of bad input nothing is said but what is wrong with it.
         observer.device(&reason);
+        if let Some(note) = folder.note() {
+            observer.note(note);
+        }
         let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
         experiment.fill_store(engine.as_mut())?;
         match &checkpoint {
@@ -321,7 +329,14 @@ fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
     let folder = RunFolder::open(out)?;
     let old = Config::read(&folder.config_path(), &super::config::Overrides::none())?;
     match old.obstacle_to_resuming(config) {
-        None => Ok(()),
+        None => match folder.latest()? {
+            Some(Step { step, .. }) if step > config.train.steps => Err(TrainError::bad(format!(
+                "{}: is at step {step} already, and train.steps = {} is less; ask for {step} steps or more",
+                out.display(),
+                config.train.steps
+            ))),
+            _ => Ok(()),
+        },
         Some((key, was, is)) => Err(TrainError::bad(format!(
             "{}: was trained with {key} = {was} and cannot go on with {is}; leave the key as it was, or start a new run \
              with --out",
@@ -338,6 +353,8 @@ fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainErro
         arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+        origin::check_config(&experiment.config, &checkpoint, &step.path)?;
+        origin::check_data(experiment, &checkpoint, &step.path)?;
     }
     if folder.metrics_path().exists() {
         super::log::read(&folder.metrics_path())?;
@@ -371,7 +388,7 @@ fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Resu
         step,
         seed: experiment.config.train.seed,
         fingerprint: experiment.config.fingerprint(),
-        extra: Default::default(),
+        extra: origin::record(experiment),
         groups: groups.into_iter().collect(),
     })
 }

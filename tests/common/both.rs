@@ -101,7 +101,9 @@ impl<'a> Case<'a> {
         let source = Source { name: "case", graph: self.graph, parameters_from: "params" };
         let plan = lower(&[source], &options).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let mut store = Store::with_guard_bands(device);
-        let options = PlayerOptions { trust: Trust::Own, checked, guard_bands: true, ..PlayerOptions::default() };
+        // SAFETY: the plan was lowered above.
+        let trust = unsafe { Trust::own() };
+        let options = PlayerOptions { trust, checked, guard_bands: true, ..PlayerOptions::default() };
         let ports = plan.store.clone();
         let outputs = plan.programs[0].outputs.clone();
         let known: Vec<String> = plan.programs[0].inputs.iter().map(|port| port.name.clone()).collect();

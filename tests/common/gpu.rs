@@ -21,6 +21,17 @@ pub fn adapter() -> (Adapters, usize) {
     }
 }
 
+/// What `--device` has to say for [`adapter`].
+pub fn choice() -> &'static str {
+    static CHOICE: OnceLock<&str> = OnceLock::new();
+    CHOICE.get_or_init(|| {
+        let (adapters, index) = adapter();
+        let is_llvmpipe =
+            adapters.select(&Choice::Named("llvmpipe".to_string())).is_ok_and(|s| s.adapter == Some(index));
+        if is_llvmpipe { "llvmpipe" } else { "gpu" }
+    })
+}
+
 /// A device of its own, for tests that count its memory, shrink its limits or lose it.
 pub fn open(options: &OpenOptions) -> Device {
     let (adapters, index) = adapter();

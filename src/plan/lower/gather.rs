@@ -32,7 +32,13 @@ impl Lowering<'_> {
         if chunk == 0 {
             let batch = self.shared.options.max_batch;
             let bytes = row_bytes * step;
-            return Err(LowerError::TooLarge { name: format!("{label}: a row of the data set"), bytes, batch, limit });
+            return Err(LowerError::TooLarge {
+                name: format!("{label}: a row of the data set"),
+                bytes,
+                batch,
+                limit,
+                advice: "use smaller samples",
+            });
         }
         let shader = self.shared.shader(kernels::gather::gather(stored, columns.is_multiple_of(4)));
         let batch = Size::per_sample(1);

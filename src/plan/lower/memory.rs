@@ -8,14 +8,35 @@ use std::collections::BTreeSet;
 
 use super::tensors::{Call, Home, Tensor};
 use super::{LowerError, Shared, padded_bytes};
+use crate::graph::expr::Term;
+use crate::graph::{Graph, Op};
 use crate::plan::{Access, BufferKind, Slice};
 
 /// Offsets of bindings are multiples of this many bytes on every device.
 const ALIGNMENT: u64 = 256;
 
+/// What would make a tensor smaller: it depends on what it is for.
+pub(super) fn advice(graph: &Graph, tensor: &Tensor) -> &'static str {
+    let Home::Store { name, .. } = &tensor.home else { return "use a smaller batch or network" };
+    let is_it =
+        |value: &crate::graph::Value| matches!(&graph.node(*value).op, Op::State { name: state } if state == name);
+    let is_table = |tape: &crate::graph::Tape, inputs: &[crate::graph::Value]| {
+        tape.terms.iter().any(|term| matches!(term, Term::Table { table, .. } if is_it(&inputs[*table])))
+    };
+    for node in graph.nodes() {
+        match &node.op {
+            Op::Gather { .. } if is_it(&node.inputs[0]) => return "use fewer samples of data",
+            Op::Pointwise { tape } if is_table(tape, &node.inputs) => return "use fewer sample.steps",
+            _ => {}
+        }
+    }
+    "use a smaller batch or network"
+}
+
 /// The slice of every tensor.
 pub(super) fn place(
     shared: &mut Shared,
+    graph: &Graph,
     tensors: &[Tensor],
     calls: &[Call],
     program: &str,
@@ -40,7 +61,8 @@ pub(super) fn place(
             && slice.bytes > limit
         {
             let name = format!("{program}: {}", tensor.name);
-            return Err(LowerError::TooLarge { name, bytes, batch: shared.options.max_batch, limit });
+            let advice = advice(graph, tensor);
+            return Err(LowerError::TooLarge { name, bytes, batch: shared.options.max_batch, limit, advice });
         }
     }
     place_scratch(shared, tensors, calls, program, &mut slices)?;
@@ -78,8 +100,8 @@ fn place_scratch(
             .next_multiple_of(ALIGNMENT);
         if bytes > limits.binding_bytes {
             let name = format!("{program}: {}", tensor.name);
-            let batch = shared.options.max_batch;
-            return Err(LowerError::TooLarge { name, bytes, batch, limit: limits.binding_bytes });
+            let (batch, limit) = (shared.options.max_batch, limits.binding_bytes);
+            return Err(LowerError::TooLarge { name, bytes, batch, limit, advice: "use a smaller batch or network" });
         }
         lives.push(Life { tensor: number, first, last, bytes });
     }

@@ -92,10 +92,7 @@ pub struct Source<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LowerError {
     /// A tensor does not fit a binding or buffer.
-    #[error(
-        "{name} needs {bytes} bytes for a batch of {batch}, but this device binds at most {limit}: use a smaller batch \
-         or network"
-    )]
+    #[error("{name} needs {bytes} bytes for a batch of {batch}, but this device binds at most {limit}: {advice}")]
     TooLarge {
         /// The tensor.
         name: String,
@@ -105,6 +102,8 @@ pub enum LowerError {
         batch: u32,
         /// What the device binds.
         limit: u64,
+        /// What would need less.
+        advice: &'static str,
     },
     /// A kernel needs more storage buffers than the device has.
     #[error("{label} needs {count} storage buffers, but this device binds at most {limit}")]

@@ -154,9 +154,18 @@ impl Lowering<'_> {
         let alone = inputs.iter().filter(|input| self.root(**input) == old).count() == 1;
         let once = self.graph.assignments().iter().filter(|(_, assigned)| *assigned == value).count() == 1;
         let here = self.position(node);
+        // Rings and clocks run last: they may read what replaced the state, not the state. Nor may a result show it: that
+        // is taken at the end. A parameter shows the state that is its arena.
         let last = self.readers_of(old).iter().all(|reader| *reader == node || self.position(*reader) < here);
-        // Rings and clocks run last: they may read what replaced the state, not the state.
-        (elementwise && alone && once && last).then_some(old)
+        let unseen = !self.is_wanted(old)
+            && (0..self.graph.nodes().len()).map(|node| Value { node, output: 0 }).all(|other| {
+                other == old
+                    || matches!(self.graph.node(other).op, Op::Reshape)
+                    || self.shown_state(other) != Some(name)
+                    || !self.is_wanted(other)
+                        && self.readers_of(other).iter().all(|reader| self.position(*reader) < here)
+            });
+        (elementwise && alone && once && last && unseen).then_some(old)
     }
 
     pub(super) fn prepare(

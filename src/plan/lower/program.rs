@@ -40,6 +40,8 @@ pub(super) struct Lowering<'a> {
     absorbed: BTreeMap<usize, usize>,
     inputs: Vec<(String, usize)>,
     store_tensors: HashMap<(String, u64, Size), usize>,
+    /// Copies of states as they were, for results that show them while the program replaces them.
+    snapshots: HashMap<Value, usize>,
 }
 
 impl<'a> Lowering<'a> {
@@ -56,6 +58,7 @@ impl<'a> Lowering<'a> {
             absorbed: BTreeMap::new(),
             inputs: Vec::new(),
             store_tensors: HashMap::new(),
+            snapshots: HashMap::new(),
         };
         for (node, entry) in graph.nodes().iter().enumerate() {
             if !matches!(entry.op, Op::Reshape) {
@@ -83,6 +86,15 @@ impl<'a> Lowering<'a> {
     /// Whether the host or the store wants this value.
     pub fn is_wanted(&self, value: Value) -> bool {
         self.graph.outputs().iter().chain(self.graph.assignments()).any(|(_, wanted)| self.root(*wanted) == value)
+    }
+
+    /// The state that a value shows as it stands: its own name, or that of the arena for a parameter.
+    pub fn shown_state(&self, value: Value) -> Option<&str> {
+        match &self.graph.node(self.root(value)).op {
+            Op::State { name } => Some(name),
+            Op::Parameter { .. } => Some(self.parameters_from),
+            _ => None,
+        }
     }
 
     /// Where in the order of dispatches a node runs: with its partner, if it has one.
@@ -200,7 +212,8 @@ impl<'a> Lowering<'a> {
                 _ => {}
             }
         }
-        self.copy_assignments();
+        // What shows the old states comes before what replaces them: rings and clocks in place, the rest by copies.
+        self.keep_old_states();
         for (node, entry) in graph.nodes().iter().enumerate() {
             if matches!(entry.op, Op::RingPush) {
                 self.ring_push(node)?;
@@ -211,6 +224,7 @@ impl<'a> Lowering<'a> {
                 self.tick(node, by)?;
             }
         }
+        self.copy_assignments();
         Ok(())
     }
 
@@ -253,6 +267,37 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// Copies the states that are results as they stand, where the program gives them another value.
+    fn keep_old_states(&mut self) {
+        let graph = self.graph;
+        let results = graph.outputs().iter().map(|(_, value)| (None, *value));
+        let assigned = graph.assignments().iter().map(|(name, value)| (Some(name.as_str()), *value));
+        for (target, value) in results.chain(assigned) {
+            let root = self.root(value);
+            let Some(state) = self.shown_state(root).map(str::to_owned) else { continue };
+            let replaced = graph.assignments().iter().any(|(name, value)| {
+                *name == state && (self.root(*value) != root || !matches!(graph.node(root).op, Op::State { .. }))
+            });
+            if target == Some(state.as_str()) || !replaced || self.snapshots.contains_key(&root) {
+                continue;
+            }
+            let tensor_type = graph.tensor_type(root);
+            let size = elements(&tensor_type.shape);
+            let is_output = graph.outputs().iter().any(|(_, output)| self.root(*output) == root);
+            let home = if is_output { Home::Own } else { Home::Scratch };
+            let kept = self.tensor(format!("old {state}"), tensor_type.dtype, size, home);
+            let from = self.tensor_of(root);
+            self.copy_whole(format!("keep {state}"), from, kept, size);
+            self.snapshots.insert(root, kept);
+        }
+    }
+
+    /// The tensor that holds a result's value at the end.
+    fn result_tensor(&mut self, value: Value) -> usize {
+        let root = self.root(value);
+        self.snapshots.get(&root).copied().unwrap_or_else(|| self.tensor_of(root))
+    }
+
     /// States whose new value was not computed in place are copied at the end.
     fn copy_assignments(&mut self) {
         let graph = self.graph;
@@ -263,35 +308,30 @@ impl<'a> Lowering<'a> {
             let tensor_type = graph.tensor_type(*value);
             let size = elements(&tensor_type.shape);
             let state = self.store_tensor(name, tensor_type.dtype, size, 0);
-            let from = self.tensor_of(*value);
+            let from = if self.shown_state(*value) == Some(name) {
+                self.tensor_of(*value)
+            } else {
+                self.result_tensor(*value)
+            };
             if from != state {
                 self.copy_whole(format!("assign {name}"), from, state, size);
             }
         }
     }
 
-    fn finish(self, name: &str) -> Result<Program, LowerError> {
-        let Self { shared, graph, mut tensors, calls, values, inputs, .. } = self;
+    fn finish(mut self, name: &str) -> Result<Program, LowerError> {
+        let graph = self.graph;
+        let outputs: Vec<(String, usize, DType, Size)> = graph
+            .outputs()
+            .iter()
+            .map(|(output, value)| {
+                let tensor_type = graph.tensor_type(*value);
+                (output.clone(), self.result_tensor(*value), tensor_type.dtype, elements(&tensor_type.shape))
+            })
+            .collect();
+        let Self { shared, tensors, calls, inputs, .. } = self;
         let batch = u64::from(shared.options.max_batch);
-        let mut outputs: Vec<(String, usize, DType, Size)> = Vec::new();
-        for (output, value) in graph.outputs() {
-            let mut root = *value;
-            while matches!(graph.node(root).op, Op::Reshape) {
-                root = graph.node(root).inputs[0];
-            }
-            let tensor_type = graph.tensor_type(*value);
-            let size = elements(&tensor_type.shape);
-            let tensor = values.get(&root).copied().unwrap_or_else(|| match &graph.node(root).op {
-                Op::State { name } => {
-                    let home = Home::Store { name: name.clone(), offset: 0 };
-                    tensors.push(Tensor { name: name.clone(), dtype: tensor_type.dtype, elements: size, home });
-                    tensors.len() - 1
-                }
-                op => unreachable!("{op:?} is an output without a tensor"),
-            });
-            outputs.push((output.clone(), tensor, tensor_type.dtype, size));
-        }
-        let slices = memory::place(shared, &tensors, &calls, name)?;
+        let slices = memory::place(shared, graph, &tensors, &calls, name)?;
         let limit = shared.options.limits.binding_bytes;
         let port = |name: &str, tensor: usize, dtype: DType, elements: Size| Port {
             name: name.to_owned(),
@@ -315,7 +355,8 @@ impl<'a> Lowering<'a> {
                 if slice.bytes > limit {
                     let name = format!("{name}: {} of {}", held.name, call.label);
                     let batch = shared.options.max_batch;
-                    return Err(LowerError::TooLarge { name, bytes: slice.bytes, batch, limit });
+                    let advice = memory::advice(graph, held);
+                    return Err(LowerError::TooLarge { name, bytes: slice.bytes, batch, limit, advice });
                 }
                 bindings.push(slice);
                 bytes = bytes + size;

@@ -69,7 +69,7 @@ macro_rules! toys {
             #[serde(default, deny_unknown_fields)]
             pub struct $name {
                 /// Number of points drawn, the held-out ones among them.
-                #[schemars(range(min = 6, max = 1_000_000_000))]
+                #[schemars(range(min = 6, max = 10_000_000))]
                 pub n: usize,
                 /// Seed of the points; the same seed gives the same data set.
                 pub seed: u64,
@@ -107,7 +107,7 @@ fn default_n() -> usize {
 #[serde(deny_unknown_fields)]
 pub struct Mixture {
     /// Share of each component; they sum to 1 within 1e-6.
-    #[schemars(length(min = 1), extend("items" = {"type": "number", "exclusiveMinimum": 0.0}))]
+    #[schemars(length(min = 1), extend("items" = {"type": "number", "minimum": 1e-30}))]
     pub weights: Vec<f64>,
     /// Centre of each component, as many coordinates as the data has dimensions.
     #[schemars(length(min = 1))]
@@ -117,7 +117,7 @@ pub struct Mixture {
     pub widths: Vec<Width>,
     /// Number of points drawn, the held-out ones among them.
     #[serde(default = "default_n")]
-    #[schemars(range(min = 6, max = 1_000_000_000))]
+    #[schemars(range(min = 6, max = 10_000_000))]
     pub n: usize,
     /// Seed of the points; the same seed gives the same data set.
     #[serde(default)]

@@ -16,7 +16,8 @@ the key `kind` that says which of its choices is meant; all other tables and key
 A run's folder holds the file with every default written out, as `config.toml`.
 
 `--set table.key=value` overrides any key from the command line. The value is TOML; a bare word is a string. Where it
-names another `kind` than the file does, the table starts anew: the file's other keys in it are left out.
+names another `kind` than the file does, the table starts anew: the file's other keys in it are left out. Not so in
+`[sample]`, whose keys are the same for every kind.
 `--steps N` and `--seed N` are short for `--set train.steps=N` and `--set train.seed=N` in `tweedie train`.
 
 A resumed run may change `train.steps`, `train.checkpoint_every`, `train.evaluate_every`, `train.log_every`,

@@ -26,9 +26,9 @@ impl Document {
         Ok(Self { name: name.to_string(), root, overridden: Vec::new() })
     }
 
-    /// Puts every override in its place. Another `kind` than the file's starts the table anew, for the keys of one
-    /// kind mean nothing to another.
-    pub fn apply(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
+    /// Puts every override in its place. In the tables of `choices`, given with their default kinds, another `kind` than
+    /// the file's starts the table anew, for the keys of one kind mean nothing to another.
+    pub fn apply(&mut self, overrides: &Overrides, choices: &[(&str, Option<&str>)]) -> Result<(), ConfigError> {
         let (kinds, others): (Vec<_>, Vec<_>) = overrides.entries().iter().partition(|entry| entry.key == "kind");
         for entry in kinds.into_iter().chain(others) {
             let slot = self.root.entry(&entry.table).or_insert_with(|| Value::Table(Table::new()));
@@ -38,8 +38,14 @@ impl Document {
                     self.name, entry.table, entry.table
                 )));
             };
-            if entry.key == "kind" && table.get("kind") != Some(&entry.value) {
-                table.clear();
+            if entry.key == "kind"
+                && let Some((_, default)) = choices.iter().find(|(choice, _)| *choice == entry.table)
+            {
+                let default = default.map(|kind| Value::String(kind.to_owned()));
+                let kind = table.get("kind").or(default.as_ref());
+                if kind.is_some_and(|kind| *kind != entry.value) {
+                    table.clear();
+                }
             }
             table.insert(entry.key.clone(), entry.value.clone());
             self.overridden.push((format!("{}.{}", entry.table, entry.key), entry.flag.clone()));

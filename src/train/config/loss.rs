@@ -23,10 +23,9 @@ pub struct Denoising {
     pub weighting: Weighting,
     /// The smallest time that training draws; times are even from here to 1. Below `sde.t_min` so that the network
     /// knows what the last sampling steps ask.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
-    /// How the squared errors of a sample's coordinates become one number. The mathematical objective is half of the
-    /// sum.
+    /// How the squared errors of a sample's coordinates become one number.
     pub reduce: Reduce,
 }
 
@@ -76,6 +75,6 @@ pub enum Weighting {
 pub enum Reduce {
     /// Mean over the coordinates.
     Mean,
-    /// Sum over the coordinates.
+    /// Half of the sum: the mathematical value.
     Sum,
 }

@@ -83,7 +83,13 @@ impl Config {
     /// kind that is unknown or missing, a value of a wrong type or out of range, and tables that do not fit together.
     pub fn parse(text: &str, name: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut document = Document::parse(text, name)?;
-        document.apply(overrides)?;
+        let choices = [
+            (Data::TABLE, Data::DEFAULT_KIND),
+            (Model::TABLE, Model::DEFAULT_KIND),
+            (Sde::TABLE, Sde::DEFAULT_KIND),
+            (Loss::TABLE, Loss::DEFAULT_KIND),
+        ];
+        document.apply(overrides, &choices)?;
         document.expect_tables(&[Data::TABLE, Model::TABLE, Sde::TABLE, Loss::TABLE, Train::TABLE, Sample::TABLE])?;
         let config = Self {
             data: document.choice()?,

@@ -13,10 +13,10 @@ pub struct Sample {
     #[serde(rename = "kind")]
     pub sampler: SamplerKind,
     /// Steps from time 1 to `sde.t_min`.
-    #[schemars(range(min = 1, max = 4294967295u32))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub steps: u64,
     /// Number of samples.
-    #[schemars(range(min = 1, max = 4294967295u32))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub n: usize,
     /// Seed of the prior draw and of the sampler's noise. Sample i is the same for every `n`.
     pub seed: u64,

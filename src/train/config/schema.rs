@@ -141,7 +141,12 @@ pub(super) fn describe(schema: &Json) -> String {
 }
 
 fn range(schema: &Json) -> String {
-    let bound = |name: &str, sign: &str| Some(format!("{sign} {}", schema[name].as_f64()?));
+    // Very small and very large numbers as a person would write them.
+    let shown = |number: f64| match number.abs() {
+        size if size > 0.0 && !(1e-4..1e15).contains(&size) => format!("{number:e}"),
+        _ => number.to_string(),
+    };
+    let bound = |name: &str, sign: &str| Some(format!("{sign} {}", shown(schema[name].as_f64()?)));
     let below = bound("exclusiveMinimum", ">").or_else(|| bound("minimum", "≥"));
     let above = bound("exclusiveMaximum", "<").or_else(|| bound("maximum", "≤"));
     match (below, above) {

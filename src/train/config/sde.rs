@@ -32,13 +32,14 @@ impl Sde {
 #[serde(default, deny_unknown_fields)]
 pub struct Vp {
     /// β at time 0.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_min: f64,
-    /// β at time 1; at least `beta_min`. What is left of the data at time 1 is `exp(-(beta_min + beta_max) / 4)`.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    /// β at time 1; at least `beta_min`. What is left of the data at time 1 is `exp(-(beta_min + beta_max) / 4)`,
+    /// which has to be a number that a float can hold.
+    #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_max: f64,
     /// Smallest time that is trained and sampled; reverse processes end there.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
 }
 
@@ -63,13 +64,13 @@ impl Keys for Vp {
 #[serde(default, deny_unknown_fields)]
 pub struct Ve {
     /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
     /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
     /// Smallest time that is trained and sampled; reverse processes end there.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
 }
 

@@ -14,37 +14,37 @@ pub struct Train {
     #[schemars(range(min = 1, max = 4294967295u32))]
     pub steps: u64,
     /// Samples per step.
-    #[schemars(range(min = 1, max = 4294967295u32))]
+    #[schemars(range(min = 1, max = 1_048_576))]
     pub batch: usize,
     /// Parts in which a step's batch is taken, one after the other, their gradients added: less memory, the same samples
     /// and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
     /// Step size of the optimizer once it is warm.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-30, max = 1e30))]
     pub learning_rate: f64,
     /// Steps in which the learning rate grows linearly to its full size.
     pub warmup_steps: u64,
     /// What the learning rate does after that.
     pub schedule: Schedule,
     /// Decay per step of Adam's mean of the gradient.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0, max = 0.999999))]
     pub beta1: f64,
     /// Decay per step of Adam's mean of the squared gradient.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0, max = 0.999999))]
     pub beta2: f64,
     /// What Adam adds to the root of the squared gradient's mean.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-30, max = 1e30))]
     pub epsilon: f64,
     /// Decoupled weight decay (AdamW); each step takes `learning_rate * weight_decay` of a weight. 0 is off.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e30))]
     pub weight_decay: f64,
     /// Largest norm of the whole gradient; a longer one is shortened to it. 0 is off.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e30))]
     pub clip_norm: f64,
     /// Decay per step of the moving average of the weights, which is what samples are drawn with. After n steps it is
     /// `min(ema_decay, (1 + n) / (10 + n))`, so that the average forgets the first weights.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0, max = 0.999999))]
     pub ema_decay: f64,
     /// Seed of the first weights, the order of the data, the times and the noise.
     pub seed: u64,

@@ -35,7 +35,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// What `choice` asks for, and one line that says why. `cache` is a folder for compiled pipelines.
+    /// What `choice` asks for, and one line that says why; more lines follow where something is worth one. `cache` is a folder for compiled pipelines.
     ///
     /// # Errors
     /// When a GPU was asked for that is not there; the message lists what is.
@@ -43,7 +43,11 @@ impl Device {
         let options = gpu::OpenOptions { cache_dir: cache.map(Path::to_owned), ..gpu::OpenOptions::default() };
         let (device, reason) = gpu::Device::choose(choice, &options)?;
         match device {
-            Some(device) => Ok((Self::Gpu(device), reason)),
+            Some(device) => {
+                // What is worth a line, such as a damaged pipeline cache, follows the reason.
+                let reason = [vec![reason], device.take_notes()].concat().join("\n");
+                Ok((Self::Gpu(device), reason))
+            }
             #[cfg(feature = "cpu")]
             None => Ok((Self::Cpu, reason)),
             #[cfg(not(feature = "cpu"))]
@@ -178,7 +182,7 @@ pub trait Engine {
 pub fn load(device: &Device, sources: &[Source], max_batch: u32) -> Result<Box<dyn Engine>, EngineError> {
     match device {
         #[cfg(feature = "cpu")]
-        Device::Cpu => Ok(Box::new(on_cpu::CpuEngine::new(sources))),
+        Device::Cpu => Ok(Box::new(on_cpu::CpuEngine::new(sources, max_batch)?)),
         Device::Gpu(gpu) => Ok(Box::new(on_gpu::GpuEngine::new(gpu, sources, &device.lower_options(max_batch))?)),
     }
 }

@@ -25,18 +25,19 @@ struct Loaded {
 }
 
 impl CpuEngine {
-    pub fn new(sources: &[Source]) -> Self {
+    /// Loads programs that run at most `max_batch` samples, if there is memory for the largest of them.
+    pub fn new(sources: &[Source], max_batch: u32) -> Result<Self, EngineError> {
         let load = |source: &Source| {
             let program = Program::new(source.graph, source.parameters_from);
             (source.name.to_owned(), Loaded { program, inputs: BTreeMap::new() })
         };
-        Self {
-            store: Store::new(),
-            programs: sources.iter().map(load).collect(),
-            watched: Vec::new(),
-            longest: usize::MAX,
-            news: Vec::new(),
+        let programs: BTreeMap<String, Loaded> = sources.iter().map(load).collect();
+        let batch = max_batch as usize;
+        let bytes = programs.values().map(|loaded| loaded.program.planned_bytes(batch)).max().unwrap_or(0);
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            return Err(CpuError::OutOfMemory { bytes, batch }.into());
         }
+        Ok(Self { store: Store::new(), programs, watched: Vec::new(), longest: usize::MAX, news: Vec::new() })
     }
 
     fn program(&mut self, name: &str) -> &mut Loaded {

@@ -19,7 +19,9 @@ impl GpuEngine {
         let plan = lower(sources, options)?;
         let names = plan.store.iter().map(|port| port.name.clone()).collect();
         let mut store = Store::new(device);
-        let options = gpu::Options { trust: Trust::Own, ..gpu::Options::default() };
+        // SAFETY: the plan was lowered three lines above.
+        let trust = unsafe { Trust::own() };
+        let options = gpu::Options { trust, ..gpu::Options::default() };
         let player = Player::new(device, plan, &mut store, options)?;
         Ok(Self { store, player, names, watched: Vec::new() })
     }
