@@ -1,10 +1,10 @@
 //! Samplers against closed forms and published values, in f64 on the CPU executor.
 
 use tweedie::cpu::{Program, Store};
-use tweedie::graph::{Expr, Graph};
+use tweedie::graph::{Expr, Graph, Shape, TensorType};
 use tweedie::nn::Mixture;
 use tweedie::sampler::{EulerMaruyama, Grid, OdeEuler, OdeHeun, SAMPLERS, Sampler, Spacing, names, sampler};
-use tweedie::sampler::{flatten, prior_draw, sampling_step, score_graph};
+use tweedie::sampler::{Guided, Inpainting, flatten, inpainting_names, prior_draw, sampling_step, score_graph};
 use tweedie::sde::{Exact, Model, Sde, Ve, Vp};
 
 /// A one-dimensional mixture with equal weights.
@@ -406,4 +406,68 @@ fn mixture_scores_are_finite_far_from_the_data() {
         assert!(program.output(name).iter().all(|value| value.is_finite()), "{name}: {:?}", program.output(name));
     }
     assert!(program.output("denoised")[2..].iter().all(|value| value.abs() < 1e-6), "between two equal components");
+}
+
+#[test]
+fn guidance_extrapolates_from_no_class_to_a_class() {
+    // Scores −(1 + d) x with d = 0.5 (told) and 0.1 (untold): guided by w it is −(1 + 0.1 + 0.4 w) x.
+    let sde = Vp::default();
+    let graph = score_graph(1, |graph| {
+        let weight = graph.state("weight", TensorType::f32(Shape::fixed(&[1])));
+        Box::new(Guided { with: wrong_score(0.5, &sde), without: wrong_score(0.1, &sde), weight })
+    });
+    let mut program = Program::<f64>::new(&graph, "params");
+    for weight in [0.0, 1.0, 2.5] {
+        let mut store = Store::new();
+        store.upload("weight", &[weight]);
+        program.run(&mut store, &[("x", &[0.7, -2.0]), ("t", &[0.4])], 2).unwrap();
+        for (x, score) in [0.7, -2.0].iter().zip(program.output("score")) {
+            assert!((score + (1.1 + 0.4 * weight) * x).abs() < 1e-12, "weight {weight}: {score} at {x}");
+        }
+        let sigma = sde.at(0.4).sigma;
+        for (score, epsilon) in program.output("score").iter().zip(program.output("epsilon")) {
+            assert!((epsilon + sigma * score).abs() < 1e-12, "all quantities agree");
+        }
+    }
+}
+
+#[test]
+fn what_is_known_decides_what_is_drawn() {
+    // Two modes at (−1, −1) and (1, 1): who knows that the first coordinate is 1 knows the second.
+    let sde = Vp::default();
+    let law = Mixture { components: 2, dims: 2 };
+    let inner = EulerMaruyama;
+    let sampler = Inpainting { sampler: &inner, sde: &sde };
+    let table = sampler.coefficients(&sde, &Grid::linear(300));
+    let graph = sampling_step(&sampler, 2, table.len(), |_| exact(law, &sde));
+    let n = 500;
+    let mut store = Store::new();
+    for (name, values) in Mixture::states(&[0.5, 0.5], &[-1.0, -1.0, 1.0, 1.0], &[0.2; 4]) {
+        store.upload(name, &values);
+    }
+    store.upload(inpainting_names::KNOWN, &[1.0, 77.0].repeat(n));
+    store.upload(names::TABLE, &table.concat());
+    let mut program = Program::new(&graph, "params");
+    let mut upper = |mask: [f64; 2]| {
+        let mut random = Program::new(&prior_draw(&sde, 2), "params");
+        store.upload(inpainting_names::MASK, &mask);
+        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+        store.upload(names::X, &vec![0.0; 2 * n]);
+        random.run(&mut store, &[], n).unwrap();
+        for _ in &table {
+            program.run(&mut store, &[], n).unwrap();
+        }
+        let x = store.get(names::X).unwrap();
+        let upper: Vec<f64> = x.chunks(2).map(|x| x[1]).filter(|x| *x > 0.0).collect();
+        let mean = upper.iter().sum::<f64>() / upper.len() as f64;
+        let variance = upper.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / upper.len() as f64;
+        (upper.len() as f64 / n as f64, mean, variance.sqrt())
+    };
+    let (share, ..) = upper([0.0, 0.0]);
+    assert!((share - 0.5).abs() < 0.07, "nothing known: {share}");
+    let (share, mean, width) = upper([1.0, 0.0]);
+    assert!(share > 0.97, "half known: {share}");
+    // 4 standard errors of the mean, and of the width.
+    assert!((mean - 1.0).abs() < 4.0 * 0.2 / (n as f64).sqrt(), "{mean}");
+    assert!((width - 0.2).abs() < 4.0 * 0.2 / (2.0 * n as f64).sqrt(), "{width}");
 }

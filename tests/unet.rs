@@ -128,3 +128,82 @@ fn outputs_gradients_and_ten_steps_are_those_of_diffusers() {
         }
     }
 }
+
+/// A network of 4 x 4 images that knows three classes.
+fn conditional(dropout: f64) -> UNetShape {
+    UNetShape {
+        family: Family::DdpmPlusPlus,
+        image: [4, 4, 2],
+        channels: 6,
+        multipliers: vec![1, 2],
+        attention: vec![2],
+        groups: 3,
+        dropout,
+        classes: 3,
+        ..small()
+    }
+}
+
+/// Weights that are nowhere 0, so that every layer counts.
+fn noisy(graph: &Graph) -> Vec<f64> {
+    (0..graph.arena_elements()).map(|i| 0.4 * (i as f64 * 1.7).sin()).collect()
+}
+
+#[test]
+fn a_class_is_told_and_the_null_class_is_none() {
+    let mut graph = Graph::new();
+    let net = UNet::new(&mut graph, &conditional(0.0));
+    let x = graph.input("x", Shape::batch(&[32]));
+    let level = graph.input("level", Shape::batch(&[1]));
+    let class = graph.input("class", Shape::batch(&[1]));
+    let told = net.forward(&mut graph, x, level, Told { class: Some(class), ..Told::default() });
+    let untold = net.forward(&mut graph, x, level, Told::default());
+    graph.output("told", told);
+    graph.output("untold", untold);
+    let mut store = Store::new();
+    store.upload("params", &noisy(&graph));
+    let mut program = Program::<f64>::new(&graph, "params");
+    let image: Vec<f64> = (0..32).map(|i| (i as f64).cos()).collect();
+    let x = image.repeat(4);
+    let inputs = [("x", x.as_slice()), ("level", &[0.3; 4]), ("class", &[0.0, 1.0, 2.0, 3.0])];
+    program.run(&mut store, &inputs, 4).unwrap();
+    let told: Vec<&[f64]> = program.output("told").chunks(32).collect();
+    for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
+        assert!(largest_difference(told[a], told[b]) > 1e-3, "classes {a} and {b} differ");
+    }
+    assert!(largest_difference(told[3], &program.output("untold")[96..]) < 1e-12, "the null class is no class");
+}
+
+#[test]
+fn a_gradient_sees_the_mask_of_its_own_forward_pass() {
+    let mut graph = Graph::new();
+    let net = UNet::new(&mut graph, &conditional(0.4));
+    let x = graph.input("x", Shape::batch(&[32]));
+    let level = graph.input("level", Shape::batch(&[1]));
+    let clock = graph.clock(CLOCK);
+    let y = net.forward(&mut graph, x, level, Told { clock: Some(clock), ..Told::default() });
+    let weight = Expr::input(0) * (Expr::column() + 1.0).sin();
+    let y = graph.map(&[y], &weight);
+    let loss = graph.sum_all(y);
+    let gradients = graph.gradient(loss, &[x]);
+    graph.output("loss", loss);
+    graph.output("gradient", gradients[0]);
+    let mut store = Store::new();
+    store.upload("params", &noisy(&graph));
+    store.upload_words(CLOCK, &[3, 0, 5, 0]);
+    let mut program = Program::<f64>::new(&graph, "params");
+    let image: Vec<f64> = (0..64).map(|i| (i as f64 * 0.9).cos()).collect();
+    let direction: Vec<f64> = (0..64).map(|i| (i as f64 * 0.3).sin()).collect();
+    let mut at = |h: f64, step: u32| {
+        let moved: Vec<f64> = image.iter().zip(&direction).map(|(x, d)| x + h * d).collect();
+        store.upload_words(CLOCK, &[step, 0, 5, 0]);
+        program.run(&mut store, &[("x", &moved), ("level", &[0.3, -0.8])], 2).unwrap();
+        let slope: f64 = program.output("gradient").iter().zip(&direction).map(|(g, d)| g * d).sum();
+        (program.output("loss")[0], slope)
+    };
+    let h = 1e-5;
+    let numeric = (at(h, 3).0 - at(-h, 3).0) / (2.0 * h);
+    let (loss, slope) = at(0.0, 3);
+    assert!((slope - numeric).abs() < 1e-6 * (1.0 + slope.abs()), "{slope}, {numeric}");
+    assert!((loss - at(0.0, 4).0).abs() > 1e-3, "another step drops other units");
+}

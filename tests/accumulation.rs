@@ -1,0 +1,92 @@
+//! A step taken in parts is the step taken at once: same samples, same noise, same weights up to rounding.
+
+use tweedie::cpu::{Program, Store};
+use tweedie::graph::{Graph, Storage};
+use tweedie::loss::{
+    Denoising, RING_COLUMNS, Source, TrainingStep, accumulation_names, accumulation_step, names, training_step,
+    update_step,
+};
+use tweedie::nn::{Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::sde::{Model, Network, Parameterisation, Vp};
+
+const SHAPE: MlpShape = MlpShape { dims: 3, width: 8, depth: 1, embedding: 4 };
+const ROWS: usize = 50;
+const STEPS: usize = 5;
+const RING: usize = 8;
+
+fn model<'a>(graph: &mut Graph, sde: &'a Vp) -> Box<dyn Model + 'a> {
+    let mlp = Mlp::new(graph, SHAPE);
+    Box::new(Network {
+        sde,
+        parameterisation: Parameterisation::Preconditioned,
+        sigma_data: 1.0,
+        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
+    })
+}
+
+/// A store at the start of training: uneven data, weights that are not 0.
+fn store(graph: &Graph) -> Store<f64> {
+    let mut store = Store::new();
+    let data: Vec<f64> =
+        (0..ROWS * SHAPE.dims).map(|i| (i as f64 * 0.7).sin() + 0.1 * i as f64 / ROWS as f64).collect();
+    let weights: Vec<f64> =
+        (0..).zip(initial_parameters(graph, 4)).map(|(i, w)| f64::from(w) + 0.01 * f64::from(i % 7)).collect();
+    store.upload(names::DATASET, &data);
+    store.upload("params", &weights);
+    store.upload("ema", &weights);
+    store.upload_words(names::CLOCK, &[0, 0, 9, 0]);
+    store.upload(accumulation_names::PARTS, &[0.0]);
+    store
+}
+
+#[test]
+fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
+    let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
+    let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
+    let spec = TrainingStep { sde: &sde, loss: &loss, optimizer: &optimizer, data, ring_rows: RING };
+    let whole = training_step(&spec, |graph| model(graph, &sde));
+    let part = accumulation_step(&spec, 4, |graph| model(graph, &sde));
+    let update = update_step(&spec, |graph| model(graph, &sde));
+
+    let (mut at_once, mut in_parts) = (store(&whole), store(&whole));
+    let mut whole = Program::<f64>::new(&whole, "params");
+    let (mut part, mut update) = (Program::<f64>::new(&part, "params"), Program::<f64>::new(&update, "params"));
+    for step in 0..STEPS {
+        whole.run(&mut at_once, &[], 64).unwrap();
+        for done in 0..4 {
+            assert_eq!(in_parts.words(names::CLOCK).unwrap()[..2], [step as u32, 16 * done]);
+            part.run(&mut in_parts, &[], 16).unwrap();
+        }
+        update.run(&mut in_parts, &[], 16).unwrap();
+        assert_eq!(in_parts.words(names::CLOCK).unwrap(), at_once.words(names::CLOCK).unwrap());
+        for name in ["params", "ema", "adam_m", "adam_v", names::RING, names::STATUS] {
+            let pairs = at_once.get(name).unwrap().iter().zip(in_parts.get(name).unwrap());
+            for (i, (a, b)) in pairs.enumerate() {
+                assert!((a - b).abs() < 1e-10 * (1.0 + a.abs()), "step {step}, {name}[{i}]: {a}, {b}");
+            }
+        }
+        assert!(at_once.get(names::RING).unwrap()[step * RING_COLUMNS.len()] > 0.01, "a loss was recorded");
+    }
+}
+
+#[test]
+fn a_loss_that_overflows_in_one_part_stops_the_step() {
+    let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
+    let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
+    let spec = TrainingStep { sde: &sde, loss: &loss, optimizer: &optimizer, data, ring_rows: RING };
+    let part = accumulation_step(&spec, 5, |graph| model(graph, &sde));
+    let update = update_step(&spec, |graph| model(graph, &sde));
+    let mut store = store(&part);
+    let mut rows = store.get(names::DATASET).unwrap().to_vec();
+    rows[7 * SHAPE.dims] = f64::NAN;
+    store.upload(names::DATASET, &rows);
+    let before = store.get("params").unwrap().to_vec();
+    let (mut part, mut update) = (Program::<f64>::new(&part, "params"), Program::<f64>::new(&update, "params"));
+    // All rows once: the bad one is in one of the parts.
+    (0..5).for_each(|_| part.run(&mut store, &[], 10).unwrap());
+    update.run(&mut store, &[], 10).unwrap();
+    assert_eq!(store.get(names::STATUS).unwrap(), [1.0]);
+    assert_eq!(store.get("params").unwrap(), before);
+    let record = &store.get(names::RING).unwrap()[..RING_COLUMNS.len()];
+    assert!(record[0].is_nan() && record[3] > 0.0, "the time of the bad sample is known: {record:?}");
+}
