@@ -32,10 +32,10 @@ pub struct UNet {
     #[schemars(range(min = 1, max = 4096))]
     pub groups: usize,
     /// Added to the variance in the normalisations.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 1e-30, max = 1.0))]
     pub group_eps: f64,
     /// Probability of a unit to be dropped in training, in each residual block.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub dropout: f64,
     /// Whether the network is told the class of a sample. The data must have labels.
     pub conditional: bool,
