@@ -4,7 +4,7 @@ use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage};
 use tweedie::loss::{
     Denoising, Evaluation, RING_COLUMNS, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step,
-    names, training_step,
+    flip_half, names, training_step,
 };
 use tweedie::nn::{LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -120,7 +120,7 @@ struct Run {
 impl Run {
     fn new(sde: &dyn Sde, optimizer: &Optimizer) -> Self {
         let loss = Denoising::default();
-        let spec = TrainingStep { sde, loss: &loss, optimizer, data: DATA, ring_rows: 8 };
+        let spec = TrainingStep { sde, loss: &loss, optimizer, data: DATA, flip: None, ring_rows: 8 };
         let graph = training_step(&spec, |graph| network(graph, sde, SMALL));
         let mut store = Store::new();
         let first = initial_parameters(&graph, 7);
@@ -270,4 +270,41 @@ fn times_are_uniform_on_their_range() {
         .fold((0.0, 1.0f64, 0.0f64), |(mean, least, most), t| (mean + t / count as f64, least.min(*t), most.max(*t)));
     assert!((0.25..0.251).contains(&least) && most <= 1.0 && most > 0.999, "{least} to {most}");
     assert!((mean - 0.625).abs() < 4.0 * 0.75 / (12.0 * count as f64).sqrt(), "{mean}");
+}
+
+#[test]
+fn half_of_the_images_are_mirrored_exactly() {
+    for image @ [height, width, channels] in [[2, 3, 2], [3, 4, 1]] {
+        let mut graph = Graph::new();
+        let size = height * width * channels;
+        let x = graph.input("x", Shape::batch(&[size]));
+        let clock = graph.clock(names::CLOCK);
+        let y = flip_half(&mut graph, x, clock, image);
+        graph.output("y", y);
+        let mut program = Program::<f32>::new(&graph, "params");
+        let n = 200;
+        let x: Vec<f32> = (0..n * size).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut store = Store::new();
+        let mut mirrored_in_step = |step: u32| -> Vec<bool> {
+            store.upload_words(names::CLOCK, &[step, 0, 8, 0]);
+            program.run(&mut store, &[("x", &x)], n).unwrap();
+            let samples = x.chunks(size).zip(program.output("y").chunks(size));
+            let is_mirrored = |(x, y): (&[f32], &[f32])| {
+                let mirror: Vec<f32> = (0..size)
+                    .map(|i| {
+                        let (line, pixel, channel) = (i / channels / width, i / channels % width, i % channels);
+                        x[(line * width + width - 1 - pixel) * channels + channel]
+                    })
+                    .collect();
+                assert!(y == mirror || y == x, "an image or its mirror, to the bit");
+                y == mirror
+            };
+            samples.map(is_mirrored).collect()
+        };
+        let first = mirrored_in_step(0);
+        let share = first.iter().filter(|mirrored| **mirrored).count() as f64 / n as f64;
+        // 4 standard errors.
+        assert!((share - 0.5).abs() < 4.0 * 0.5 / (n as f64).sqrt(), "{share}");
+        assert_ne!(first, mirrored_in_step(1), "another step mirrors others");
+    }
 }

@@ -8,7 +8,7 @@
 
 use super::TrainingStep;
 use super::step::{bad_time, close_step, names as step_names};
-use crate::graph::{Expr, Graph, Order, Shape, TensorType, Tick, Value};
+use crate::graph::{Expr, Graph, Shape, TensorType, Tick, Value};
 use crate::sde::Model;
 
 /// Names of the states that hold what the parts of a step have given so far.
@@ -55,7 +55,7 @@ pub fn accumulation_step<'m>(
     let model = build(&mut graph);
     let clock = graph.clock(step_names::CLOCK);
     let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let x0 = spec.data.part(&mut graph, step_names::DATASET, clock, Order::Shuffled, parts);
+    let x0 = spec.part(&mut graph, clock, parts);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
     let share = graph.scale(loss.mean, 1.0 / parts as f64);
     let parameters = graph.parameter_values();

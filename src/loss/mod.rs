@@ -7,11 +7,13 @@
 mod accumulation;
 mod dsm;
 mod evaluation;
+mod flip;
 mod step;
 mod weighting;
 
 pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
 pub use dsm::{Denoising, Loss, Reduce};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
+pub use flip::flip_half;
 pub use step::{RING_COLUMNS, Source, TrainingStep, names, training_step};
 pub use weighting::Weighting;

@@ -1,6 +1,6 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Denoising, Loss};
+use super::{Denoising, Loss, flip_half};
 use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
@@ -60,8 +60,18 @@ pub struct TrainingStep<'a> {
     pub optimizer: &'a Optimizer,
     /// The training data.
     pub data: Source,
+    /// Height, width and channels of images half of which are to be mirrored; `None` leaves samples as they are.
+    pub flip: Option<[usize; 3]>,
     /// How many steps the ring remembers.
     pub ring_rows: usize,
+}
+
+impl TrainingStep<'_> {
+    /// The batch that `clock` points at, where a step has `parts` of them, augmented: `[Batch, D]`.
+    pub(super) fn part(&self, graph: &mut Graph, clock: Value, parts: usize) -> Value {
+        let x0 = self.data.part(graph, names::DATASET, clock, Order::Shuffled, parts);
+        self.flip.map_or(x0, |image| flip_half(graph, x0, clock, image))
+    }
 }
 
 /// The graph of one step. `build` adds the network's parameters and gives the model.
@@ -74,7 +84,7 @@ pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> 
     let model = build(&mut graph);
     let clock = graph.clock(names::CLOCK);
     let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let x0 = spec.data.batch(&mut graph, names::DATASET, clock, Order::Shuffled);
+    let x0 = spec.part(&mut graph, clock, 1);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
 
     let parameters = graph.parameter_values();

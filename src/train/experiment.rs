@@ -65,6 +65,10 @@ impl Experiment {
         };
         let (mean, std) = split.train.mean_std();
         let unet = unet_shape(&config.model, &dataset)?;
+        if config.train.flip && dataset.shape.len() != 3 {
+            let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
+            return Err(TrainError::bad(text));
+        }
         let mut experiment = Self {
             config: config.clone(),
             train: split.train,
@@ -121,6 +125,12 @@ impl Experiment {
     /// Length of the parameter arena.
     pub fn arena_elements(&self) -> usize {
         self.arena_elements
+    }
+
+    /// The images half of which training mirrors, if it does.
+    fn flipped(&self) -> Option<[usize; 3]> {
+        let image = self.train.shape[..].try_into().ok();
+        image.filter(|_| self.config.train.flip)
     }
 
     fn objective(&self) -> Denoising {
@@ -193,6 +203,7 @@ impl Experiment {
             loss: &objective,
             optimizer: &optimizer,
             data: source(&self.train),
+            flip: self.flipped(),
             ring_rows: RING_ROWS,
         };
         let model = |graph: &mut Graph| self.model(graph, Purpose::Train);

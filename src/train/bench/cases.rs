@@ -185,6 +185,7 @@ fn train(name: &'static str, network: &str, dims: usize, batch: u32, build: Buil
         loss: &Denoising::default(),
         optimizer: &Optimizer::default(),
         data: Source { rows, dims, storage: Storage::F32 },
+        flip: None,
         ring_rows,
     };
     let graph = training_step(&spec, |graph| build(graph, &sde));

@@ -20,6 +20,8 @@ pub struct Train {
     /// and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
+    /// Whether half of the images, drawn anew each time, are mirrored left to right.
+    pub flip: bool,
     /// Step size of the optimizer once it is warm.
     #[schemars(range(min = 1e-30, max = 1e30))]
     pub learning_rate: f64,
@@ -70,6 +72,7 @@ impl Default for Train {
             steps: 10_000,
             batch: 256,
             accumulate: 1,
+            flip: false,
             learning_rate: 1e-3,
             warmup_steps: 0,
             schedule: Schedule::Constant,
