@@ -8,6 +8,8 @@ use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::names::{CLOCK, STATUS};
 use tweedie::nn::unet::{Family, Preset, Told, UNet, UNetShape};
 use tweedie::nn::{LearningRate, Optimizer};
+use tweedie::plan::BufferKind;
+use tweedie::plan::lower::{Options, Source, lower};
 
 fn weights(shape: &UNetShape) -> usize {
     let mut graph = Graph::new();
@@ -64,10 +66,10 @@ fn fixture() -> HashMap<String, Vec<f64>> {
 }
 
 /// The mean square of the network's output minus `target`, and all that trains it.
-fn graph() -> Graph {
+fn graph(checkpointed: bool) -> Graph {
     let mut graph = Graph::new();
-    let shape = small();
-    let net = UNet::new(&mut graph, &shape);
+    let net = UNet::new(&mut graph, &small());
+    let net = if checkpointed { net.checkpointed() } else { net };
     let x = graph.input("x", Shape::batch(&[64]));
     let features = graph.input("features", Shape::batch(&[8]));
     let target = graph.input("target", Shape::batch(&[64]));
@@ -97,7 +99,7 @@ fn largest_difference(ours: &[f64], theirs: &[f64]) -> f64 {
 
 #[test]
 fn outputs_gradients_and_ten_steps_are_those_of_diffusers() {
-    let (fixture, graph) = (fixture(), graph());
+    let (fixture, graph) = (fixture(), graph(false));
     let mut arena = vec![0.0; graph.arena_elements()];
     for parameter in graph.parameters() {
         let values = &fixture[&format!("weight.{}", parameter.name)];
@@ -206,4 +208,36 @@ fn a_gradient_sees_the_mask_of_its_own_forward_pass() {
     let (loss, slope) = at(0.0, 3);
     assert!((slope - numeric).abs() < 1e-6 * (1.0 + slope.abs()), "{slope}, {numeric}");
     assert!((loss - at(0.0, 4).0).abs() > 1e-3, "another step drops other units");
+}
+
+#[test]
+fn blocks_computed_again_give_the_same_gradient_in_less_memory() {
+    let fixture = fixture();
+    let run = |checkpointed: bool| {
+        let graph = graph(checkpointed);
+        let mut arena = vec![0.0; graph.arena_elements()];
+        for parameter in graph.parameters() {
+            let values = &fixture[&format!("weight.{}", parameter.name)];
+            arena[parameter.offset..][..parameter.elements()].copy_from_slice(values);
+        }
+        let mut store = Store::new();
+        store.upload("params", &arena);
+        store.upload_words(CLOCK, &[0; 4]);
+        // Many samples, so that memory is activations.
+        let many = ["x", "features", "target"].map(|name| fixture[name].repeat(20));
+        let inputs = [("x", &many[0][..]), ("features", &many[1]), ("target", &many[2])];
+        let mut program = Program::<f64>::new(&graph, "params");
+        program.run(&mut store, &inputs, 60).unwrap();
+        let source = Source { name: "train", graph: &graph, parameters_from: "params" };
+        let plan = lower(&[source], &Options { max_batch: 256, ..Options::default() }).unwrap();
+        let scratch = plan.buffers.iter().filter(|buffer| buffer.kind == BufferKind::Scratch);
+        let bytes: u64 = scratch.map(|buffer| buffer.bytes).sum();
+        (program.output("loss")[0], program.output("gradient").to_vec(), program.buffer_bytes(), bytes)
+    };
+    let (kept, again) = (run(false), run(true));
+    assert_eq!(kept.0, again.0);
+    let largest = kept.1.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+    assert!(largest_difference(&kept.1, &again.1) < 1e-12 * largest);
+    assert!(4 * again.2 < 3 * kept.2, "CPU: {} bytes, {} when kept", again.2, kept.2);
+    assert!(4 * again.3 < 3 * kept.3, "GPU: {} bytes, {} when kept", again.3, kept.3);
 }

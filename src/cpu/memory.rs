@@ -131,7 +131,7 @@ impl<'a> Planner<'a> {
             let own = (0..entry.types.len()).map(|output| (Value { node, output }, 0)).collect();
             let words = entry.types[0].dtype == DType::U32;
             let base = match &entry.op {
-                Op::Reshape if !words => vec![planner.base_of(entry.inputs[0])],
+                Op::Reshape | Op::After if !words => vec![planner.base_of(entry.inputs[0])],
                 Op::Slice { axis, start, .. } => {
                     match contiguous_start(graph.shape(entry.inputs[0]), *axis, *start, batch) {
                         Some(start) => {

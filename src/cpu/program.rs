@@ -201,7 +201,7 @@ impl<T: Real> Program<T> {
         }
         let entry = &self.graph.nodes()[node];
         let view = match &entry.op {
-            Op::Input { .. } | Op::Parameter { .. } | Op::State { .. } | Op::Reshape => true,
+            Op::Input { .. } | Op::Parameter { .. } | Op::State { .. } | Op::Reshape | Op::After => true,
             Op::Slice { .. } => places[0].root == bound.memory.place(entry.inputs[0]).root,
             _ => places[0].root == Root::Nowhere,
         };
@@ -339,7 +339,7 @@ impl<T: Real> Program<T> {
                 let halted = self.is_set(entry.inputs[1], &bound.memory, &self.sources(store, inputs));
                 counters::tick(*by, &self.words[entry.inputs[0].node], bound.batch, halted)
             }
-            Op::Reshape => self.words[entry.inputs[0].node].clone(),
+            Op::Reshape | Op::After => self.words[entry.inputs[0].node].clone(),
             _ => return,
         };
     }

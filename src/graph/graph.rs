@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::checkpoint::Region;
 use super::{DType, Op, Shape};
 
 /// One output of one node.
@@ -95,6 +96,7 @@ pub struct Graph {
     outputs: Vec<(String, Value)>,
     assignments: Vec<(String, Value)>,
     scope: Vec<String>,
+    pub(super) regions: Vec<Region>,
 }
 
 impl Graph {

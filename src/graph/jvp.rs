@@ -186,6 +186,7 @@ impl Graph {
                 let shape = entry.types[0].shape.with_leading(count);
                 tangents[0].map(|tangent| self.reshape(tangent, shape))
             }
+            Op::After => tangents[0].map(|tangent| self.after(tangent, inputs[1])),
             Op::Slice { axis, start, length } => {
                 tangents[0].map(|tangent| self.slice(tangent, axis + 1, *start, *length))
             }

@@ -6,6 +6,7 @@
 //! lowered to a plan for a GPU.
 
 pub mod build;
+mod checkpoint;
 mod composite;
 mod convolution;
 mod derivative;

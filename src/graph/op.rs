@@ -121,6 +121,8 @@ pub enum Op {
     },
     /// The same elements under another shape.
     Reshape,
+    /// The elements of the first input, which readers get no sooner than the second input is there.
+    After,
     /// `length` entries of `axis` from `start`.
     Slice {
         /// Which axis.

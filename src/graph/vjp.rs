@@ -28,6 +28,11 @@ impl Graph {
             if depends.get(node).is_some_and(|depends| !depends) {
                 continue;
             }
+            if let Some(output) = self.again(node, &cotangents, wrt) {
+                let cotangent = cotangents[output.output].expect("of the output that was built again");
+                self.push_cotangent(&mut pending, &mut results, wrt, output, cotangent);
+                continue;
+            }
             for (input, cotangent) in self.vjp_rule(node, &cotangents) {
                 self.push_cotangent(&mut pending, &mut results, wrt, input, cotangent);
             }
@@ -119,6 +124,7 @@ impl Graph {
                 let shape = self.shape(inputs[0]).clone();
                 vec![(inputs[0], self.reshape(u, shape))]
             }
+            (Op::After, Some(u)) => vec![(inputs[0], u)],
             (Op::Slice { axis, start, length }, Some(u)) => {
                 let whole = self.shape(inputs[0]).clone();
                 let total = whole.dims()[*axis].at(0);

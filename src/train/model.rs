@@ -68,7 +68,10 @@ impl Experiment {
             }
             config::Model::UNet(unet) => {
                 let shape = self.unet.as_ref().expect("made with the experiment");
-                let network = UNet::new(graph, shape);
+                let mut network = UNet::new(graph, shape);
+                if self.config.train.checkpoint_activations {
+                    network = network.checkpointed();
+                }
                 let told = self.told(graph, purpose, unet.label_dropout, shape.classes);
                 let with = network.clone();
                 let with = self.network(move |graph: &mut Graph, x, level| with.forward(graph, x, level, told));

@@ -227,7 +227,7 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 }
                 Content::Real(out)
             }
-            Op::Reshape => inputs[0].clone(),
+            Op::Reshape | Op::After => inputs[0].clone(),
             Op::Slice { axis, start, .. } => {
                 let from = lengths_of(shapes[0], world.batch);
                 let x = inputs[0].real();

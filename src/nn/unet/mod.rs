@@ -38,6 +38,7 @@ pub struct UNet {
     steps: Vec<(Step, Layer)>,
     norm: GroupNorm,
     output: Conv2d,
+    checkpointed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +65,14 @@ impl UNet {
             norm: GroupNorm::new(graph, "norm", last, shape.groups_of(last), shape.group_eps),
             output: Conv2d::zero(graph, "output", 3, last, channels),
             shape: shape.clone(),
+            checkpointed: false,
         })
+    }
+
+    /// The same network whose derivatives compute each block again instead of keeping what is in it: a third more work,
+    /// and memory for what is between the blocks and for one block only.
+    pub fn checkpointed(self) -> Self {
+        Self { checkpointed: true, ..self }
     }
 
     fn layer(graph: &mut Graph, shape: &UNetShape, step: Step) -> (Step, Layer) {
@@ -96,16 +104,17 @@ impl UNet {
             let mut skips = Vec::new();
             for (step, layer) in &self.steps {
                 hidden = graph.scoped(step.name.as_str(), |graph| {
-                    if step.joins {
-                        let skip = skips.pop().expect("the layout keeps a skip for every join");
-                        hidden = graph.concat(&[hidden, skip], 3);
-                    }
-                    match (layer, &step.stage) {
-                        (Layer::Block(block), _) => block.forward(graph, hidden, embedded, told.clock),
-                        (Layer::Convolution(conv), Stage::Down(_)) => conv.downsample(graph, hidden),
-                        (Layer::Convolution(conv), Stage::Up(_)) => conv.upsample(graph, hidden),
-                        (Layer::Convolution(conv), _) => conv.forward(graph, hidden),
-                    }
+                    let skip = step.joins.then(|| skips.pop().expect("the layout keeps a skip for every join"));
+                    let body = |graph: &mut Graph, x: Value| {
+                        let x = skip.map_or(x, |skip| graph.concat(&[x, skip], 3));
+                        match (layer, &step.stage) {
+                            (Layer::Block(block), _) => block.forward(graph, x, embedded, told.clock),
+                            (Layer::Convolution(conv), Stage::Down(_)) => conv.downsample(graph, x),
+                            (Layer::Convolution(conv), Stage::Up(_)) => conv.upsample(graph, x),
+                            (Layer::Convolution(conv), _) => conv.forward(graph, x),
+                        }
+                    };
+                    if self.checkpointed { graph.checkpointed(hidden, body) } else { body(graph, hidden) }
                 });
                 if step.keeps {
                     skips.push(hidden);

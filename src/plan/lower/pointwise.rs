@@ -160,7 +160,7 @@ impl Lowering<'_> {
         let unseen = !self.is_wanted(old)
             && (0..self.graph.nodes().len()).map(|node| Value { node, output: 0 }).all(|other| {
                 other == old
-                    || matches!(self.graph.node(other).op, Op::Reshape)
+                    || matches!(self.graph.node(other).op, Op::Reshape | Op::After)
                     || self.shown_state(other) != Some(name)
                     || !self.is_wanted(other)
                         && self.readers_of(other).iter().all(|reader| self.position(*reader) < here)

@@ -61,7 +61,7 @@ impl<'a> Lowering<'a> {
             snapshots: HashMap::new(),
         };
         for (node, entry) in graph.nodes().iter().enumerate() {
-            if !matches!(entry.op, Op::Reshape) {
+            if !matches!(entry.op, Op::Reshape | Op::After) {
                 for input in &entry.inputs {
                     let root = lowering.root(*input);
                     lowering.readers.entry(root).or_default().push(node);
@@ -74,7 +74,7 @@ impl<'a> Lowering<'a> {
     /// The value that a view (of a view) shows.
     pub fn root(&self, value: Value) -> Value {
         match &self.graph.node(value).op {
-            Op::Reshape => self.root(self.graph.node(value).inputs[0]),
+            Op::Reshape | Op::After => self.root(self.graph.node(value).inputs[0]),
             _ => value,
         }
     }

@@ -20,6 +20,9 @@ pub struct Train {
     /// and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
+    /// Whether the backward pass of a U-Net computes each block again instead of keeping what is in it: less memory for
+    /// about a third more work. Of no effect on other networks.
+    pub checkpoint_activations: bool,
     /// Whether half of the images, drawn anew each time, are mirrored left to right.
     pub flip: bool,
     /// Step size of the optimizer once it is warm.
@@ -72,6 +75,7 @@ impl Default for Train {
             steps: 10_000,
             batch: 256,
             accumulate: 1,
+            checkpoint_activations: false,
             flip: false,
             learning_rate: 1e-3,
             warmup_steps: 0,
