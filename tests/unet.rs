@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::names::{CLOCK, STATUS};
-use tweedie::nn::unet::{Family, Preset, Told, UNet, UNetShape};
+use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, Told, UNet, UNetShape, fourier_features, frequencies};
 use tweedie::nn::{LearningRate, Optimizer};
 use tweedie::plan::BufferKind;
 use tweedie::plan::lower::{Options, Source, lower};
@@ -37,6 +37,7 @@ fn small() -> UNetShape {
     UNetShape {
         family: Family::Ddpm,
         image: [8, 8, 1],
+        features: Features::Sinusoidal,
         channels: 8,
         multipliers: vec![1, 2],
         blocks: 1,
@@ -240,4 +241,28 @@ fn blocks_computed_again_give_the_same_gradient_in_less_memory() {
     assert!(largest_difference(&kept.1, &again.1) < 1e-12 * largest);
     assert!(4 * again.2 < 3 * kept.2, "CPU: {} bytes, {} when kept", again.2, kept.2);
     assert!(4 * again.3 < 3 * kept.3, "GPU: {} bytes, {} when kept", again.3, kept.3);
+}
+
+#[test]
+fn fourier_features_are_waves_at_normal_frequencies() {
+    let (size, scale) = (256, 3.0);
+    let all = frequencies(size, scale);
+    let spread = (all.iter().map(|w| w * w).sum::<f64>() / all.len() as f64).sqrt();
+    // 4 standard errors of a standard deviation of 128 normal numbers.
+    assert!((spread / scale - 1.0).abs() < 4.0 / (2.0 * all.len() as f64).sqrt(), "{spread}");
+    let mut graph = Graph::new();
+    let level = graph.input("level", Shape::batch(&[1]));
+    let features = fourier_features(&mut graph, level, size);
+    graph.output("features", features);
+    let mut store = Store::new();
+    store.upload(FREQUENCIES, &all);
+    let mut program = Program::<f64>::new(&graph, "params");
+    let levels = [0.3, -1.7];
+    program.run(&mut store, &[("level", &levels)], 2).unwrap();
+    for (level, row) in levels.iter().zip(program.output("features").chunks(size)) {
+        for (i, w) in all.iter().enumerate() {
+            let (sin, cos) = (std::f64::consts::TAU * w * level).sin_cos();
+            assert!((row[i] - sin).abs() < 1e-12 && (row[128 + i] - cos).abs() < 1e-12, "frequency {i}");
+        }
+    }
 }

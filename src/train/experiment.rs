@@ -10,7 +10,7 @@ use crate::loss::{
     Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, accumulation_names, accumulation_step,
     evaluation_names, evaluation_step, names, training_step, update_step,
 };
-use crate::nn::unet::UNetShape;
+use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
 use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
@@ -312,6 +312,10 @@ impl Experiment {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;
             }
+        }
+        if let Some(UNetShape { features: Features::Fourier { scale }, channels, .. }) = self.unet {
+            let frequencies: Vec<f32> = unet::frequencies(channels, scale).iter().map(|w| *w as f32).collect();
+            engine.set_floats(unet::FREQUENCIES, &frequencies)?;
         }
         self.set_class(engine, None, 1.0)?;
         engine.set_floats(sampler::names::STATUS, &[0.0])

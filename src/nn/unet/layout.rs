@@ -10,6 +10,18 @@ pub enum Family {
     DdpmPlusPlus,
 }
 
+/// What becomes of the noise level before the network's first layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Features {
+    /// Sines and cosines at frequencies in geometric progression.
+    Sinusoidal,
+    /// Sines and cosines at random frequencies, which are in the [state](super::FREQUENCIES) of that name.
+    Fourier {
+        /// Standard deviation of the frequencies.
+        scale: f64,
+    },
+}
+
 /// The sizes and kinds of a [`UNet`](super::UNet).
 #[derive(Clone, Debug, PartialEq)]
 pub struct UNetShape {
@@ -17,6 +29,8 @@ pub struct UNetShape {
     pub family: Family,
     /// Height, width and channels of the image.
     pub image: [usize; 3],
+    /// How the noise level is embedded.
+    pub features: Features,
     /// Channels that the multipliers multiply.
     pub channels: usize,
     /// One for each level, the finest first; each level halves height and width.

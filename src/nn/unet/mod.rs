@@ -1,13 +1,15 @@
 //! U-Nets: convolutional score networks for images, in the shapes of DDPM and DDPM++.
 
 mod attention;
+mod fourier;
 mod layout;
 mod presets;
 mod resample;
 mod residual;
 
 pub use attention::AttentionBlock;
-pub use layout::{BlockShape, Family, Resample, Stage, Step, UNetShape};
+pub use fourier::{FREQUENCIES, fourier_features, frequencies};
+pub use layout::{BlockShape, Family, Features, Resample, Stage, Step, UNetShape};
 pub use presets::Preset;
 pub use residual::ResidualBlock;
 
@@ -90,7 +92,10 @@ impl UNet {
     /// x `[Batch, height · width · channels]` and noise level `[Batch, 1]`, `[1, 1]` or `[1]` → the shape of x.
     pub fn forward(&self, graph: &mut Graph, x: Value, level: Value, told: Told) -> Value {
         let level = as_column(graph, level);
-        let features = graph.scoped("network", |graph| sinusoidal_features(graph, level, self.shape.channels));
+        let features = graph.scoped("network", |graph| match self.shape.features {
+            Features::Sinusoidal => sinusoidal_features(graph, level, self.shape.channels),
+            Features::Fourier { .. } => fourier_features(graph, level, self.shape.channels),
+        });
         self.forward_from(graph, x, features, told)
     }
 

@@ -1,6 +1,6 @@
 //! Published networks by name.
 
-use super::{Family, UNetShape};
+use super::{Family, Features, UNetShape};
 
 /// A published network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ impl Preset {
         let ddpm = UNetShape {
             family: Family::Ddpm,
             image: [32, 32, 3],
+            features: Features::Sinusoidal,
             channels: 128,
             multipliers: vec![1, 2, 2, 2],
             blocks: 2,

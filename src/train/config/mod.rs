@@ -31,7 +31,7 @@ pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
 pub use sde::{Sde, Ve, Vp};
 pub use train::{Schedule, Train};
-pub use unet::{Family, UNet};
+pub use unet::{Embedding, Family, UNet};
 
 use document::Document;
 use table::{Choice, Single};

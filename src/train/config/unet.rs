@@ -19,6 +19,11 @@ pub struct UNet {
     /// One factor of the channels for each level, the finest first. Each level halves height and width.
     #[schemars(length(min = 1, max = 12), extend("items" = {"type": "integer", "minimum": 1, "maximum": 64}))]
     pub multipliers: Vec<usize>,
+    /// How the noise level is embedded.
+    pub embedding: Embedding,
+    /// Standard deviation of the random frequencies of `embedding = "fourier"`; of no effect on others.
+    #[schemars(range(min = 1e-3, max = 1e3))]
+    pub fourier_scale: f64,
     /// Residual blocks of a level on the way down; on the way up there is one more.
     #[schemars(range(min = 1, max = 64))]
     pub blocks: usize,
@@ -51,6 +56,8 @@ impl Default for UNet {
             family: Family::Ddpm,
             channels: 32,
             multipliers: vec![1, 2],
+            embedding: Embedding::Sinusoidal,
+            fourier_scale: 16.0,
             blocks: 1,
             attention: Vec::new(),
             heads: 1,
@@ -106,6 +113,10 @@ impl UNet {
                 Family::DdpmPlusPlus => unet::Family::DdpmPlusPlus,
             },
             image,
+            features: match self.embedding {
+                Embedding::Sinusoidal => unet::Features::Sinusoidal,
+                Embedding::Fourier => unet::Features::Fourier { scale: self.fourier_scale },
+            },
             channels: self.channels,
             multipliers: self.multipliers.clone(),
             blocks: self.blocks,
@@ -130,4 +141,14 @@ pub enum Family {
     /// (Song et al. 2021).
     #[serde(rename = "ddpm++")]
     DdpmPlusPlus,
+}
+
+/// How a U-Net's noise level is embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Embedding {
+    /// Sines and cosines at frequencies in geometric progression.
+    Sinusoidal,
+    /// Sines and cosines at random frequencies, the same for every network of the same size.
+    Fourier,
 }
