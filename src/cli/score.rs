@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::CliError;
-use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension};
+use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension, note};
 use super::source::{Source, read_points};
 use crate::data;
 use crate::gpu::Choice;
@@ -26,13 +26,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.npy")]
     x: PathBuf,
     /// Noise level as time, in (0, 1]
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = time, allow_negative_numbers = true)]
     t: Option<f64>,
     /// Noise level as the standard deviation of x_t given x_0, > 0
-    #[arg(long, value_name = "S", value_parser = positive)]
+    #[arg(long, value_name = "S", value_parser = positive, allow_negative_numbers = true)]
     sigma: Option<f64>,
     /// Noise level as sigma over alpha, > 0
-    #[arg(long, value_name = "R", value_parser = positive)]
+    #[arg(long, value_name = "R", value_parser = positive, allow_negative_numbers = true)]
     noise_to_signal: Option<f64>,
     /// What to write
     #[arg(long, value_enum, default_value = "score")]
@@ -128,7 +128,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n, false);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
-    eprintln!("device: {reason}");
+    note(format_args!("device: {reason}"));
     let quantity = match output {
         Output::Score => Quantity::Score,
         Output::Denoised => Quantity::Denoised,
@@ -137,13 +137,13 @@ fn score(request: Request) -> Result<(), CliError> {
     let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
-    eprintln!(
+    note(format_args!(
         "{}: {} of {n} points at t = {t:.6}, sigma = {:.6}, noise-to-signal = {:.6}, from {}",
         out.display(),
         quantity.name(),
         at.sigma,
         at.noise_to_signal(),
         source.describe()
-    );
+    ));
     Ok(())
 }
