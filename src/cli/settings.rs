@@ -45,17 +45,17 @@ pub(super) struct DeviceArguments {
 
 /// Seeds are TOML integers too.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
-    whole(text, 0, i64::MAX as u64).ok_or_else(|| "must be a whole number ≥ 0 and ≤ 2^63 - 1".to_string())
+    whole_number(text, 0, i64::MAX as u64).ok_or_else(|| "must be a whole number ≥ 0 and ≤ 2^63 - 1".to_string())
 }
 
 /// A count that a 32-bit counter of the device can hold.
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    whole(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())
+    whole_number(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())
 }
 
 /// Steps of a sampler, each a row of a table: as many as a config may ask for.
 pub(super) fn sampler_steps(text: &str) -> Result<u64, String> {
-    whole(text, 1, 1_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 1000000".to_string())
+    whole_number(text, 1, 1_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 1000000".to_string())
 }
 
 /// A number of a class.
@@ -63,7 +63,7 @@ pub(super) fn class(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "must be a whole number ≥ 0".to_string())
 }
 
-fn whole(text: &str, least: u64, most: u64) -> Option<u64> {
+fn whole_number(text: &str, least: u64, most: u64) -> Option<u64> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 

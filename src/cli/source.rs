@@ -56,7 +56,7 @@ impl Source {
         }
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), &Overrides::none())?;
-        let checkpoint = Checkpoint::read(&step.path)?;
+        let checkpoint = run.read(&step)?;
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }
 

@@ -35,8 +35,9 @@ pub enum TrainError {
     /// The loss or its gradient was not a number.
     #[error(
         "loss or gradient of step {step} is not finite{}; the weights are those of step {checkpoint}, saved as \
-         step-{checkpoint}: try a lower train.learning_rate",
-        level_text(*level)
+         step-{checkpoint}: {}",
+        level_text(*level),
+        advice(*step)
     )]
     NotFinite {
         /// The step that was not taken.
@@ -94,7 +95,7 @@ impl TrainError {
             ) => true,
             #[cfg(feature = "cpu")]
             Self::Engine(EngineError::Cpu(crate::cpu::CpuError::OutOfMemory { .. })) => true,
-            Self::Log(LogError::Line { .. }) => true,
+            Self::Log(LogError::Read { .. } | LogError::Line { .. }) => true,
             Self::Log(LogError::Io { .. })
             | Self::Picture(_)
             | Self::Engine(_)
@@ -104,6 +105,15 @@ impl TrainError {
             | Self::ScoreNotFinite { .. } => false,
         }
     }
+}
+
+/// What may have gone wrong: at the first step nothing has been learned yet.
+fn advice(step: u64) -> &'static str {
+    if step > 1 {
+        return "try a lower train.learning_rate";
+    }
+    "these are the first weights, so look at the size of the data (about 1 is best), the noise ([sde]: beta_max or \
+     sigma_max), and model.depth"
 }
 
 fn level_text(level: Option<(f32, f64)>) -> String {

@@ -150,7 +150,7 @@ impl Training {
             Start::Resume => {
                 let folder = TrainingFolder::resume(&request.out)?;
                 let checkpoint = match folder.latest()? {
-                    Some(step) => Some((step.path.clone(), Checkpoint::read(&step.path)?)),
+                    Some(step) => Some((step.path.clone(), folder.read(&step)?)),
                     None => None,
                 };
                 folder.write_config(&toml)?;
@@ -349,7 +349,7 @@ fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
 fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainError> {
     let folder = RunFolder::open(out)?;
     if let Some(step) = folder.latest()? {
-        let checkpoint = Checkpoint::read(&step.path)?;
+        let checkpoint = folder.read(&step)?;
         arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
