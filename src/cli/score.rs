@@ -9,6 +9,7 @@ use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_
 use super::source::{Source, read_points};
 use crate::data;
 use crate::gpu::Choice;
+use crate::number::short;
 use crate::sde::Quantity;
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
@@ -114,9 +115,9 @@ fn score(request: Request) -> Result<(), CliError> {
     let sde = experiment.sde.as_ref();
     let t = match level {
         Level::Time(t) => Ok(t),
-        Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {error}")),
+        Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {}", error.range())),
         Level::NoiseToSignal(ratio) => {
-            sde.t_of_noise_to_signal(ratio).map_err(|error| format!("--noise-to-signal {ratio}: {error}"))
+            sde.t_of_noise_to_signal(ratio).map_err(|error| format!("--noise-to-signal {ratio}: {}", error.range()))
         }
     };
     let t = t.map_err(CliError::bad_input)?;
@@ -138,11 +139,12 @@ fn score(request: Request) -> Result<(), CliError> {
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
     note(format_args!(
-        "{}: {} of {n} points at t = {t:.6}, sigma = {:.6}, noise-to-signal = {:.6}, from {}",
+        "{}: {} of {n} points at t = {}, sigma = {}, noise-to-signal = {}, from {}",
         out.display(),
         quantity.name(),
-        at.sigma,
-        at.noise_to_signal(),
+        short(t, 6),
+        short(at.sigma, 6),
+        short(at.noise_to_signal(), 6),
         source.describe()
     ));
     Ok(())

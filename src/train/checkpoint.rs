@@ -190,7 +190,9 @@ impl Checkpoint {
                 Some(tensor) if tensor.shape == *shape => {
                     if let Some(place) = tensor.values.iter().position(|value| !is_sound(group, *value)) {
                         let value = tensor.values[place];
-                        return complain(format!("tensor {name} holds {value} (value {place}, counted from 0): damaged"));
+                        return complain(format!(
+                            "tensor {name} holds {value} (value {place}, counted from 0): damaged"
+                        ));
                     }
                     found.push(*tensor);
                 }

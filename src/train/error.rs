@@ -7,6 +7,7 @@ use super::log::LogError;
 use super::run_folder::RunError;
 use crate::data::DataError;
 use crate::gpu::GpuError;
+use crate::number::short;
 
 /// One line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub enum TrainError {
     #[error("stopped")]
     Interrupted,
     /// A sample was not a number.
-    #[error("sampling step {step} of {steps} gives a value that is not finite (time {t:.4}, sigma {sigma:.4})")]
+    #[error("sampling step {step} of {steps} gives a value that is not finite (time {}, sigma {})", short(*t, 4), short(*sigma, 4))]
     SampleNotFinite {
         /// Counted from 1.
         step: u64,
@@ -117,5 +118,7 @@ fn advice(step: u64) -> &'static str {
 }
 
 fn level_text(level: Option<(f32, f64)>) -> String {
-    level.map_or_else(String::new, |(t, sigma)| format!(" (noise level t = {t:.4}, sigma = {sigma:.4})"))
+    level.map_or_else(String::new, |(t, sigma)| {
+        format!(" (noise level t = {}, sigma = {})", short(f64::from(t), 4), short(sigma, 4))
+    })
 }

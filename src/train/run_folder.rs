@@ -73,7 +73,10 @@ pub enum RunError {
 impl RunError {
     /// Whether the user's argument is at fault, rather than the disk.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Checkpoint(CheckpointError::Io { .. }) | Self::Damaged { damage: CheckpointError::Io { .. }, .. })
+        !matches!(
+            self,
+            Self::Checkpoint(CheckpointError::Io { .. }) | Self::Damaged { damage: CheckpointError::Io { .. }, .. }
+        )
     }
 }
 
