@@ -13,6 +13,7 @@ pub mod graph;
 pub mod kernels;
 pub mod loss;
 pub mod nn;
+mod number;
 pub mod plan;
 pub mod sampler;
 pub mod sde;

@@ -446,9 +446,16 @@ fn resuming_takes_the_metrics_back_to_the_step_and_drops_a_torn_line() {
     drop(Log::open(&path, 5).unwrap());
     assert_eq!(fs::read(&path).unwrap(), b"");
 
+    // So does a last line that a power cut has filled with something else.
+    fs::write(&path, [&whole[..], &[0; 40], b"\n"].concat()).unwrap();
+    assert_eq!(read(&path).unwrap().len(), 6);
+    drop(Log::open(&path, 30).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), whole);
+
     // A broken line in the middle is not ours to throw away.
     fs::write(&path, [b"nonsense\n", &whole[..]].concat()).unwrap();
     let line = Log::open(&path, 30).expect_err("broken").to_string();
-    assert!(line.starts_with(&format!("{}: line 1: ", path.display())), "{line}");
+    let wanted = "line 1: is none that tweedie writes (expected ident, column 2); remove the line to go on";
+    assert_eq!(line, format!("{}: {wanted}", path.display()));
     assert_eq!(fs::read(&path).unwrap().len(), whole.len() + 9);
 }

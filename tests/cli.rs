@@ -118,7 +118,12 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("train", &["CONFIG"]),
             ("train tiny.toml --wrong 3", &["--wrong"]),
             ("train tiny.toml --steps 0 --out new", &["--steps", "0"]),
-            ("train tiny.toml --steps -3 --out new", &["-3"]),
+            ("train tiny.toml --steps -3 --out new", &["-3", "--steps", "≥ 1"]),
+            ("train tiny.toml --seed -1 --out new", &["-1", "--seed", "≥ 0", "2^63 - 1"]),
+            ("sample run --n -1 --out a.npy", &["-1", "--n", "≥ 1"]),
+            ("score run --x x.npy --t -1 --out s.npy", &["-1", "--t", "> 0"]),
+            ("train . --out new", &[".: is a folder; a config is a .toml file"]),
+            ("train run --out new", &["run: is a folder", "run/config.toml"]),
             ("train tiny.toml --steps 1.5 --out new", &["--steps", "1.5"]),
             ("train tiny.toml --steps 99999999999 --out new", &["--steps", "99999999999"]),
             ("train tiny.toml --seed x --out new", &["--seed", "x"]),
@@ -141,7 +146,7 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("sample run --out a.jpg", &["--out", "a.jpg", ".png", ".gif", ".npy", ".csv"]),
             ("sample run --out a", &["--out", ".npy"]),
             ("sample run --out nowhere/a.npy", &["--out", "nowhere"]),
-            ("sample nothing --out a.npy", &["nothing", "no such folder"]),
+            ("sample nothing --out a.npy", &["nothing", "no such file or folder"]),
             ("sample run/step-7 --out a.npy", &["step-7"]),
             ("sample . --out a.npy", &["config.toml"]),
             ("sample tiny.toml --out a.npy", &["tiny.toml", "model.kind", "tweedie train"]),
@@ -154,14 +159,17 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("score run --x x.npy --t 0 --out s.npy", &["--t", "0", "1"]),
             ("score run --x x.npy --t 1.5 --out s.npy", &["--t", "1.5", "1"]),
             ("score run --x x.npy --t nan --out s.npy", &["--t", "nan"]),
-            ("score run --x x.npy --sigma 1.5 --out s.npy", &["--sigma", "1.5", "vp", "0.9999"]),
+            (
+                "score run --x x.npy --sigma 1.5 --out s.npy",
+                &["--sigma 1.5: the vp process has sigma from 0 (t = 0) to 0.9999"],
+            ),
             ("score run --x x.npy --sigma inf --out s.npy", &["--sigma", "inf"]),
             ("score run --x x.npy --noise-to-signal 1e9 --out s.npy", &["--noise-to-signal", "1000000000", "vp"]),
             (
                 "score run --x x.npy --t 0.5 --output velocity --out s.npy",
                 &["--output", "velocity", "denoised", "epsilon"],
             ),
-            ("score run --x x.npy --t 0.5 --out s.csv", &["--out", "s.csv", ".npy"]),
+            ("score run --x x.npy --t 0.5 --out s.csv", &["--out", "s.csv", "must end in .npy"]),
             ("score run --x missing.npy --t 0.5 --out s.npy", &["--x", "missing.npy"]),
             ("score tiny.toml --x x.npy --t 0.5 --out s.npy", &["tiny.toml", "model.kind", "tweedie train"]),
             ("plan missing.toml", &["missing.toml"]),
@@ -189,6 +197,7 @@ fn bad_configs_are_one_line_and_touch_nothing() {
     write("sum.toml", &whole.replace("[0.7, 0.3]", "[0.7, 0.4]"));
     write("means.toml", &whole.replace("[1.0, -0.5]]", "[1.0]]"));
     write("exact-file.toml", &format!("[data]\nkind = \"file\"\npath = \"x.npy\"\n[sde]\nkind = \"vp\"\n{EXACT}"));
+    fs::write(folder.path().join("latin.toml"), b"# \xe9\n").expect("a file");
     write("ve.toml", &whole.replace("kind = \"vp\"", "kind = \"ve\"\nsigma_min = 2.0\nsigma_max = 1.0"));
     let train = |name: &str| format!("train {name}.toml --device cpu --out new");
     let lines: Vec<(String, &[&str])> = vec![
@@ -204,6 +213,12 @@ fn bad_configs_are_one_line_and_touch_nothing() {
         (train("sum"), &["sum.toml", "weights", "1"]),
         (train("means"), &["means.toml", "means[1]"]),
         (train("ve"), &["ve.toml", "sigma_max"]),
+        (train("latin"), &["latin.toml", "not UTF-8"]),
+        (
+            format!("{} --set data.kind=file --set data.path=nosuch", train("tiny")),
+            &["data.path: nosuch: No such file"],
+        ),
+        (format!("{} --set loss.t_min=0.5", train("tiny")), &["loss.t_min", "at most sde.t_min"]),
         ("sample exact-file.toml --out a.npy".into(), &["exact-file.toml", "model.kind", "mixture"]),
         (format!("{} --set train.batch", train("tiny")), &["--set", "table.key=value"]),
         (format!("{} --set train.batch=", train("tiny")), &["--set", "train.batch"]),
@@ -236,6 +251,8 @@ fn bad_files_are_one_line_and_touch_nothing() {
     write("inf.npy", &npy("<f4", "False", "(2, 2)", &floats(&[0.0, f32::INFINITY, 0.0, 2.0])));
     write("huge.npy", &npy("<f4", "False", "(18446744073709551615, 2)", &[0; 16]));
     write("text.npy", b"1,2\n3,4\n");
+    write("same.npy", &npy("<f4", "False", "(12, 2)", &floats(&[0.5, 0.25].repeat(12))));
+    write("latin.csv", b"1,2\n\xe9,3\n");
     write("one.npy", &npy("<f4", "False", "(1, 2)", &[0; 8]));
     write("word.csv", b"1,2\n3,x\n");
     write("ragged.csv", b"1,2\n3\n");
@@ -243,7 +260,7 @@ fn bad_files_are_one_line_and_touch_nothing() {
     // Runs that are not whole.
     fs::create_dir(at("fresh")).expect("a folder");
     fs::copy(at("run/config.toml"), at("fresh/config.toml")).expect("a config");
-    for name in ["cut", "lost", "other", "format", "pointer", "metrics", "reshaped"] {
+    for name in ["cut", "lost", "other", "format", "pointer", "metrics", "reshaped", "out", "bytes", "folder", "nan"] {
         copy_folder(&at("run"), &at(name));
     }
     let ema = fs::read(at("run/step-30/ema.safetensors")).expect("weights");
@@ -254,6 +271,13 @@ fn bad_files_are_one_line_and_touch_nothing() {
     let state = fs::read_to_string(at("run/step-30/state.json")).expect("a state");
     write("format/step-30/state.json", state.replace("\"format\": 1", "\"format\": 99").as_bytes());
     write("pointer/latest", b"step-31\n");
+    write("out/latest", b"../run/step-30\n");
+    write("bytes/latest", b"\xff\xfe");
+    fs::remove_file(at("folder/latest")).expect("a file");
+    fs::create_dir(at("folder/latest")).expect("a folder");
+    // Damaged within: as long as before, the last weight no number.
+    let end = ema.len() - 4;
+    write("nan/step-30/ema.safetensors", &[&ema[..end], &f32::NAN.to_le_bytes()[..]].concat());
     let metrics = fs::read_to_string(at("run/metrics.jsonl")).expect("metrics");
     write("metrics/metrics.jsonl", format!("nonsense\n{metrics}").as_bytes());
     let config = fs::read_to_string(at("run/config.toml")).expect("a config");
@@ -265,11 +289,11 @@ fn bad_files_are_one_line_and_touch_nothing() {
     let resume = |run: &str| format!("train {run}/config.toml --device cpu --out {run} --resume --steps 60");
     let sample = |run: &str| format!("sample {run} --device cpu --out a.npy");
     let lines: Vec<(String, &[&str])> = vec![
-        (score("int"), &["int.npy", "<i4", "<f4"]),
+        (score("int"), &["--x int.npy", "<i4", "<f4"]),
         (score("big"), &["big.npy", ">f4", "<f4"]),
         (score("fortran"), &["fortran.npy", "Fortran", "C order"]),
         (score("short"), &["short.npy", "16 bytes", "72 bytes"]),
-        (score("three"), &["--x", "three.npy", "[2, 3]", "(N, 2)"]),
+        (score("three"), &["--x", "three.npy", "[2, 3]", "should be (N, 2) with N at least 1"]),
         (score("flat"), &["--x", "flat.npy", "[4]", "(N, 2)"]),
         (score("empty"), &["--x", "empty.npy", "[0, 2]", "at least 1"]),
         (score("nan"), &["--x", "nan.npy", "value 2", "NaN", "finite"]),
@@ -292,19 +316,38 @@ fn bad_files_are_one_line_and_touch_nothing() {
         ("score fresh --x x.npy --t 0.5 --out s.npy".into(), &["fresh", "no checkpoint"]),
         (sample("cut"), &["cut/step-30/ema.safetensors", "bytes", "truncated"]),
         (sample("cut/step-30"), &["cut/step-30/ema.safetensors", "bytes", "truncated"]),
-        (resume("cut"), &["cut/step-30/ema.safetensors", "bytes", "truncated"]),
+        (
+            resume("cut"),
+            &[
+                "cut/step-30/ema.safetensors",
+                "truncated",
+                "cut/step-20 is whole: to take it, write step-20 into cut/latest",
+            ],
+        ),
         (sample("lost"), &["lost/step-30/state.json", "missing"]),
         (resume("lost"), &["lost/step-30/state.json", "missing"]),
         (resume("other"), &["other/step-30/optimizer.safetensors", "bytes"]),
         (sample("format"), &["format/step-30/state.json", "99", "1"]),
         (sample("pointer"), &["pointer/latest", "step-31"]),
+        (sample("out"), &["out/latest", "../run/step-30", "should hold a name such as step-"]),
+        (sample("bytes"), &["bytes/latest", "is not text"]),
+        (sample("folder"), &["folder/latest", "cannot be read"]),
+        (sample("nan"), &["nan/step-30/ema.safetensors", "NaN", "damaged"]),
+        (resume("nan"), &["nan/step-30/ema.safetensors", "NaN", "damaged"]),
+        (train("same.npy"), &["same", "all samples are the same"]),
+        (train("latin.csv"), &["data.path", "latin.csv", "UTF-8"]),
         (resume("pointer"), &["pointer/latest", "step-31"]),
-        (resume("metrics"), &["metrics/metrics.jsonl", "line 1"]),
+        (resume("metrics"), &["metrics/metrics.jsonl: line 1: is none", "column 2); remove the line"]),
         (sample("reshaped"), &["reshaped/step-30/ema.safetensors", "12", "8"]),
         (resume("reshaped"), &["reshaped/step-30/params.safetensors", "12", "8"]),
     ];
     let lines: Vec<(&str, &[&str])> = lines.iter().map(|(line, wanted)| (line.as_str(), *wanted)).collect();
     expect_bad(folder.path(), &lines);
+    // What the complaint says is a way out.
+    write("cut/latest", b"step-20");
+    let said = good(folder.path(), &resume("cut"));
+    assert!(said.stderr.contains("going on from step 20\n"), "{}", said.stderr);
+    good(folder.path(), &sample("cut/step-60"));
 }
 
 /// The score of the two modes at one noise level, from the densities' own formula.
@@ -330,7 +373,7 @@ fn the_score_of_an_exact_model_is_the_closed_form_by_every_name_of_a_noise_level
     let levels = [format!("--t {t}"), format!("--sigma {sigma}"), format!("--noise-to-signal {}", sigma / alpha)];
     for level in levels {
         let said = good(folder.path(), &format!("score exact.toml --device cpu --x x.npy {level} --out score.npy"));
-        assert!(said.stderr.contains("t = 0.370000"), "{}", said.stderr);
+        assert!(said.stderr.contains("t = 0.37, sigma = "), "{}", said.stderr);
         good(
             folder.path(),
             &format!("score exact.toml --device cpu --x x.npy {level} --output denoised --out den.npy"),
@@ -363,7 +406,7 @@ fn samples_of_a_run_come_as_pictures_and_as_numbers() {
         for file in ["a.png", "a.gif", "a.npy", "a.csv"] {
             let _ = fs::remove_file(at(file));
             let said = good(folder.path(), &format!("sample {source} --device cpu --n 12 --out {file}"));
-            assert!(said.stderr.contains("12 samples") && said.stderr.contains("ode-heun"), "{}", said.stderr);
+            assert!(said.stderr.contains("12 samples from ") && said.stderr.contains("ode-heun"), "{}", said.stderr);
         }
         let array = read_npy(&at("a.npy")).expect("samples");
         assert_eq!(array.shape, [12, 2]);
@@ -375,6 +418,11 @@ fn samples_of_a_run_come_as_pictures_and_as_numbers() {
         // Eight steps have nine moments.
         assert_eq!(frames.len(), 9);
         assert_ne!(frames[0].buffer(), frames[8].buffer());
+    }
+    let said = good(folder.path(), "sample exact.toml --device cpu --n 1030 --out many.npy");
+    for words in ["sample (2 batches of 8 steps) 16/16", "1030 samples from the exact score of exact.toml by ode-heun"]
+    {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
     }
     // An older checkpoint is another network.
     good(folder.path(), "sample run/step-10 --device cpu --n 12 --out old.npy");
@@ -487,6 +535,10 @@ fn images_are_scored_in_either_shape() {
         folder.path(),
         &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
     );
+    // Images are told by their last axis; others are trained on, and the user hears of it.
+    fs::write(at("planes.npy"), npy("|u1", "False", "(6, 5, 2, 10)", &pixels)).expect("images");
+    let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
+    assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);
     // Points of three coordinates have no picture, and say so before any work.
     let cube = "train images.toml --device cpu --out cube --set data.kind=mixture --set data.weights=[1.0] \
                 --set data.means=[[0,0,0]] --set data.widths=[1.0]";
@@ -552,11 +604,64 @@ fn what_cannot_be_written_is_no_bad_input() {
         "score exact.toml --device cpu --x x.npy --t 0.25 --out /proc/score.npy",
         "sample exact.toml --device cpu --out /proc/samples.csv",
         "plan tiny.toml --json /proc/plan.json",
+        "train tiny.toml --device cpu --out /proc/run",
     ] {
         let said = tweedie(folder.path(), &words(line));
         assert_eq!(said.code, Some(1), "{line}: {}", said.stderr);
-        assert!(said.stderr.contains("/proc/"), "{line}: {}", said.stderr);
+        // Before the work: the device is not named yet.
+        assert!(said.stderr.contains("/proc/") && said.stderr.lines().count() == 1, "{line}: {}", said.stderr);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_locked_folders_are_told_from_runs() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = folder();
+    symlink("gone", folder.path().join("dangling")).expect("a link");
+    for line in ["train tiny.toml --device cpu --out dangling", "sample dangling --device cpu --out a.npy"] {
+        let said = tweedie(folder.path(), &words(line));
+        assert_eq!(said.code, Some(2), "{line}: {}", said.stderr);
+        assert!(said.stderr.contains("dangling: is a symbolic link to something that is not there"), "{}", said.stderr);
+    }
+    let locked = folder.path().join("run");
+    fs::set_permissions(&locked, PermissionsExt::from_mode(0o000)).expect("a folder of ours");
+    // Root reads everything.
+    if fs::read_dir(&locked).is_err() {
+        let said = tweedie(folder.path(), &words("sample run --device cpu --out a.npy"));
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(said.stderr.contains("run: cannot be read: Permission denied"), "{}", said.stderr);
+    }
+    fs::set_permissions(&locked, PermissionsExt::from_mode(0o755)).expect("a folder of ours");
+}
+
+/// `tweedie train … 2>&1 | head -1`, and a full disk behind stderr: nobody listens, and the work goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn training_goes_on_when_stderr_goes_away() {
+    let folder = folder();
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    for (run, stderr) in [("closed", std::process::Stdio::from(closed)), ("full", full.into())] {
+        let line = format!("train tiny.toml --device cpu --out {run}");
+        let status = binary::command(folder.path(), &words(&line)).stderr(stderr).status().expect("it was built");
+        assert_eq!(status.code(), Some(0), "{line}");
+        assert_eq!(fs::read_to_string(folder.path().join(run).join("latest")).expect("a pointer"), "step-30\n");
+    }
+}
+
+/// On a terminal, what follows the progress bar has a line of its own. (util-linux's `script` is a terminal.)
+#[cfg(target_os = "linux")]
+#[test]
+fn the_bar_on_a_terminal_ends_its_line() {
+    let folder = folder();
+    let line = format!("{} sample exact.toml --device cpu --out a.npy", env!("CARGO_BIN_EXE_tweedie"));
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(folder.path()).env("TERM", "xterm").env("TWEEDIE_CACHE", "");
+    let Ok(output) = script.stdin(std::process::Stdio::null()).output() else { return };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("8/8") && shown.lines().any(|line| line.starts_with("a.npy: 8 samples")), "{shown:?}");
 }
 
 #[test]
@@ -643,6 +748,7 @@ fn devices_and_samplers_are_listed_and_the_documentation_is_printed() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let same = good(folder.path(), "docs").stdout == fs::read_to_string(docs).expect("the documentation");
     assert!(same, "tweedie docs prints something else than docs/configuration.md has");
-    assert!(good(folder.path(), "--help").stdout.contains("train"));
+    let help = good(folder.path(), "--help").stdout;
+    assert!(help.contains("train") && help.contains("docs/configuration.md"), "{help}");
     assert!(everything_in(folder.path()).is_empty());
 }

@@ -301,13 +301,19 @@ fn wrong_ranges_are_named() {
         ("beta_max = inf", "sde.beta_max = inf: must be a number ≥ 1e-9 and ≤ 170"),
         ("beta_max = 0.05", "sde.beta_max = 0.05: must be at least sde.beta_min = 0.1"),
         ("t_min = 1.0", "sde.t_min = 1.0: must be a number ≥ 1e-9 and ≤ 0.999"),
-        ("[train]\nseed = -1", "train.seed = -1: must be a whole number ≥ 0"),
+        ("[train]\nseed = -1", "train.seed = -1: must be a whole number ≥ 0 and ≤ 2^63 - 1"),
         ("[train]\nbeta2 = 1.0", "train.beta2 = 1.0: must be a number ≥ 0 and ≤ 0.999999"),
         ("[train]\nkeep = 0", "train.keep = 0: must be a whole number ≥ 1"),
         ("[sample]\nn = 0", "sample.n = 0: must be a whole number ≥ 1 and ≤ 10000000"),
     ] {
         assert_eq!(small_and(lines), format!("c.toml: {wanted}"));
     }
+    assert!(
+        Config::parse(SMALL, "c.toml", &overrides(&["train.seed=18446744073709551615"]))
+            .expect_err("too large")
+            .to_string()
+            .ends_with("must be a whole number ≥ 0 and ≤ 2^63 - 1")
+    );
     let ve = SMALL.replace("vp", "ve") + "sigma_min = 2\nsigma_max = 2\n";
     assert_eq!(error(&ve), "c.toml: sde.sigma_max = 2: must be above sde.sigma_min = 2");
     let n = SMALL.replace("[model]", "n = 5\n[model]");
@@ -335,8 +341,13 @@ fn keys_that_do_not_fit_together_are_named() {
     let exact = SMALL.replace("mlp", "exact").replace("two-moons", "digits");
     assert_eq!(
         error(&exact),
-        "c.toml: model.kind = \"exact\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose model.kind = \"mlp\""
+        "c.toml: model.kind = \"exact\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model"
     );
+    assert_eq!(
+        small_and("[loss]\nt_min = 0.5"),
+        "c.toml: loss.t_min = 0.5: must be at most sde.t_min = 0.001, where samplers end: below loss.t_min the network learns nothing"
+    );
+    parse(&format!("{SMALL}[loss]\nt_min = 0.001"));
     assert!(matches!(
         parse(&SMALL.replace("mlp", "exact").replace("two-moons", "eight-gaussians")).model,
         Model::Exact(_)

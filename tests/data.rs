@@ -73,7 +73,7 @@ fn a_data_set_refuses_what_does_not_fit() {
     }
     assert!(new(&[usize::MAX, usize::MAX], vec![0.0]).is_err());
     let error = new(&[2], vec![0.0, 1.0, 2.0, f32::NAN]).unwrap_err().to_string();
-    assert!(error.contains("NaN in sample 1"), "{error}");
+    assert!(error.contains("NaN in sample 1 (counted from 0)"), "{error}");
     assert!(new(&[1], vec![0.0; 3]).unwrap().with_labels(vec![0]).is_err());
 }
 
@@ -373,7 +373,7 @@ fn npy_files_that_do_not_fit_are_refused_in_one_line() {
     assert!(read_npy(&folder.path().join("missing.npy")).unwrap_err().to_string().contains("missing.npy"));
     fs::write(&path, npy("'<f4'", "False", "(2, 1)", &[0, 0, 0, 0, 0, 0, 0xc0, 0x7f])).unwrap();
     let error = load(&path).unwrap_err().to_string();
-    assert!(error.contains("x.npy") && error.contains("NaN in sample 1"), "{error}");
+    assert!(error.contains("x.npy") && error.contains("NaN in sample 1 (counted from 0)"), "{error}");
 }
 
 #[test]
@@ -395,7 +395,14 @@ fn tables_come_back_as_they_were_written() {
         assert!(error.contains(part) && error.contains("x.csv") && !error.contains('\n'), "{error}");
     }
     assert!(write_csv(&path, &["a"], 2, &values).is_err() && write_csv(&path, &[], 4, &values).is_err());
-    assert!(load(&folder.path().join("x.txt")).unwrap_err().to_string().contains(".npy"));
+    fs::write(&path, b"1,2\n\xff\xfe,3\n").unwrap();
+    assert!(read_csv(&path).unwrap_err().to_string().contains("UTF-8"));
+    fs::write(&path, "1,2\n3\n").unwrap();
+    assert!(read_csv(&path).unwrap_err().to_string().contains("found 1 cell in line 2"));
+    let other = folder.path().join("x.txt");
+    assert!(load(&other).unwrap_err().to_string().contains("x.txt: No such file"));
+    fs::write(&other, "1 2").unwrap();
+    assert!(load(&other).unwrap_err().to_string().contains(".npy"));
 }
 
 #[test]
@@ -411,6 +418,27 @@ fn a_failed_write_leaves_what_was_there() {
     assert!(failed.unwrap_err().to_string().contains("kept.txt: the disk is full"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "before");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
+}
+
+/// A link is a place to write to: what it leads to is written, be it there or not, and the link stays.
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_is_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("there")).unwrap();
+    for (link, target, file) in [("a", "there/file", "there/file"), ("b", "a", "there/file"), ("c", "new", "new")] {
+        std::os::unix::fs::symlink(target, at(link)).unwrap();
+        write_csv(&at(link), &[], 1, &[7.0]).unwrap();
+        assert!(at(link).is_symlink() && !at(file).is_symlink());
+        assert_eq!(fs::read_to_string(at(file)).unwrap(), "7\n");
+        fs::write(at(file), "before").unwrap();
+    }
+    // Two links that lead to each other lead nowhere.
+    std::os::unix::fs::symlink("y", at("x")).unwrap();
+    std::os::unix::fs::symlink("x", at("y")).unwrap();
+    write_csv(&at("x"), &[], 1, &[7.0]).unwrap_or_default();
+    assert_eq!(fs::read_dir(at("there")).unwrap().count(), 1);
 }
 
 #[test]
@@ -476,6 +504,12 @@ fn folders_of_pictures_are_read_in_order_of_their_names() {
     let set = load(folder.path()).unwrap();
     assert_eq!((set.len(), set.shape.as_slice(), set.levels), (2, &[2, 3, 1][..], Some(256)));
     assert_eq!(set.values.to_f32(), [[-1.0; 6], [1.0; 6]].concat());
+    // One picture with colour, wherever it stands, and all are colour.
+    image::RgbaImage::from_pixel(3, 2, image::Rgba([255, 0, 255, 9])).save(folder.path().join("ab.png")).unwrap();
+    fs::create_dir(folder.path().join("d.png")).unwrap();
+    let set = load(folder.path()).unwrap();
+    assert_eq!((set.len(), set.shape.as_slice(), set.levels), (3, &[2, 3, 3][..], Some(256)));
+    assert_eq!(set.values.to_f32(), [vec![-1.0; 18], [1.0, -1.0, 1.0].repeat(6), vec![1.0; 18]].concat());
     image::RgbImage::from_pixel(4, 2, image::Rgb([1, 2, 3])).save(folder.path().join("c.png")).unwrap();
     assert!(load(folder.path()).unwrap_err().to_string().contains("2x4 pixels"));
     fs::write(folder.path().join("c.png"), "not a picture").unwrap();

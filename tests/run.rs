@@ -247,7 +247,7 @@ fn ctrl_c_saves_and_prints_the_command_that_goes_on() {
     assert_eq!(status.code(), Some(130), "{stderr}");
     let last = stderr.lines().last().expect("a last line");
     let step: u64 = last
-        .strip_prefix("error: stopped after step ")
+        .strip_prefix("stopped after step ")
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
         .unwrap_or_else(|| panic!("the last line is: {last}"));
     assert!(step > 0 && step < 3000);
@@ -445,14 +445,16 @@ fn what_is_resumed_or_sampled_is_what_was_trained() {
 fn data_too_large_for_a_float_leaves_the_first_weights() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
-    tweedie::data::write_npy(&at("huge.npy"), &[20, 3], &[3e38; 60]).expect("a data set");
+    tweedie::data::write_npy(&at("huge.npy"), &[20, 3], &[[3e38; 30], [-3e38; 30]].concat()).expect("a data set");
     let line = "train tiny.toml --device cpu --out run --set data.kind=file --set data.path=huge.npy \
                 --set loss.parameterisation=denoised";
     let said = tweedie(folder.path(), &words(line));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     let last = said.stderr.lines().last().expect("a last line");
     assert!(last.starts_with("error: loss or gradient of step 1 is not finite"), "{last}");
-    assert!(last.contains("step-0"), "{last}");
+    assert!(["step-0", "size of the data", "[sde]", "model.depth"].iter().all(|word| last.contains(word)), "{last}");
+    assert!(!last.contains("learning_rate"), "{last}");
+    assert!(said.stderr.contains("huge: the data's root mean square is 3e38: about 1 is expected"), "{}", said.stderr);
     assert_eq!(checkpoint(&at("run"), 0).step, 0);
 }
 

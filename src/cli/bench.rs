@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use super::CliError;
-use super::settings::{DeviceArguments, cache_folder, print};
+use super::settings::{DeviceArguments, cache_folder, note, note_in_place, print};
 use crate::train::bench::{self, Suite};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
@@ -25,16 +25,16 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     let (device, reason) =
         Device::open(&arguments.device.device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    eprintln!("device: {reason}");
+    note(format_args!("device: {reason}"));
     let shown = std::io::stderr().is_terminal();
     let mut before = |name: &str| {
         if shown {
-            eprint!("\r\x1b[2Kmeasuring: {name}");
+            note_in_place(format_args!("measuring: {name}"));
         }
     };
     let report = bench::measure(&device, arguments.suite, &mut before).map_err(TrainError::from)?;
     if shown {
-        eprint!("\r\x1b[2K");
+        note_in_place("");
     }
     if arguments.json {
         let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;

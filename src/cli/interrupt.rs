@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
+use super::settings::note;
 
 /// What a shell reports for a process that Ctrl-C has ended.
 const EXIT_CODE: i32 = 130;
@@ -26,7 +27,7 @@ impl Interrupt {
             if requested.swap(true, Ordering::SeqCst) {
                 std::process::exit(EXIT_CODE);
             }
-            eprintln!("\nstopping after this step; once more to end at once");
+            note("\nstopping after this step; once more to end at once");
         };
         ctrlc::set_handler(listen).map_err(|error| CliError::failed(format!("cannot listen to Ctrl-C: {error}")))?;
         Ok(interrupt)

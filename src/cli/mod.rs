@@ -37,14 +37,13 @@ enum Command {
     Devices(devices::Arguments),
     Plan(plan::Arguments),
     Bench(bench::Arguments),
-    #[command(hide = true)]
     Docs(docs::Arguments),
 }
 
 /// Runs the command that the process was called with.
 ///
 /// The exit code is 0, or 2 for bad input, 130 after Ctrl-C, 1 for everything else that went wrong; then one line on
-/// stderr, `error: …`, says what.
+/// stderr, `error: …`, says what (after Ctrl-C, without `error:`, how to go on).
 pub fn main() -> ExitCode {
     let result = match Arguments::try_parse() {
         Ok(arguments) => run(arguments.command),
@@ -55,7 +54,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // Who has pressed Ctrl-C gets what was asked for.
+            let word = if matches!(error, CliError::Interrupted(_)) { "" } else { "error: " };
+            settings::note(format_args!("{word}{error}"));
             ExitCode::from(error.exit_code())
         }
     }

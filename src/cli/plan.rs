@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use super::settings::{ConfigArguments, expect_folder_of, extension, print};
+use super::settings::{ConfigArguments, expect_folder_of, extension, note, print};
 use crate::data;
 use crate::plan::lower::Options;
 use crate::train::config::Config;
@@ -62,11 +62,11 @@ fn plan(request: Request) -> Result<(), CliError> {
             let name: String = shader.key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
             std::fs::write(folder.join(format!("{number:02}-{name}.wgsl")), &shader.wgsl).map_err(io)?;
         }
-        eprintln!("{}: {} kernels", folder.display(), plan.shaders.len());
+        note(format_args!("{}: {} kernels", folder.display(), plan.shaders.len()));
     }
     if let Some(file) = json {
         data::write_whole(&file, |out| Ok(serde_json::to_writer_pretty(out, &plan)?))?;
-        eprintln!("{}: the plan", file.display());
+        note(format_args!("{}: the plan", file.display()));
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::settings::note;
+
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -54,16 +56,23 @@ impl Progress {
             }
             None if !self.ended && (self.last_line.elapsed() >= LINE_EVERY || step >= self.total) => {
                 (self.last_line, self.ended) = (Instant::now(), step >= self.total);
-                eprintln!("{}", line(&self.label, (self.first, step, self.total), &message, self.start.elapsed()));
+                note(line(&self.label, (self.first, step, self.total), &message, self.start.elapsed()));
             }
             None => {}
         }
     }
 
-    /// The loop is over, finished or not; the bar stays as it is.
+    /// The loop is over, finished or not; the bar stays as it is, and what follows begins a line of its own.
     pub fn finish(self) {
-        if let Some(bar) = self.bar {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
             bar.abandon();
+            note("");
         }
     }
 }

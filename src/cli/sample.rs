@@ -7,7 +7,8 @@ use super::interrupt::Interrupt;
 use super::known::read_known;
 use super::progress::Progress;
 use super::settings::{
-    DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, print, sampler_steps, seed,
+    DeviceArguments, cache_folder, class, count, expect_file, expect_folder_of, extension, note, print, sampler_steps,
+    seed,
 };
 use super::source::{Source, read_points};
 use super::train::FRAMES;
@@ -29,25 +30,25 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN_OR_CONFIG", required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Number of samples [default: the config's sample.n]
-    #[arg(long, value_name = "N", value_parser = count())]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     n: Option<u64>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
     #[arg(long, value_name = "NAME", value_parser = sampler)]
     sampler: Option<SamplerKind>,
     /// Steps of the sampler [default: the config's sample.steps]
-    #[arg(long, value_name = "N", value_parser = sampler_steps())]
+    #[arg(long, value_name = "N", value_parser = sampler_steps, allow_negative_numbers = true)]
     steps: Option<u64>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
-    #[arg(long, value_name = "N", value_parser = seed())]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Start from these standard normal values, (N, D) or (N, the data's shape), instead of drawing them
     #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
     noise: Option<PathBuf>,
     /// Class to draw, for a network trained with model.conditional = true [default: any]
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", value_parser = class, allow_negative_numbers = true)]
     class: Option<u32>,
     /// How far samples are moved towards --class: 0 any class, 1 as the network says, above it more typical ones
-    #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance)]
+    #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance, allow_negative_numbers = true)]
     guidance: Option<f64>,
     /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit
     #[arg(long, value_name = "FILE", requires = "mask")]
@@ -151,6 +152,14 @@ impl Arguments {
     }
 }
 
+/// What the progress of drawing `n` samples counts: steps, of every batch anew.
+pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String {
+    match n.div_ceil(experiment.chunk(n) as usize) {
+        0 | 1 => "sample".to_string(),
+        batches => format!("sample ({batches} batches of {steps} steps)"),
+    }
+}
+
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, settings, noise, class, guidance, known, wanted, device, out, format } = request;
     let experiment = Experiment::new(source.config())?;
@@ -197,11 +206,11 @@ fn sample(request: Request) -> Result<(), CliError> {
     let engine = experiment.drawing_engine(&device, sampler, draw.steps, n, guidance != 1.0);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
-    eprintln!("device: {reason}");
+    note(format_args!("device: {reason}"));
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), &experiment, sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&drawing(&experiment, n, draw.steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {
@@ -219,12 +228,12 @@ fn sample(request: Request) -> Result<(), CliError> {
             data::write_csv(&out, &names, experiment.dims(), &drawn.samples)?;
         }
     }
-    eprintln!(
+    note(format_args!(
         "{}: {n} samples from {} by {}, {} evaluations each",
         out.display(),
         source.describe(),
         sampler.name(),
         drawn.evaluations
-    );
+    ));
     Ok(())
 }

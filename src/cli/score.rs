@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::CliError;
-use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension};
+use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension, note};
 use super::source::{Source, read_points};
 use crate::data;
 use crate::gpu::Choice;
+use crate::number::short;
 use crate::sde::Quantity;
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
@@ -26,13 +27,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.npy")]
     x: PathBuf,
     /// Noise level as time, in (0, 1]
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = time, allow_negative_numbers = true)]
     t: Option<f64>,
     /// Noise level as the standard deviation of x_t given x_0, > 0
-    #[arg(long, value_name = "S", value_parser = positive)]
+    #[arg(long, value_name = "S", value_parser = positive, allow_negative_numbers = true)]
     sigma: Option<f64>,
     /// Noise level as sigma over alpha, > 0
-    #[arg(long, value_name = "R", value_parser = positive)]
+    #[arg(long, value_name = "R", value_parser = positive, allow_negative_numbers = true)]
     noise_to_signal: Option<f64>,
     /// What to write
     #[arg(long, value_enum, default_value = "score")]
@@ -114,9 +115,9 @@ fn score(request: Request) -> Result<(), CliError> {
     let sde = experiment.sde.as_ref();
     let t = match level {
         Level::Time(t) => Ok(t),
-        Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {error}")),
+        Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {}", error.range())),
         Level::NoiseToSignal(ratio) => {
-            sde.t_of_noise_to_signal(ratio).map_err(|error| format!("--noise-to-signal {ratio}: {error}"))
+            sde.t_of_noise_to_signal(ratio).map_err(|error| format!("--noise-to-signal {ratio}: {}", error.range()))
         }
     };
     let t = t.map_err(CliError::bad_input)?;
@@ -128,7 +129,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n, false);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
-    eprintln!("device: {reason}");
+    note(format_args!("device: {reason}"));
     let quantity = match output {
         Output::Score => Quantity::Score,
         Output::Denoised => Quantity::Denoised,
@@ -137,13 +138,14 @@ fn score(request: Request) -> Result<(), CliError> {
     let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
-    eprintln!(
-        "{}: {} of {n} points at t = {t:.6}, sigma = {:.6}, noise-to-signal = {:.6}, from {}",
+    note(format_args!(
+        "{}: {} of {n} points at t = {}, sigma = {}, noise-to-signal = {}, from {}",
         out.display(),
         quantity.name(),
-        at.sigma,
-        at.noise_to_signal(),
+        short(t, 6),
+        short(at.sigma, 6),
+        short(at.noise_to_signal(), 6),
         source.describe()
-    );
+    ));
     Ok(())
 }

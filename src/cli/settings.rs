@@ -1,11 +1,13 @@
 //! Arguments that several commands share.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::CliError;
+use crate::data::whole;
 use crate::gpu::Choice;
 use crate::train::config::{Config, Overrides};
 
@@ -42,18 +44,27 @@ pub(super) struct DeviceArguments {
 }
 
 /// Seeds are TOML integers too.
-pub(super) fn seed() -> clap::builder::RangedU64ValueParser {
-    clap::builder::RangedU64ValueParser::new().range(0..=i64::MAX as u64)
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    whole_number(text, 0, i64::MAX as u64).ok_or_else(|| "must be a whole number ≥ 0 and ≤ 2^63 - 1".to_string())
 }
 
 /// A count that a 32-bit counter of the device can hold.
-pub(super) fn count() -> clap::builder::RangedU64ValueParser {
-    clap::builder::RangedU64ValueParser::new().range(1..=u64::from(u32::MAX))
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    whole_number(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())
 }
 
 /// Steps of a sampler, each a row of a table: as many as a config may ask for.
-pub(super) fn sampler_steps() -> clap::builder::RangedU64ValueParser {
-    clap::builder::RangedU64ValueParser::new().range(1..=1_000_000)
+pub(super) fn sampler_steps(text: &str) -> Result<u64, String> {
+    whole_number(text, 1, 1_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 1000000".to_string())
+}
+
+/// A number of a class.
+pub(super) fn class(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "must be a whole number ≥ 0".to_string())
+}
+
+fn whole_number(text: &str, least: u64, most: u64) -> Option<u64> {
+    text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
 /// The lower-case extension of `path`, which has to be one of `allowed`.
@@ -61,7 +72,8 @@ pub(super) fn extension(flag: &str, path: &Path, allowed: &[&'static str]) -> Re
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     allowed.iter().find(|known| **known == extension).copied().ok_or_else(|| {
         let known = allowed.iter().map(|known| format!(".{known}")).collect::<Vec<_>>().join(", ");
-        CliError::bad_input(format!("{flag} {}: must end in one of {known}", path.display()))
+        let one_of = if allowed.len() > 1 { "one of " } else { "" };
+        CliError::bad_input(format!("{flag} {}: must end in {one_of}{known}", path.display()))
     })
 }
 
@@ -70,7 +82,7 @@ pub(super) fn expect_file(flag: &str, path: &Path) -> Result<(), CliError> {
     if path.is_file() { Ok(()) } else { Err(CliError::bad_input(format!("{flag} {}: no such file", path.display()))) }
 }
 
-/// The folder of a file that is to be written has to be there, so that no work is lost at the end.
+/// The folder of a file that is to be written has to be there and to take a file, so that no work is lost at the end.
 pub(super) fn expect_folder_of(flag: &str, path: &Path) -> Result<(), CliError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -79,7 +91,7 @@ pub(super) fn expect_folder_of(flag: &str, path: &Path) -> Result<(), CliError> 
     if path.is_dir() {
         return Err(CliError::bad_input(format!("{flag} {}: is a folder, and should be a file", path.display())));
     }
-    Ok(())
+    whole::try_beside(path).map_err(|error| CliError::failed(format!("{flag} {}: {error}", path.display())))
 }
 
 /// Where compiled pipelines are kept between processes: `TWEEDIE_CACHE`, or a folder of the user's cache.
@@ -90,6 +102,17 @@ pub(super) fn cache_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
     cache.or_else(|| home().map(|home| home.join(".cache"))).map(|cache| cache.join("tweedie"))
+}
+
+/// Writes a line to stderr. Where nobody listens any more, as in `tweedie train CONFIG 2>&1 | head`, the work goes on.
+pub(super) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Replaces the line on the terminal in front of the user.
+pub(super) fn note_in_place(line: impl Display) {
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "\r\x1b[2K{line}").and_then(|()| err.flush());
 }
 
 /// Writes to stdout. A reader that has had enough, as in `tweedie plan CONFIG | head`, is no error.

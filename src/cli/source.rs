@@ -1,6 +1,6 @@
 //! The argument RUN_OR_CONFIG: what to draw from or to ask for scores.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::CliError;
 use crate::data;
@@ -17,7 +17,12 @@ use crate::train::training::arena_of;
 #[derive(Debug)]
 pub(super) enum Source {
     /// The exact score of a config's data.
-    Exact(Box<Config>),
+    Exact {
+        /// The config's file.
+        path: PathBuf,
+        /// The config.
+        config: Box<Config>,
+    },
     /// A run's network at one of its checkpoints.
     Trained {
         /// The run's resolved config.
@@ -35,7 +40,7 @@ impl Source {
         if argument.is_file() {
             let config = Config::read(argument, &Overrides::none())?;
             return match config.model {
-                Model::Exact(_) => Ok(Self::Exact(Box::new(config))),
+                Model::Exact(_) => Ok(Self::Exact { path: argument.to_path_buf(), config: Box::new(config) }),
                 _ => Err(CliError::bad_input(format!(
                     "{}: model.kind = \"{}\" has to be trained first (tweedie train {0}); only model.kind = \"exact\" works on the config itself",
                     argument.display(),
@@ -43,16 +48,22 @@ impl Source {
                 ))),
             };
         }
+        if argument.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Err(CliError::bad_input(format!(
+                "{}: no such file or folder; should be the folder of a run, such as runs/digits, or a config",
+                argument.display()
+            )));
+        }
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), &Overrides::none())?;
-        let checkpoint = Checkpoint::read(&step.path)?;
+        let checkpoint = run.read(&step)?;
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }
 
-    /// Where the score comes from, for messages: `exact`, `runs/digits/step-6000 (step 6000)`.
+    /// Where the score comes from, for messages: `the exact score of NAME.toml`, `runs/digits/step-6000 (step 6000)`.
     pub fn describe(&self) -> String {
         match self {
-            Self::Exact(_) => "exact".to_string(),
+            Self::Exact { path, .. } => format!("the exact score of {}", path.display()),
             Self::Trained { step, checkpoint, .. } => format!("{} (step {})", step.path.display(), checkpoint.step),
         }
     }
@@ -60,7 +71,7 @@ impl Source {
     /// The config of the experiment.
     pub fn config(&self) -> &Config {
         match self {
-            Self::Exact(config) | Self::Trained { config, .. } => config,
+            Self::Exact { config, .. } | Self::Trained { config, .. } => config,
         }
     }
 
@@ -93,25 +104,25 @@ pub(super) struct Points {
 
 /// An array of points of the data's dimension: (N, D) or (N, the data's shape).
 pub(super) fn read_points(flag: &str, path: &Path, experiment: &Experiment) -> Result<Points, CliError> {
-    let array = data::read_npy(path)?;
+    let array = data::read_npy(path).map_err(|error| CliError::bad_input(format!("{flag} {error}")))?;
     let shape = &experiment.train.shape;
     let fits =
         matches!(&array.shape[..], [n, rest @ ..] if *n > 0 && (rest == &shape[..] || rest == [experiment.dims()]));
     if !fits {
         let own: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let own = if own.len() > 1 { format!(" or (N, {})", own.join(", ")) } else { String::new() };
         return Err(CliError::bad_input(format!(
-            "{flag} {}: has shape {:?}; should be (N, {}) or (N, {}) with N at least 1",
+            "{flag} {}: has shape {:?}; should be (N, {}){own} with N at least 1",
             path.display(),
             array.shape,
             experiment.dims(),
-            own.join(", ")
         )));
     }
     let values = array.values.to_f32();
     if let Some(place) = values.iter().position(|x| !x.is_finite()) {
         let found = values[place];
         return Err(CliError::bad_input(format!(
-            "{flag} {}: value {place} is {found}; should be finite",
+            "{flag} {}: value {place} (counted from 0) is {found}; should be finite",
             path.display()
         )));
     }

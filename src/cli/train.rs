@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, print, seed};
+use super::sample::drawing;
+use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, note, print, seed};
 use crate::gpu::Choice;
 use crate::train::artifacts;
 use crate::train::config::Model;
@@ -26,10 +27,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
     /// Training steps; short for --set train.steps=N
-    #[arg(long, value_name = "N", value_parser = count())]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     steps: Option<u64>,
     /// Seed of the run; short for --set train.seed=N
-    #[arg(long, value_name = "N", value_parser = seed())]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Folder of the run [default: runs/NAME for NAME.toml]
     #[arg(long, value_name = "FOLDER")]
@@ -89,21 +90,24 @@ struct Terminal {
 
 impl Observer for Terminal {
     fn device(&mut self, reason: &str) {
-        eprintln!("device: {reason}");
+        note(format_args!("device: {reason}"));
     }
 
     fn note(&mut self, text: &str) {
-        eprintln!("{text}");
+        note(text);
     }
 
     fn ready(&mut self, experiment: &Experiment, start: u64) {
-        eprintln!(
+        note(format_args!(
             "{}: {} samples to train on, {} held out; a network of {} weights",
             experiment.train.name,
             experiment.train.len(),
             experiment.held_out.len(),
             experiment.weights()
-        );
+        ));
+        if start > 0 {
+            note(format_args!("going on from step {start}"));
+        }
         self.bar = Some(Progress::new("train", start, self.steps));
     }
 
@@ -186,7 +190,7 @@ fn train(request: &Request, profile: bool) -> Result<(), CliError> {
     if profile {
         show_profile(&mut training)?;
     }
-    eprintln!("done: {}", folder.display());
+    note(format_args!("done: {}", folder.display()));
     Ok(())
 }
 
@@ -222,7 +226,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     let sampler = sampler_of(experiment.config.sample.sampler);
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new("sample", 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, draw.steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {
@@ -242,7 +246,7 @@ fn show_profile(training: &mut Training) -> Result<(), CliError> {
         .profile(training.experiment.busiest_program(), batch, PROFILED_STEPS)
         .map_err(TrainError::from)?
     {
-        None => eprintln!("--profile: kernels are timed on GPUs; this run was on the CPU"),
+        None => note("--profile: kernels are timed on GPUs; this run was on the CPU"),
         Some(profile) => print(&super::profile::table(&profile))?,
     }
     Ok(())

@@ -105,7 +105,7 @@ impl Dataset {
         if let Values::F32(v) = &values
             && let Some(i) = v.iter().position(|x| !x.is_finite())
         {
-            return Err(err(format!("{} in sample {}", v[i], i / dim), "finite values"));
+            return Err(err(format!("{} in sample {} (counted from 0)", v[i], i / dim), "finite values"));
         }
         Ok(Self { name, shape, values, labels: None, levels: None, exact: None })
     }
@@ -136,6 +136,17 @@ impl Dataset {
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// Whether all samples are the same one.
+    pub fn is_constant(&self) -> bool {
+        fn repeats<T: PartialEq>(values: &[T], dim: usize) -> bool {
+            values.iter().skip(dim).zip(values).all(|(value, before)| value == before)
+        }
+        match &self.values {
+            Values::F32(values) => repeats(values, self.dim()),
+            Values::U8 { bytes, .. } => repeats(bytes, self.dim()),
+        }
     }
 
     /// Writes sample `i`, normalised, to `out`.

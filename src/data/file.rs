@@ -16,11 +16,12 @@ use std::path::Path;
 /// The data set is named after the file.
 ///
 /// # Errors
-/// If the ending is another one, or the file is not as [`read_npy`], [`read_csv`] or [`Dataset::new`] take it.
+/// If nothing is there, the ending is another one, or the file is not as [`read_npy`], [`read_csv`] or [`Dataset::new`] take it.
 pub fn load(path: &Path) -> Result<Dataset, DataError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    if path.is_dir() {
+    // Before the name is looked at: a slip in it should not be told off for its ending.
+    if std::fs::metadata(path).map_err(|e| DataError::io(path, e))?.is_dir() {
         return load_dir(path);
     }
     if path.file_name().is_some_and(|name| name.to_string_lossy().contains("idx3-ubyte")) {

@@ -5,7 +5,8 @@ use super::{DataError, Dataset};
 use std::path::Path;
 
 /// Loads all `.png`, `.jpg` and `.jpeg` files of a folder, in order of their names (hidden files are passed over), as
-/// samples `[H, W, C]` in [-1, 1]: C is 1 if the first is grey, or else 3, and all are taken so. Transparency is dropped.
+/// samples `[H, W, C]` in [-1, 1]: C is 1 if all are grey, or else 3. Transparency is dropped; folders in the folder, and other
+/// files, are passed over.
 ///
 /// # Errors
 /// If the folder or a picture cannot be read, there is none, or they differ in size.
@@ -15,18 +16,22 @@ pub fn load_folder(folder: &Path) -> Result<Dataset, DataError> {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         !hidden && matches!(ending.as_str(), "png" | "jpg" | "jpeg")
     };
-    let (mut bytes, mut first) = (Vec::new(), None);
+    let (mut bytes, mut first, mut color) = (Vec::new(), None, false);
     for path in files_in(folder)?.iter().filter(|path| is_picture(path)) {
         let picture = open(path)?;
         let (height, width) = (picture.height(), picture.width());
-        let (h, w, color) = *first.get_or_insert((height, width, picture.color().has_color()));
+        let (h, w) = *first.get_or_insert((height, width));
         if (height, width) != (h, w) {
             let expected = format!("{h}x{w}, as the first picture has");
             return Err(DataError::format(path, format!("{height}x{width} pixels"), expected));
         }
+        if picture.color().has_color() && !color {
+            color = true;
+            bytes = bytes.iter().flat_map(|grey| [*grey; 3]).collect();
+        }
         bytes.extend(if color { picture.into_rgb8().into_raw() } else { picture.into_luma8().into_raw() });
     }
-    let Some((h, w, color)) = first else {
+    let Some((h, w)) = first else {
         return Err(DataError::format(folder, "no pictures", "a folder of .png, .jpg or .jpeg files of one size"));
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

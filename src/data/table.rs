@@ -10,7 +10,10 @@ use std::path::Path;
 /// # Errors
 /// If the file cannot be read, a cell is not a finite number, the rows differ in length, or there are none.
 pub fn read_csv(path: &Path) -> Result<(usize, Vec<f32>), DataError> {
-    let text = std::fs::read_to_string(path).map_err(|e| DataError::io(path, e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => DataError::format(path, "bytes that are not UTF-8", "a table as UTF-8 text"),
+        _ => DataError::io(path, e),
+    })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let separator = |c| matches!(c, ',' | ';' | '\t');
     let (mut columns, mut values) = (0, Vec::new());
@@ -25,7 +28,8 @@ pub fn read_csv(path: &Path) -> Result<(usize, Vec<f32>), DataError> {
             columns = cells.len();
         }
         if cells.len() != columns {
-            let found = format!("{} cells in line {}", cells.len(), i + 1);
+            let noun = if cells.len() == 1 { "cell" } else { "cells" };
+            let found = format!("{} {noun} in line {}", cells.len(), i + 1);
             return Err(DataError::format(path, found, format!("{columns}, as in the rows before")));
         }
         for (k, number) in numbers.into_iter().enumerate() {

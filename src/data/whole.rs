@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const UNFINISHED: &str = ".unfinished";
 
 /// Writes a file through `fill`: to a temporary file beside it, synced, and then renamed over `path`. If anything fails,
-/// the temporary file is removed and what stood at `path` is untouched.
+/// the temporary file is removed and what stood at `path` is untouched. Where `path` is a symbolic link, what it leads to
+/// is written, and the link stays.
 ///
 /// # Errors
 /// What `fill` or the file system said.
@@ -18,10 +19,33 @@ pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    replace(path, fill).map_err(|source| DataError::Write { path: path.to_path_buf(), source })
+    replace(&followed(path), fill).map_err(|source| DataError::Write { path: path.to_path_buf(), source })
 }
 
-/// [`write_whole`] with the file system's own error.
+/// Says whether a file could be written at `path`: makes a temporary file beside it, and removes it.
+#[cfg(feature = "cli")]
+pub(crate) fn try_beside(path: &Path) -> std::io::Result<()> {
+    let temporary = beside(&followed(path));
+    File::create(&temporary)?;
+    fs::remove_file(&temporary)
+}
+
+/// Where the symbolic links at `path` lead, whether or not something is there.
+fn followed(path: &Path) -> PathBuf {
+    // As many links as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            // `with_file_name` of an absolute path is that path.
+            Ok(target) => path = path.with_file_name(target),
+            Err(_) => break,
+        }
+    }
+    path
+}
+
+/// [`write_whole`] with the file system's own error; a symbolic link at `path` is replaced.
 pub(crate) fn replace(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,

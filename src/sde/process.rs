@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::graph::{Expr, Tape};
+use crate::number::short;
 
 /// A forward process dx = rate(t) x dt + g(t) dw with x_t = alpha(t) x_0 + sigma(t) epsilon.
 ///
@@ -105,7 +106,7 @@ impl Marginal {
 
 /// A noise level that a process does not reach.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{quantity} = {value}: the {process} process has {quantity} from {least} (t = 0) to {most} (t = {t_max})")]
+#[error("{quantity} = {value}: {}", self.range())]
 pub struct OutOfRange {
     /// `sigma` or `noise_to_signal`.
     pub quantity: &'static str,
@@ -122,6 +123,14 @@ pub struct OutOfRange {
 }
 
 impl OutOfRange {
+    /// What the process does reach, in words.
+    pub fn range(&self) -> String {
+        let Self { quantity, process, t_max, .. } = self;
+        // As many digits as the ends are allowed in.
+        let [least, most] = [self.least, self.most].map(|end| short(end, 13));
+        format!("the {process} process has {quantity} from {least} (t = 0) to {most} (t = {t_max})")
+    }
+
     /// `Ok` if `value` lies between what the process has at time 0 and at its last time.
     pub fn check<S: Sde + ?Sized>(
         sde: &S,

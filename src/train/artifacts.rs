@@ -16,6 +16,8 @@ use crate::sde::Quantity;
 const STRIP_COLUMNS: usize = 12;
 /// Rows of it.
 const STRIP_ROWS: usize = 8;
+/// Panels of a trajectory of points that is a single picture.
+const STRIP_PANELS: usize = 6;
 /// Time between the frames of an animation.
 const FRAME: Duration = Duration::from_millis(80);
 /// Arrows along each side of a score field.
@@ -95,26 +97,32 @@ pub fn animation(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<
     Ok(())
 }
 
-/// A strip of noise turning into samples: for images a row for each of the first few.
+/// A strip of noise turning into samples, its moments evenly spread over how noisy they are: for images a row for each of
+/// the first few.
 ///
 /// # Errors
 /// As [`samples`].
 pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), TrainError> {
     let dims = experiment.dims();
     let n = drawn.samples.len() / dims;
+    let noisiness: Vec<f64> = drawn.frame_times.iter().map(|t| noisiness(experiment, *t)).collect();
     match kind(experiment) {
         Kind::Images([height, width, channels]) => {
             let rows = n.min(STRIP_ROWS);
-            let frames: Vec<f32> = drawn.frames.iter().flat_map(|frame| &frame[..rows * dims]).copied().collect();
-            let shape = [drawn.frames.len(), rows, height, width, channels];
+            let chosen = evenly_in(&noisiness, STRIP_COLUMNS);
+            let frames: Vec<f32> =
+                chosen.iter().flat_map(|frame| &drawn.frames[*frame][..rows * dims]).copied().collect();
+            let shape = [chosen.len(), rows, height, width, channels];
             picture::write_grid_strip(path, &frames, shape, STRIP_COLUMNS)?;
         }
         Kind::Points => {
+            let chosen = evenly_in(&noisiness, STRIP_PANELS);
             let titles = titles(drawn);
-            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            let titles: Vec<&str> = chosen.iter().map(|frame| titles[*frame].as_str()).collect();
+            let points: Vec<f32> = chosen.iter().flat_map(|frame| &drawn.frames[*frame]).copied().collect();
             let view = Some(wide_view(experiment));
-            let shape = [drawn.frames.len(), n];
-            picture::write_scatter_strip(path, &drawn.frames.concat(), shape, &titles, view, 6)?;
+            let shape = [chosen.len(), n];
+            picture::write_scatter_strip(path, &points, shape, &titles, view, STRIP_PANELS)?;
         }
         Kind::Other => return Err(no_picture(path, experiment)),
     }
@@ -188,6 +196,35 @@ fn no_picture(path: &Path, experiment: &Experiment) -> TrainError {
     ))
 }
 
+/// The angle between data and noise in x_t, from 0 (data alone) to pi/2 (noise alone): samples take shape where it changes,
+/// which for most processes is in a small part of the time.
+fn noisiness(experiment: &Experiment, t: f64) -> f64 {
+    (experiment.sde.at(t).noise_to_signal() / experiment.sigma_data).atan()
+}
+
+/// At most `most` places (at least two, if there are so many) in a list that does not rise, with the first and the last, their
+/// values as even as the list has them.
+fn evenly_in(falling: &[f64], most: usize) -> Vec<usize> {
+    let Some(last) = falling.len().checked_sub(1) else { return Vec::new() };
+    let count = most.clamp(2, falling.len().max(2));
+    let mut places: Vec<usize> = Vec::with_capacity(count);
+    for i in 0..count {
+        let wanted = falling[0] + (falling[last] - falling[0]) * i as f64 / (count - 1) as f64;
+        // After the place before, and leaving one for each that is still to come.
+        let least = places.last().map_or(0, |place| place + 1);
+        let most = (last + 1 + i).saturating_sub(count);
+        let nearest = (least..=most).min_by(|a, b| {
+            let miss = |place: usize| (falling[place] - wanted).abs();
+            miss(*a).total_cmp(&miss(*b))
+        });
+        places.extend(nearest);
+    }
+    if let Some(end) = places.last_mut() {
+        *end = last;
+    }
+    places
+}
+
 fn titles(drawn: &Drawn) -> Vec<String> {
     drawn.frame_times.iter().map(|t| format!("t = {t:.2}")).collect()
 }
@@ -197,4 +234,32 @@ fn wide_view(experiment: &Experiment) -> View {
     let mut view = View::around(&experiment.train.values.to_f32());
     view.reach = view.reach.max((2.5 * experiment.sde.prior_sigma()).min(3.0 * view.reach));
     view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::evenly_in;
+
+    #[test]
+    fn places_are_even_in_value() {
+        let falling: Vec<f64> = (0..=100).map(|i| (1.0 - f64::from(i) / 100.0).powi(4)).collect();
+        let places = evenly_in(&falling, 5);
+        assert_eq!((places[0], places[4]), (0, 100));
+        for (i, place) in places.iter().enumerate() {
+            assert!((falling[*place] - (1.0 - i as f64 / 4.0)).abs() < 0.03, "{places:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_different_and_with_both_ends() {
+        // Nearly all of the fall is in one step.
+        let steep = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+        for most in 2..9 {
+            let places = evenly_in(&steep, most);
+            assert_eq!(places.len(), most.min(6));
+            assert!(places.is_sorted_by(|a, b| a < b) && places[0] == 0 && places.last() == Some(&5), "{places:?}");
+        }
+        assert_eq!(evenly_in(&[0.5], 6), [0]);
+        assert!(evenly_in(&[], 6).is_empty());
+    }
 }

@@ -25,7 +25,7 @@ const STATE: &str = "state.json";
 /// A checkpoint that cannot be written or read. Its `Display` is one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The operating system refused.
+    /// The operating system refused to write, or to look.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
@@ -33,7 +33,7 @@ pub enum CheckpointError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file is missing, truncated, of an unknown version, or holds something else than it should.
+    /// A file is missing, unreadable, truncated, of an unknown version, or holds something else than it should.
     #[error("{}: {what}", path.display())]
     Content {
         /// The file or folder.
@@ -52,6 +52,11 @@ impl CheckpointError {
 /// Turns the operating system's errors into ours, naming the path.
 pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
     |source| CheckpointError::Io { path: path.to_path_buf(), source }
+}
+
+/// As [`at`], where a file was to be read: what the user names has to be readable.
+pub(super) fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
+    |source| CheckpointError::content(path, format!("cannot be read: {source}"))
 }
 
 /// A named array of f32 in row-major order.
@@ -165,7 +170,8 @@ impl Checkpoint {
     /// `folder` is where the checkpoint came from, for errors.
     ///
     /// # Errors
-    /// One line that names the file and the first tensor that is missing, too much or of another shape.
+    /// One line that names the file and the first tensor that is missing, too much, of another shape, or holds what
+    /// training leaves in no tensor.
     pub fn expect(
         &self,
         folder: &Path,
@@ -181,7 +187,15 @@ impl Checkpoint {
         let mut found = Vec::with_capacity(expected.len());
         for (name, shape) in expected {
             match by_name.get(name.as_str()) {
-                Some(tensor) if tensor.shape == *shape => found.push(*tensor),
+                Some(tensor) if tensor.shape == *shape => {
+                    if let Some(place) = tensor.values.iter().position(|value| !is_sound(group, *value)) {
+                        let value = tensor.values[place];
+                        return complain(format!(
+                            "tensor {name} holds {value} (value {place}, counted from 0): damaged"
+                        ));
+                    }
+                    found.push(*tensor);
+                }
                 Some(tensor) => {
                     return complain(format!(
                         "tensor {name} has shape {:?}, and the model needs {shape:?}",
@@ -196,6 +210,11 @@ impl Checkpoint {
             None => Ok(found),
         }
     }
+}
+
+/// Whether training can leave this value: Adam's moments may overflow where the gradient is not clipped.
+fn is_sound(group: &str, value: f32) -> bool {
+    if group == OPTIMIZER { !value.is_nan() } else { value.is_finite() }
 }
 
 /// The step of the checkpoint in a folder.
@@ -237,7 +256,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(CheckpointError::content(path, "is missing: not a whole checkpoint"))
         }
-        result => result.map_err(at(path)),
+        result => result.map_err(unreadable(path)),
     }
 }
 

@@ -7,6 +7,7 @@ use super::log::LogError;
 use super::run_folder::RunError;
 use crate::data::DataError;
 use crate::gpu::GpuError;
+use crate::number::short;
 
 /// One line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +36,9 @@ pub enum TrainError {
     /// The loss or its gradient was not a number.
     #[error(
         "loss or gradient of step {step} is not finite{}; the weights are those of step {checkpoint}, saved as \
-         step-{checkpoint}: try a lower train.learning_rate",
-        level_text(*level)
+         step-{checkpoint}: {}",
+        level_text(*level),
+        advice(*step)
     )]
     NotFinite {
         /// The step that was not taken.
@@ -53,7 +55,7 @@ pub enum TrainError {
     #[error("stopped")]
     Interrupted,
     /// A sample was not a number.
-    #[error("sampling step {step} of {steps} gives a value that is not finite (time {t:.4}, sigma {sigma:.4})")]
+    #[error("sampling step {step} of {steps} gives a value that is not finite (time {}, sigma {})", short(*t, 4), short(*sigma, 4))]
     SampleNotFinite {
         /// Counted from 1.
         step: u64,
@@ -94,7 +96,7 @@ impl TrainError {
             ) => true,
             #[cfg(feature = "cpu")]
             Self::Engine(EngineError::Cpu(crate::cpu::CpuError::OutOfMemory { .. })) => true,
-            Self::Log(LogError::Line { .. }) => true,
+            Self::Log(LogError::Read { .. } | LogError::Line { .. }) => true,
             Self::Log(LogError::Io { .. })
             | Self::Picture(_)
             | Self::Engine(_)
@@ -106,6 +108,17 @@ impl TrainError {
     }
 }
 
+/// What may have gone wrong: at the first step nothing has been learned yet.
+fn advice(step: u64) -> &'static str {
+    if step > 1 {
+        return "try a lower train.learning_rate";
+    }
+    "these are the first weights, so look at the size of the data (about 1 is best), the noise ([sde]: beta_max or \
+     sigma_max), and model.depth"
+}
+
 fn level_text(level: Option<(f32, f64)>) -> String {
-    level.map_or_else(String::new, |(t, sigma)| format!(" (noise level t = {t:.4}, sigma = {sigma:.4})"))
+    level.map_or_else(String::new, |(t, sigma)| {
+        format!(" (noise level t = {}, sigma = {})", short(f64::from(t), 4), short(sigma, 4))
+    })
 }

@@ -111,8 +111,16 @@ pub enum LogError {
         /// Why.
         source: std::io::Error,
     },
+    /// The operating system did not let us read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A line is not one of ours.
-    #[error("{}: line {number}: {source}", path.display())]
+    #[error("{}: line {number}: is none that tweedie writes ({}); remove the line to go on", path.display(), reason(source))]
     Line {
         /// The file.
         path: PathBuf,
@@ -123,6 +131,12 @@ pub enum LogError {
     },
 }
 
+/// What serde says of a line, without the number that it gives every line, 1.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at line ").map_or(text.clone(), |(what, _)| format!("{what}, column {}", error.column()))
+}
+
 /// The log of a run, open at its end.
 #[derive(Debug)]
 pub struct Log {
@@ -131,15 +145,15 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log to go on after `step` training steps: what comes later, and a last line that was torn, is
-    /// dropped. A file that does not exist is made. For a new run, `step` is 0.
+    /// Opens the log to go on after `step` training steps: what comes later, and a last line that was torn or is none of
+    /// ours, is dropped. A file that does not exist is made. For a new run, `step` is 0.
     ///
     /// # Errors
     /// A line other than the last is not one of ours, or the operating system refuses. The file is then untouched.
     pub fn open(path: &Path, step: u64) -> Result<Self, LogError> {
         let io = |source| LogError::Io { path: path.to_path_buf(), source };
         if path.exists() {
-            let text = fs::read(path).map_err(io)?;
+            let text = fs::read(path).map_err(|source| LogError::Read { path: path.to_path_buf(), source })?;
             let mut kept = Vec::with_capacity(text.len());
             for (bytes, line) in parse(&text, path)? {
                 if line.step() <= step {
@@ -178,25 +192,30 @@ impl Log {
     }
 }
 
-/// All lines of a log. A last line that was torn is left out.
+/// All lines of a log. A last line that was torn or is none of ours is left out.
 ///
 /// # Errors
 /// The file cannot be read, or a line other than the last is not one of ours.
 pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
-    let text = fs::read(path).map_err(|source| LogError::Io { path: path.to_path_buf(), source })?;
+    let text = fs::read(path).map_err(|source| LogError::Read { path: path.to_path_buf(), source })?;
     Ok(parse(&text, path)?.into_iter().map(|(_, line)| line).collect())
 }
 
-/// Every whole line with its bytes. What follows the last line break is torn.
+/// Every whole line with its bytes. What follows the last line break is torn, and so is a last line that a file system
+/// has filled with something else when the power went.
 fn parse<'a>(text: &'a [u8], path: &Path) -> Result<Vec<(&'a [u8], Line)>, LogError> {
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &text[..end]);
     if whole.is_empty() {
         return Ok(Vec::new());
     }
-    let lines = whole.split(|byte| *byte == b'\n').enumerate();
-    let parsed = lines.map(|(index, bytes)| match serde_json::from_slice(bytes) {
-        Ok(line) => Ok((bytes, line)),
-        Err(source) => Err(LogError::Line { path: path.to_path_buf(), number: index + 1, source }),
-    });
-    parsed.collect()
+    let mut lines = whole.split(|byte| *byte == b'\n').enumerate().peekable();
+    let mut parsed = Vec::new();
+    while let Some((index, bytes)) = lines.next() {
+        match serde_json::from_slice(bytes) {
+            Ok(line) => parsed.push((bytes, line)),
+            Err(_) if lines.peek().is_none() => {}
+            Err(source) => return Err(LogError::Line { path: path.to_path_buf(), number: index + 1, source }),
+        }
+    }
+    Ok(parsed)
 }

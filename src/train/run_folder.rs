@@ -16,7 +16,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checkpoint, CheckpointError, at, read_step, sync_folder};
+use super::checkpoint::{Checkpoint, CheckpointError, at, read_step, sync_folder, unreadable};
 use crate::data::whole::{self, UNFINISHED};
 
 const CONFIG: &str = "config.toml";
@@ -55,6 +55,16 @@ pub enum RunError {
         /// What is missing.
         what: String,
     },
+    /// The latest checkpoint is damaged, and an older one is not.
+    #[error("{damage}; {} is whole: to take it, write step-{} into {}", whole.path.display(), whole.step, pointer.display())]
+    Damaged {
+        /// What is wrong.
+        damage: CheckpointError,
+        /// The newest one that is whole.
+        whole: Step,
+        /// The file that names the latest.
+        pointer: PathBuf,
+    },
     /// A file in it cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -63,7 +73,10 @@ pub enum RunError {
 impl RunError {
     /// Whether the user's argument is at fault, rather than the disk.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Checkpoint(CheckpointError::Io { .. }))
+        !matches!(
+            self,
+            Self::Checkpoint(CheckpointError::Io { .. }) | Self::Damaged { damage: CheckpointError::Io { .. }, .. }
+        )
     }
 }
 
@@ -86,16 +99,28 @@ impl RunFolder {
     /// Opens the folder of a run.
     ///
     /// # Errors
-    /// It does not exist or has no `config.toml`.
+    /// It does not exist, cannot be read, or has no `config.toml`.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        let complain = |what: &str| Err(RunError::NoRun { path: path.to_path_buf(), what: what.to_string() });
-        if !path.exists() {
-            return complain("no such folder; a run's folder is what tweedie train has written, such as runs/digits");
+        let complain = |what: String| Err(RunError::NoRun { path: path.to_path_buf(), what });
+        if leads_nowhere(path) {
+            return complain(NOWHERE.to_string());
         }
-        if !path.join(CONFIG).is_file() {
-            return complain("is not the folder of a run (it has no config.toml)");
+        match fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return complain(
+                    "no such folder; a run's folder is what tweedie train has written, such as runs/digits".to_string(),
+                );
+            }
+            Err(error) => return complain(format!("cannot be read: {error}")),
+            Ok(_) => {}
         }
-        Ok(Self { path: path.to_path_buf() })
+        match fs::metadata(path.join(CONFIG)) {
+            Ok(config) if config.is_file() => Ok(Self { path: path.to_path_buf() }),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                complain(format!("cannot be read: {error}"))
+            }
+            _ => complain("is not the folder of a run (it has no config.toml)".to_string()),
+        }
     }
 
     /// What the argument RUN means: the folder of a run, whose latest checkpoint is taken, or the folder of one of its
@@ -140,8 +165,8 @@ impl RunFolder {
     /// The folder cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<Step>, RunError> {
         let mut steps = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(at(&self.path))? {
-            let path = entry.map_err(at(&self.path))?.path();
+        for entry in fs::read_dir(&self.path).map_err(unreadable(&self.path))? {
+            let path = entry.map_err(unreadable(&self.path))?.path();
             if let Some(step) = step_of(&path).filter(|_| path.is_dir()) {
                 steps.push(Step { step, path });
             }
@@ -153,17 +178,28 @@ impl RunFolder {
     /// The newest checkpoint, or `None` before the first.
     ///
     /// # Errors
-    /// `latest` names a folder that is not there, or the folder cannot be read.
+    /// `latest` does not hold the name of a checkpoint in this folder, or the folder cannot be read.
     pub fn latest(&self) -> Result<Option<Step>, RunError> {
         let pointer = self.path.join(LATEST);
         let name = match fs::read_to_string(&pointer) {
             Ok(name) => name.trim().to_string(),
             // Killed between the first checkpoint and its pointer: what has its final name is whole.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.checkpoints()?.pop()),
-            Err(error) => return Err(at(&pointer)(error).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                let what = "is not text; remove this file to take the newest checkpoint that is there".to_string();
+                return Err(RunError::NoRun { path: pointer, what });
+            }
+            Err(error) => return Err(unreadable(&pointer)(error).into()),
         };
         let path = self.path.join(&name);
-        match step_of(&path).filter(|_| path.is_dir()) {
+        // A name, and no way out of the run.
+        let Some(step) = name.strip_prefix("step-").and_then(step_number) else {
+            let what = format!(
+                "holds {name:?} and should hold a name such as step-1000; remove this file to take the newest checkpoint that is there"
+            );
+            return Err(RunError::NoRun { path: pointer, what });
+        };
+        match Some(step).filter(|_| path.is_dir()) {
             Some(step) => Ok(Some(Step { step, path })),
             None => {
                 let what = format!(
@@ -173,6 +209,34 @@ impl RunFolder {
             }
         }
     }
+}
+
+impl RunFolder {
+    /// Reads the checkpoint `step` of this run.
+    ///
+    /// # Errors
+    /// It is broken; if it is the one that `latest` names, the newest older one that is whole is named.
+    pub fn read(&self, step: &Step) -> Result<Checkpoint, RunError> {
+        let damage = match Checkpoint::read(&step.path) {
+            Ok(checkpoint) => return Ok(checkpoint),
+            Err(damage) => damage,
+        };
+        let is_latest = matches!(self.latest(), Ok(Some(latest)) if latest.step == step.step);
+        let mut older = self.checkpoints().unwrap_or_default();
+        older.retain(|other| other.step < step.step && is_latest);
+        match older.into_iter().rev().find(|other| Checkpoint::read(&other.path).is_ok()) {
+            Some(whole) => Err(RunError::Damaged { damage, whole, pointer: self.path.join(LATEST) }),
+            None => Err(damage.into()),
+        }
+    }
+}
+
+/// What to say of a path that [`leads_nowhere`].
+const NOWHERE: &str = "is a symbolic link to something that is not there";
+
+/// Whether the path is a symbolic link without anything at its end.
+fn leads_nowhere(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
 }
 
 /// What to do where a run is already.
@@ -211,8 +275,10 @@ pub fn check_free(path: &Path, existing: Existing) -> Result<(), RunError> {
         };
     }
     // The nearest of the folders above that is there has to be a folder.
-    if let Some(there) = path.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()) {
-        let what = "is a file, and should be a folder; choose another folder by --out".to_string();
+    let there = path.ancestors().find(|above| above.exists() || above.is_symlink());
+    if let Some(there) = there.filter(|above| !above.is_dir()) {
+        let what = if leads_nowhere(there) { NOWHERE } else { "is a file, and should be a folder" };
+        let what = format!("{what}; choose another folder by --out");
         return Err(RunError::NoRun { path: there.to_path_buf(), what });
     }
     if !path.exists() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::advice;
 use super::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
 use super::config::Config;
 use super::engine::{Device, Engine, News};
@@ -138,6 +139,10 @@ impl Training {
                 "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
             ));
         }
+        if experiment.train.is_constant() {
+            let name = &experiment.train.name;
+            return Err(TrainError::bad(format!("{name}: all samples are the same: there is nothing to learn")));
+        }
         room::for_training(&experiment)?;
         if request.start == Start::Resume {
             check_restorable(&experiment, &request.out)?;
@@ -150,7 +155,7 @@ impl Training {
             Start::Resume => {
                 let folder = TrainingFolder::resume(&request.out)?;
                 let checkpoint = match folder.latest()? {
-                    Some(step) => Some((step.path.clone(), Checkpoint::read(&step.path)?)),
+                    Some(step) => Some((step.path.clone(), folder.read(&step)?)),
                     None => None,
                 };
                 folder.write_config(&toml)?;
@@ -162,6 +167,7 @@ impl Training {
         if let Some(note) = folder.note() {
             observer.note(note);
         }
+        advice::notes(&experiment).iter().for_each(|note| observer.note(note));
         let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
         experiment.fill_store(engine.as_mut())?;
         match &checkpoint {
@@ -349,7 +355,7 @@ fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
 fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainError> {
     let folder = RunFolder::open(out)?;
     if let Some(step) = folder.latest()? {
-        let checkpoint = Checkpoint::read(&step.path)?;
+        let checkpoint = folder.read(&step)?;
         arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;

@@ -21,7 +21,7 @@ pub struct Denoising {
     pub parameterisation: Parameterisation,
     /// Weight of a noise level on the squared error of the score.
     pub weighting: Weighting,
-    /// The smallest time that training draws; times are even from here to 1. Below `sde.t_min` so that the network
+    /// The smallest time that training draws; times are even from here to 1. At most `sde.t_min`, so that the network
     /// knows what the last sampling steps ask.
     #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,

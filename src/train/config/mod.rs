@@ -72,7 +72,15 @@ impl Config {
     /// The file cannot be read, or what [`Config::parse`] says.
     pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::file(&name, &error.to_string()))?;
+        if path.is_dir() {
+            let inside = path.join("config.toml");
+            let hint = if inside.is_file() { format!(", such as {}", inside.display()) } else { String::new() };
+            return Err(ConfigError::file(&name, &format!("is a folder; a config is a .toml file{hint}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => ConfigError::file(&name, "is not UTF-8 text; a config is a .toml file"),
+            _ => ConfigError::file(&name, &error.to_string()),
+        })?;
         Self::parse(&text, &name, overrides)
     }
 
@@ -109,6 +117,16 @@ impl Config {
             return Err(error::Violation::new(
                 "model.kind",
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
+            ));
+        }
+        let Loss::Denoising(loss) = &self.loss;
+        if !matches!(self.model, Model::Exact(_)) && loss.t_min > self.sde.t_min() {
+            return Err(error::Violation::new(
+                "loss.t_min",
+                &format!(
+                    "must be at most sde.t_min = {}, where samplers end: below loss.t_min the network learns nothing",
+                    self.sde.t_min()
+                ),
             ));
         }
         Ok(())

@@ -19,6 +19,7 @@ pub struct Sample {
     #[schemars(range(min = 1, max = 10_000_000))]
     pub n: usize,
     /// Seed of the prior draw and of the sampler's noise. Sample i is the same for every `n`.
+    #[schemars(range(min = 0, max = 9223372036854775807u64))]
     pub seed: u64,
     /// Whether the last state, which still has the noise of `sde.t_min`, is replaced by its denoised mean.
     pub denoise: bool,

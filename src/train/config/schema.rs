@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use toml::Value as Toml;
 
 use super::error::{Violation, allowed};
+use crate::number::short;
 
 /// The keys of a table.
 pub(super) struct TableSchema {
@@ -141,12 +142,11 @@ pub(super) fn describe(schema: &Json) -> String {
 }
 
 fn range(schema: &Json) -> String {
-    // Very small and very large numbers as a person would write them.
-    let shown = |number: f64| match number.abs() {
-        size if size > 0.0 && !(1e-4..1e15).contains(&size) => format!("{number:e}"),
-        _ => number.to_string(),
+    let shown = |number: &Json| match number.as_i64() {
+        Some(i64::MAX) => Some("2^63 - 1".to_string()),
+        _ => Some(short(number.as_f64()?, 17)),
     };
-    let bound = |name: &str, sign: &str| Some(format!("{sign} {}", shown(schema[name].as_f64()?)));
+    let bound = |name: &str, sign: &str| Some(format!("{sign} {}", shown(&schema[name])?));
     let below = bound("exclusiveMinimum", ">").or_else(|| bound("minimum", "≥"));
     let above = bound("exclusiveMaximum", "<").or_else(|| bound("maximum", "≤"));
     match (below, above) {

@@ -52,6 +52,7 @@ pub struct Train {
     #[schemars(range(min = 0.0, max = 0.999999))]
     pub ema_decay: f64,
     /// Seed of the first weights, the order of the data, the times and the noise.
+    #[schemars(range(min = 0, max = 9223372036854775807u64))]
     pub seed: u64,
     /// Steps between two checkpoints. The last step always has one.
     #[schemars(range(min = 1))]

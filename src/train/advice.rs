@@ -1,0 +1,43 @@
+//! What a person should know of an experiment before it is trained: things that are allowed and seldom meant.
+
+use super::config::Sde;
+use super::experiment::Experiment;
+use crate::number::short;
+
+/// Where the size of data is not what the process was made for: below and above these, relative to the unit variance
+/// that a variance preserving process ends in.
+const USUAL: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+
+/// One line for each.
+pub fn notes(experiment: &Experiment) -> Vec<String> {
+    [scale(experiment), picture(experiment)].into_iter().flatten().collect()
+}
+
+/// Data far larger than the noise is never hidden by it, and far smaller data is hidden from the start.
+fn scale(experiment: &Experiment) -> Option<String> {
+    let size = experiment.sigma_data;
+    let mended = match &experiment.config.sde {
+        Sde::Vp(_) if USUAL.contains(&size) => return None,
+        Sde::Vp(_) => "about 1 is expected, so scale it".to_string(),
+        Sde::Ve(ve) if size > ve.sigma_max => {
+            format!("which noise up to sde.sigma_max = {} does not hide, so scale it or raise that", ve.sigma_max)
+        }
+        Sde::Ve(ve) if size < ve.sigma_min => {
+            format!("less than the noise at its lowest, sde.sigma_min = {}, so scale it or lower that", ve.sigma_min)
+        }
+        Sde::Ve(_) => return None,
+    };
+    Some(format!("{}: the data's root mean square is {}: {mended}", experiment.train.name, short(size, 4)))
+}
+
+/// Images are told by their shape.
+fn picture(experiment: &Experiment) -> Option<String> {
+    let shape = &experiment.train.shape;
+    let is_image = matches!(shape[..], [_, _] | [_, _, 1 | 3]);
+    (shape.len() > 1 && !is_image).then(|| {
+        format!(
+            "{}: no pictures are drawn of samples of shape {shape:?}; images are (N, H, W) or (N, H, W, C) with C = 1 or 3",
+            experiment.train.name
+        )
+    })
+}
