@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     /// Which cases
     #[arg(long, default_value = "all", value_name = "kernels|train|unet|all")]
     suite: Suite,
-    /// Of those, the ones whose name or shape contains this
+    /// Of those, the ones in whose "name, shape" this stands
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     #[command(flatten)]

@@ -43,6 +43,10 @@ pub fn sizes() -> [Size; 4] {
     ]
 }
 
+/// The steps that are measured of each, by their names.
+pub const STEPS: [(&str, fn(&Size) -> Case); 2] =
+    [("training step", Size::training), ("euler-maruyama step", Size::sampling)];
+
 impl Size {
     fn dims(&self) -> usize {
         self.shape.image.iter().product()
