@@ -1,15 +1,18 @@
 """What PyTorch takes for a training step of U-Nets that tweedie's own benchmarks measure, on the CPU.
 
     pip install -r requirements.txt
-    python pytorch_unet.py [--tweedie PATH] [--pairs N] [--only TEXT]
+    python pytorch_unet.py [--tweedie PATH] [--pairs N] [--threads N] [--only TEXT]
 
 diffusers' UNet2DModel, eager: batch, noise, forward, backward, Adam. With --tweedie, the same networks run in turn as
 `tweedie bench --suite unet --device cpu --json --only "training step"` has them (clip and moving average of the weights
 besides), and the ratios of neighbours are printed: they hold on a noisy machine, where the times alone do not.
+On a machine with other work compare one thread: PyTorch's threads wait for one another in a loop, and take many times as
+long where one of them has to share its processor.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -17,7 +20,6 @@ import time
 import torch
 from diffusers import UNet2DModel
 
-THREADS = 2
 # The network as tweedie names it: image (height, channels), batch, arguments of UNet2DModel.
 SIZES = {
     "U-Net 16-32, 8x8x1": (8, 1, 64, dict(block_out_channels=(16, 32), norm_num_groups=16)),
@@ -71,51 +73,58 @@ class Training:
         self.optimizer.step()
 
 
-def median_time(run, least=0.5):
+def times_of(run, least=0.5):
+    """Median and least."""
     times, started = [], time.perf_counter()
     while len(times) < 3 or time.perf_counter() - started < least:
         before = time.perf_counter()
         run()
         times.append(time.perf_counter() - before)
-    return statistics.median(times)
+    return statistics.median(times), min(times)
 
 
 def measure_pytorch(name):
     training = Training(name)
     for _ in range(2):
         training.step()
-    return median_time(training.step)
+    return times_of(training.step)
 
 
 def measure_tweedie(path, name):
     command = [path, "bench", "--device", "cpu", "--suite", "unet", "--json", "--only", f"training step, {name}"]
     rows = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["rows"]
-    return next(row for row in rows if row["name"] == "training step" and row["shape"].startswith(name))["seconds"]
+    row = next(row for row in rows if row["name"] == "training step" and row["shape"].startswith(name))
+    return row["seconds"], row["fastest_seconds"]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tweedie", help="the tweedie binary")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of both")
     parser.add_argument("--only", default="", help="networks whose name contains this")
     arguments = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(arguments.threads)
+    os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     names = [name for name in SIZES if arguments.only in name]
     ratios = {name: [] for name in names}
     for name in names:
         print(f"{name}: {Training(name).weights()} weights, batch {SIZES[name][2]}")
         for _ in range(arguments.pairs):
-            step = measure_pytorch(name)
-            line = f"  PyTorch {step * 1e3:.1f} ms"
+            step, least = measure_pytorch(name)
+            line = f"  PyTorch {step * 1e3:.1f} ms (least {least * 1e3:.1f})"
             if arguments.tweedie:
-                ours = measure_tweedie(arguments.tweedie, name)
-                ratios[name].append(step / ours)
-                line += f", tweedie {ours * 1e3:.1f} ms, ratio {step / ours:.2f}"
+                ours, our_least = measure_tweedie(arguments.tweedie, name)
+                ratios[name].append((step / ours, least / our_least))
+                line += f", tweedie {ours * 1e3:.1f} ms (least {our_least * 1e3:.1f})"
+                line += f", ratio {step / ours:.2f} ({least / our_least:.2f})"
             print(line, flush=True)
     for name, found in ratios.items():
         if found:
-            print(f"tweedie / PyTorch in steps a second, median of {len(found)} pairs: {statistics.median(found):.2f}  {name}")
+            medians, leasts = (statistics.median(column) for column in zip(*found))
+            print(f"tweedie / PyTorch in steps a second, medians of {len(found)} pairs: "
+                  f"{medians:.2f} by medians, {leasts:.2f} by the least times  {name}")
 
 
 if __name__ == "__main__":
