@@ -12,8 +12,11 @@ use crate::train::error::TrainError;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Which cases
-    #[arg(long, default_value = "all", value_name = "kernels|train|all")]
+    #[arg(long, default_value = "all", value_name = "kernels|train|unet|all")]
     suite: Suite,
+    /// Of those, the ones in whose "name, shape" this stands
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Print JSON
@@ -32,7 +35,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
             note_in_place(format_args!("measuring: {name}"));
         }
     };
-    let report = bench::measure(&device, arguments.suite, &mut before).map_err(TrainError::from)?;
+    let report =
+        bench::measure(&device, arguments.suite, arguments.only.as_deref(), &mut before).map_err(TrainError::from)?;
     if shown {
         note_in_place("");
     }

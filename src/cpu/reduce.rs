@@ -13,6 +13,8 @@ const RUN: usize = 512;
 const LANES: usize = 16;
 /// Rows that are added one after the other where the reduced axis is not the last.
 const ROWS: usize = 16;
+/// Runs up to this length are combined one element after the other.
+const SHORT: usize = 8;
 /// Work of fewer elements than this stays on one thread.
 const PARALLEL: usize = 1 << 16;
 
@@ -43,6 +45,11 @@ pub fn reduce<T: Real>(reduction: Reduction, groups: &[[usize; 3]], x: &[T], out
 fn reduce_middle<T: Real>(reduction: Reduction, [outer, length, inner]: [usize; 3], x: &[T], out: &mut [T]) {
     debug_assert_eq!((x.len(), out.len()), (outer * length * inner, outer * inner));
     if inner == 1 {
+        if length <= SHORT {
+            let least = PARALLEL / 4;
+            let parts = x.par_chunks(least * length).zip(out.par_chunks_mut(least));
+            return parts.for_each(|(x, out)| wide(Short { reduction, length, x, out }));
+        }
         let run = |(x, out): (&[T], &mut T)| *out = reduce_slice(reduction, x);
         if x.len() < PARALLEL || outer < 2 {
             x.chunks(length).zip(out).for_each(run);
@@ -153,6 +160,30 @@ impl<T: Real> Wide for Run<'_, T> {
             half /= 2;
         }
         lanes[0]
+    }
+}
+
+/// Combines each of many short runs.
+struct Short<'a, T> {
+    reduction: Reduction,
+    length: usize,
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Real> Wide for Short<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { reduction, length, x, out } = self;
+        for (x, out) in x.chunks_exact(length).zip(out) {
+            let mut all = x[0];
+            for x in &x[1..] {
+                all = combine(reduction, all, *x);
+            }
+            *out = all;
+        }
     }
 }
 

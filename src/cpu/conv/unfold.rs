@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::cpu::Real;
+use crate::cpu::real::{Wide, wide};
 
 /// Where the rows of the unfolded matrix come from.
 #[derive(Clone, Debug)]
@@ -44,32 +45,85 @@ impl Unfolding {
 
     /// Writes the rows `places` of the matrix, of each only the strips of these rows of taps (the first is 0), to `out`.
     pub fn write<T: Real>(&self, images: &[T], places: Range<usize>, taps: Range<usize>, out: &mut [T]) {
-        let strip = self.strip();
-        let image = self.source[0] * self.source[1] * self.channels;
-        let line = self.source[1] * self.channels;
-        let (mut i, mut j) = (places.start % self.places() / self.grid[1], places.start % self.grid[1]);
-        let mut number = places.start / self.places();
-        for row in out[..places.len() * taps.len() * strip].chunks_exact_mut(taps.len() * strip) {
-            let first = (j * self.stride) as isize + self.columns.start;
-            for (tap, part) in taps.clone().zip(row.chunks_exact_mut(strip)) {
-                let y = (i * self.stride + tap) as isize + self.rows.start;
-                if y < 0 || y as usize >= self.source[0] * self.upsample {
-                    part.fill(T::ZERO);
-                } else {
-                    let start = number * image + y as usize / self.upsample * line;
-                    self.write_strip(&images[start..start + line], first, part);
+        wide(Write { unfolding: self, images, places, taps, out });
+    }
+}
+
+/// Rows of the matrix to be written.
+struct Write<'a, T> {
+    unfolding: &'a Unfolding,
+    images: &'a [T],
+    places: Range<usize>,
+    taps: Range<usize>,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Wide for Write<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        // Lengths that are known when this is compiled make copies of a few vector moves.
+        match self.unfolding.strip() {
+            48 => self.run_with::<48>(),
+            96 => self.run_with::<96>(),
+            _ => self.run_with::<0>(),
+        }
+    }
+}
+
+impl<T: Real> Write<'_, T> {
+    /// `STRIP` is the length of a strip, or 0.
+    #[inline(always)]
+    fn run_with<const STRIP: usize>(self) {
+        let Self { unfolding, images, places, taps, out } = self;
+        let Unfolding { source, channels, grid, stride, upsample, .. } = *unfolding;
+        let strip = unfolding.strip();
+        let (width, line) = (taps.len() * strip, source[1] * channels);
+        let (mut number, place) = (places.start / unfolding.places(), places.start % unfolding.places());
+        let (mut i, mut j) = (place / grid[1], place % grid[1]);
+        let mut left = places.len();
+        let mut out = &mut out[..left * width];
+        // The places in one line of the grid read the same lines of the image.
+        while left > 0 {
+            let run = left.min(grid[1] - j);
+            let (rows, rest) = out.split_at_mut(run * width);
+            for (number_of_tap, tap) in taps.clone().enumerate() {
+                let at = number_of_tap * strip;
+                let y = (i * stride + tap) as isize + unfolding.rows.start;
+                if y < 0 || y as usize >= source[0] * upsample {
+                    rows.chunks_exact_mut(width).for_each(|row| row[at..at + strip].fill(T::ZERO));
+                    continue;
+                }
+                let y = if upsample == 1 { y as usize } else { y as usize / upsample };
+                let line = &images[(number * source[0] + y) * line..][..line];
+                for (place, row) in (j..j + run).zip(rows.chunks_exact_mut(width)) {
+                    let first = (place * stride) as isize + unfolding.columns.start;
+                    let inside = first >= 0 && first as usize + unfolding.columns.len() <= source[1];
+                    let strip = &mut row[at..at + strip];
+                    if inside && upsample == 1 {
+                        let line = &line[first as usize * channels..];
+                        if STRIP == 0 {
+                            strip.copy_from_slice(&line[..strip.len()]);
+                        } else {
+                            strip[..STRIP].copy_from_slice(&line[..STRIP]);
+                        }
+                    } else {
+                        unfolding.write_strip(line, first, strip);
+                    }
                 }
             }
-            j += 1;
-            if j == self.grid[1] {
-                (i, j) = (i + 1, 0);
-            }
-            if i == self.grid[0] {
+            out = rest;
+            left -= run;
+            (i, j) = (i + 1, 0);
+            if i == grid[0] {
                 (number, i) = (number + 1, 0);
             }
         }
     }
+}
 
+impl Unfolding {
     /// The taps from pixel `first` on of one line of an image.
     fn write_strip<T: Real>(&self, line: &[T], first: isize, out: &mut [T]) {
         let channels = self.channels;
@@ -87,8 +141,13 @@ impl Unfolding {
         if self.upsample == 1 {
             copy(&line[from * channels..to * channels], out);
         } else {
-            for (pixel, out) in (from..to).zip(out.chunks_exact_mut(channels)) {
-                copy(&line[pixel / self.upsample * channels..][..channels], out);
+            let (mut pixel, mut left) = (from / self.upsample, self.upsample - from % self.upsample);
+            for out in out.chunks_exact_mut(channels) {
+                copy(&line[pixel * channels..][..channels], out);
+                left -= 1;
+                if left == 0 {
+                    (pixel, left) = (pixel + 1, self.upsample);
+                }
             }
         }
     }

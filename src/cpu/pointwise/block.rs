@@ -172,29 +172,60 @@ impl<T: Real> Evaluation<'_, T> {
         offset
     }
 
+    /// One number of each row, or those of the block's columns.
     #[inline(always)]
     fn load(&self, data: &[T], access: &Access, block: Block, out: &mut [T]) {
-        if access.inner {
-            for (row, out) in out.chunks_exact_mut(block.columns).enumerate() {
-                let start = self.offset(access, block.row + row) + block.column;
-                out.copy_from_slice(&data[start..start + block.columns]);
+        let (width, column) = if access.inner { (block.columns, block.column) } else { (1, 0) };
+        let rows = out.len() / width;
+        // Where a row starts takes divisions: they are done once for all rows along the innermost of the outer axes.
+        let (length, stride) = match (self.kernel.outer.last(), access.outer.last()) {
+            (Some(length), Some(stride)) => (*length, *stride),
+            _ => (rows, 0),
+        };
+        let mut row = 0;
+        while row < rows {
+            let run = (length - (block.row + row) % length).min(rows - row);
+            let start = self.offset(access, block.row + row) + column;
+            let out = &mut out[row * width..(row + run) * width];
+            if stride == 0 {
+                repeat(&data[start..start + width], out);
+            } else if stride == width {
+                out.copy_from_slice(&data[start..start + run * width]);
+            } else if width == 1 {
+                out.iter_mut().zip(data[start..].iter().step_by(stride)).for_each(|(out, x)| *out = *x);
+            } else {
+                for (out, x) in out.chunks_exact_mut(width).zip(data[start..].chunks(stride)) {
+                    out.copy_from_slice(&x[..width]);
+                }
             }
-        } else {
-            for (row, out) in out.iter_mut().enumerate() {
-                *out = data[self.offset(access, block.row + row)];
-            }
+            row += run;
         }
     }
 }
 
 #[inline(always)]
 fn spread<T: Real>(x: &[T], from: Class, columns: usize, out: &mut [T]) {
-    for (row, out) in out.chunks_exact_mut(columns).enumerate() {
-        if from == Class::Row {
-            out.fill(x[row]);
-        } else {
-            out.copy_from_slice(x);
+    if from == Class::Row {
+        for (x, out) in x.iter().zip(out.chunks_exact_mut(columns)) {
+            out.fill(*x);
         }
+    } else {
+        repeat(x, out);
+    }
+}
+
+/// Fills `out` with copies of `x`, by copies of what is there already: each twice as long as the one before.
+#[inline(always)]
+fn repeat<T: Real>(x: &[T], out: &mut [T]) {
+    if let [x] = x {
+        return out.fill(*x);
+    }
+    out[..x.len()].copy_from_slice(x);
+    let mut filled = x.len();
+    while filled < out.len() {
+        let more = filled.min(out.len() - filled);
+        out.copy_within(..more, filled);
+        filled += more;
     }
 }
 

@@ -29,7 +29,7 @@ pub const LAYOUTS: [Layout; 3] = [Layout::Nn, Layout::Nt, Layout::Tn];
 pub const KERNELS: [fn() -> Case; 6] = [sum_rows, sum_columns, silu_chain, normals, gather, adam];
 
 /// Whole steps.
-pub const STEPS: [fn() -> Case; 3] = [train_small, train_large, sample];
+pub const STEPS: [fn() -> Case; 3] = [train_small, train_large, sample_small];
 
 /// Elements of large pointwise cases.
 const MILLION: usize = 1 << 20;
@@ -37,7 +37,7 @@ const MILLION: usize = 1 << 20;
 const BATCH: u32 = 512;
 
 /// `count` numbers between −1 and 1.
-fn numbers(count: usize) -> Vec<f32> {
+pub fn numbers(count: usize) -> Vec<f32> {
     let mut state = 1u32;
     let next = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -175,10 +175,14 @@ fn large_model<'a>(graph: &mut Graph, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
     Box::new(Network { sde, parameterisation: Parameterisation::Preconditioned, sigma_data: 0.5, network })
 }
 
-type Build = for<'a> fn(&mut Graph, &'a dyn Sde) -> Box<dyn Model + 'a>;
-
-fn train(name: &'static str, network: &str, dims: usize, batch: u32, build: Build) -> Case {
-    let (rows, ring_rows) = (4096, 512);
+/// One step of training a network of `dims` coordinates; `build` adds its parameters.
+pub fn train(
+    network: &str,
+    dims: usize,
+    batch: u32,
+    build: impl for<'a> Fn(&mut Graph, &'a dyn Sde) -> Box<dyn Model + 'a>,
+) -> Case {
+    let (rows, ring_rows) = ((MILLION / dims).min(4096), 512);
     let sde = Vp::default();
     let spec = TrainingStep {
         sde: &sde,
@@ -196,31 +200,42 @@ fn train(name: &'static str, network: &str, dims: usize, batch: u32, build: Buil
         ("params", Content::Floats(nn::initial_parameters(&graph, 0))),
         ("ema", Content::Floats(nn::initial_parameters(&graph, 0))),
     ];
-    Case { name, shape: format!("{network}, batch {batch}"), graph, batch, states, inputs: Vec::new() }
+    let shape = format!("{network}, batch {batch}");
+    Case { name: "training step", shape, graph, batch, states, inputs: Vec::new() }
 }
 
 /// The step that `benches/peers` measures too.
 pub fn train_small() -> Case {
-    train("training step", "3-128-128-128-2", 2, BATCH, small_model)
+    train("3-128-128-128-2", 2, BATCH, small_model)
 }
 
 /// The step of `configs/digits.toml`.
 pub fn train_large() -> Case {
-    train("training step", "digits", 64, 128, large_model)
+    train("digits", 64, 128, large_model)
 }
 
-fn sample() -> Case {
+/// One step of sampling with a network of `dims` coordinates.
+pub fn sample(
+    network: &str,
+    dims: usize,
+    batch: u32,
+    build: impl for<'a> Fn(&mut Graph, &'a dyn Sde) -> Box<dyn Model + 'a>,
+) -> Case {
     let sde = Vp::default();
     // More than will be run: past the table the last row would be repeated.
     let steps = 1 << 16;
-    let graph = sampling_step(&EulerMaruyama, 2, steps, |graph| small_model(graph, &sde));
+    let graph = sampling_step(&EulerMaruyama, dims, steps, |graph| build(graph, &sde));
     let table = EulerMaruyama.coefficients(&sde, &Grid::linear(steps));
     let states = vec![
         (sampler::names::CLOCK, Content::Words(vec![0, 0, 1, 2])),
         (sampler::names::TABLE, Content::Floats(sampler::flatten(&table, steps))),
-        (sampler::names::X, Content::Floats(numbers(2 * BATCH as usize))),
+        (sampler::names::X, Content::Floats(numbers(dims * batch as usize))),
         ("params", Content::Floats(nn::initial_parameters(&graph, 0))),
     ];
-    let shape = format!("3-128-128-128-2, batch {BATCH}");
-    Case { name: "euler-maruyama step", shape, graph, batch: BATCH, states, inputs: Vec::new() }
+    let shape = format!("{network}, batch {batch}");
+    Case { name: "euler-maruyama step", shape, graph, batch, states, inputs: Vec::new() }
+}
+
+fn sample_small() -> Case {
+    sample("3-128-128-128-2", 2, BATCH, small_model)
 }

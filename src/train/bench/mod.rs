@@ -4,6 +4,7 @@
 //! finished, divided by the number of runs, and of such numbers the median.
 
 mod cases;
+mod unet;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use self::cases::{Case, Content};
 use super::engine::{self, Device, Engine, EngineError};
+use crate::plan::ProgramReport;
 use crate::plan::lower::{self, Source};
 
 /// Which cases are measured; the roofs always are.
@@ -23,7 +25,9 @@ pub enum Suite {
     Kernels,
     /// Whole steps of training and sampling.
     Train,
-    /// Both.
+    /// Whole steps of U-Nets, and the convolutions of DDPM's network for CIFAR-10.
+    Unet,
+    /// All three.
     #[default]
     All,
 }
@@ -35,8 +39,9 @@ impl FromStr for Suite {
         match text {
             "kernels" => Ok(Self::Kernels),
             "train" => Ok(Self::Train),
+            "unet" => Ok(Self::Unet),
             "all" => Ok(Self::All),
-            _ => Err(format!("no suite is called {text}; there are kernels, train and all")),
+            _ => Err(format!("no suite is called {text}; there are kernels, train, unet and all")),
         }
     }
 }
@@ -56,8 +61,14 @@ pub struct Row {
     pub shape: String,
     /// Median of the seconds that a run takes.
     pub seconds: f64,
+    /// The least of those seconds: on a busy machine it is nearer to what the device can do.
+    pub fastest_seconds: f64,
     /// Seconds from the graph to the end of the first run: lowering, compiling, uploading and all.
     pub first_seconds: f64,
+    /// Kernel launches of a run; `None` on the CPU, which runs no plan.
+    pub dispatches: Option<usize>,
+    /// Bytes of the case: states, weights and temporaries.
+    pub memory: u64,
     /// Runs that were timed.
     pub runs: usize,
     /// Floating-point operations of a run.
@@ -100,12 +111,26 @@ const BUDGET: Duration = Duration::from_millis(500);
 const CHUNK: Duration = Duration::from_millis(40);
 /// Products that would take longer are left out.
 const SLOWEST: f64 = 0.5;
+/// Steps of a U-Net that would take longer are left out.
+const SLOWEST_STEP: f64 = 20.0;
+/// A case that takes longer than this runs only once more after its first run.
+const PATIENCE: f64 = 2.0;
+/// Batches of the convolutions, and how long the slowest may take: on a slow device the batch is smaller.
+const CONVOLUTION_BATCHES: [u32; 4] = [128, 32, 4, 1];
+const CONVOLUTION_SECONDS: f64 = 0.1;
 
-/// Measures. `before` hears the name of each case before its turn.
+/// Measures; of the suite only the cases in whose "name, shape" stands `only`, if given. `before` hears the name of each
+/// case before its turn.
 ///
 /// # Errors
 /// When a case does not fit the device, or the device is lost.
-pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> Result<Report, EngineError> {
+pub fn measure(
+    device: &Device,
+    suite: Suite,
+    only: Option<&str>,
+    before: &mut dyn FnMut(&str),
+) -> Result<Report, EngineError> {
+    let wanted = |case: &Case| only.is_none_or(|text| format!("{}, {}", case.name, case.shape).contains(text));
     let mut run = |case: Case| -> Result<Row, EngineError> {
         before(case.name);
         measure_case(device, &case)
@@ -129,14 +154,39 @@ pub fn measure(device: &Device, suite: Suite, before: &mut dyn FnMut(&str)) -> R
             left_out.push(format!("{} {}: would take more than {SLOWEST} s", case.name, case.shape));
         }
     }
-    if suite.holds(Suite::Kernels) {
-        for case in cases::KERNELS {
-            rows.push(run(case())?);
+    let small: [(Suite, &[fn() -> Case]); 2] = [(Suite::Kernels, &cases::KERNELS), (Suite::Train, &cases::STEPS)];
+    for (_, cases) in small.iter().filter(|(kind, _)| suite.holds(*kind)) {
+        for case in cases.iter().map(|case| case()).filter(wanted) {
+            rows.push(run(case)?);
         }
     }
-    if suite.holds(Suite::Train) {
-        for case in cases::STEPS {
-            rows.push(run(case())?);
+    if suite.holds(Suite::Unet) {
+        let fastest = rows.iter().map(|row| row.gflops).fold(rate, f64::max) * 1e9;
+        let takes = |batch: u32| f64::from(batch) * unet::CONVOLUTIONS[0].flops() / fastest;
+        let batch = CONVOLUTION_BATCHES.into_iter().find(|batch| takes(*batch) < CONVOLUTION_SECONDS).unwrap_or(1);
+        let convolutions = unet::CONVOLUTIONS.iter().flat_map(|conv| unet::LAYOUTS.map(|layout| (conv, layout)));
+        let mut rate: f64 = 0.0;
+        for case in convolutions.map(|(conv, layout)| conv.case(layout, batch)).filter(wanted) {
+            let row = run(case)?;
+            rate = rate.max(row.gflops);
+            rows.push(row);
+        }
+        // The rate of the convolutions says how long a step takes.
+        let rate = if rate > 0.0 { rate * 1e9 } else { fastest };
+        let sizes = unet::sizes();
+        for (size, build) in sizes.iter().flat_map(|size| unet::STEPS.map(|step| (size, step))) {
+            if only.is_some_and(|text| !format!("{}, {}, batch {}", build.0, size.name, size.batch).contains(text)) {
+                continue;
+            }
+            let case = build.1(size);
+            let line = format!("{} {}", case.name, case.shape);
+            match cost(device, &case) {
+                Ok((cost, _)) if cost.flops as f64 / rate > SLOWEST_STEP => {
+                    left_out.push(format!("{line}: would take about {:.0} s", cost.flops as f64 / rate));
+                }
+                Ok(_) => rows.push(run(case)?),
+                Err(error) => left_out.push(format!("{line}: {error}")),
+            }
         }
     }
     let peak_gflops = rows.iter().map(|row| row.gflops).fold(0.0, f64::max);
@@ -183,12 +233,23 @@ fn prepare(device: &Device, case: &Case) -> Result<Box<dyn Engine>, EngineError>
     Ok(engine)
 }
 
-fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
+/// What a run of a case costs, and the bytes of its plan's buffers: those that last, and temporaries.
+fn cost(device: &Device, case: &Case) -> Result<(ProgramReport, [u64; 2]), EngineError> {
     let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
-    let plan = lower::lower(&[source], &device.lower_options(case.batch))?;
-    let cost = &plan.report(case.batch).programs[0];
-    let (flops, bytes) = (cost.flops, cost.bytes);
+    let mut options = device.lower_options(case.batch);
+    #[cfg(feature = "cpu")]
+    if let Device::Cpu = device {
+        // What it runs is no plan, and knows no limits.
+        options.limits = lower::Limits { binding_bytes: u64::MAX >> 8, buffer_bytes: u64::MAX >> 8, ..options.limits };
+    }
+    let plan = lower::lower(&[source], &options)?;
+    let mut report = plan.report(case.batch);
+    let bytes = [report.store_bytes, report.scratch_bytes];
+    Ok((report.programs.remove(0), bytes))
+}
 
+fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
+    let (cost, [lasting, temporary]) = cost(device, case)?;
     let started = Instant::now();
     let mut engine = prepare(device, case)?;
     engine.run(PROGRAM, case.batch, 1)?;
@@ -198,7 +259,10 @@ fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
     engine.run(PROGRAM, case.batch, 1)?;
     let mut estimate = started.elapsed().as_secs_f64().max(1e-7);
     let (mut runs, mut times) = (0, Vec::new());
-    while times.len() < 3 || started.elapsed() < BUDGET {
+    if estimate > PATIENCE {
+        (runs, times) = (1, vec![estimate]);
+    }
+    while estimate <= PATIENCE && (times.len() < 3 || started.elapsed() < BUDGET) {
         let count = (CHUNK.as_secs_f64() / estimate).clamp(1.0, 1e5) as usize;
         let chunk = Instant::now();
         engine.run(PROGRAM, case.batch, count)?;
@@ -208,17 +272,25 @@ fn measure_case(device: &Device, case: &Case) -> Result<Row, EngineError> {
     }
     times.sort_by(f64::total_cmp);
     let seconds = times[times.len() / 2];
+    let (dispatches, memory) = match device {
+        #[cfg(feature = "cpu")]
+        Device::Cpu => (None, lasting + engine.allocated_bytes()),
+        Device::Gpu(_) => (Some(cost.dispatches), lasting + temporary),
+    };
     let rate = |amount: u64| amount as f64 / seconds * 1e-9;
     Ok(Row {
         name: case.name.to_owned(),
         shape: case.shape.clone(),
         seconds,
+        fastest_seconds: times[0],
         first_seconds,
+        dispatches,
+        memory,
         runs,
-        flops,
-        bytes,
-        gflops: rate(flops),
-        gigabytes: rate(bytes),
+        flops: cost.flops,
+        bytes: cost.bytes,
+        gflops: rate(cost.flops),
+        gigabytes: rate(cost.bytes),
         share: 0.0,
     })
 }
@@ -229,13 +301,13 @@ impl fmt::Display for Report {
         writeln!(f, "roofs: {:.1} GFLOP/s, {:.1} GB/s", self.peak_gflops, self.peak_gigabytes)?;
         writeln!(
             f,
-            "{:<24} {:<22} {:>10} {:>10} {:>9} {:>8} {:>6} {:>9}",
-            "", "shape", "ms", "MFLOP", "GFLOP/s", "GB/s", "share", "first ms"
+            "{:<24} {:<32} {:>10} {:>10} {:>9} {:>8} {:>6} {:>9} {:>10} {:>9}",
+            "", "shape", "ms", "MFLOP", "GFLOP/s", "GB/s", "share", "MB", "dispatches", "first ms"
         )?;
         for row in &self.rows {
             writeln!(
                 f,
-                "{:<24} {:<22} {:>10.4} {:>10.2} {:>9.2} {:>8.2} {:>5.0}% {:>9.1}",
+                "{:<24} {:<32} {:>10.4} {:>10.2} {:>9.2} {:>8.2} {:>5.0}% {:>9.1} {:>10} {:>9.1}",
                 row.name,
                 row.shape,
                 row.seconds * 1e3,
@@ -243,6 +315,8 @@ impl fmt::Display for Report {
                 row.gflops,
                 row.gigabytes,
                 row.share * 100.0,
+                row.memory as f64 * 1e-6,
+                row.dispatches.map_or("-".to_owned(), |dispatches| dispatches.to_string()),
                 row.first_seconds * 1e3
             )?;
         }
@@ -264,6 +338,10 @@ mod tests {
     #[test]
     fn suites_have_names() {
         assert_eq!("train".parse(), Ok(Suite::Train));
-        assert!("all of them".parse::<Suite>().unwrap_err().contains("kernels, train and all"));
+        assert!("all of them".parse::<Suite>().unwrap_err().contains("kernels, train, unet and all"));
+        for suite in [Suite::Kernels, Suite::Train, Suite::Unet, Suite::All] {
+            let name = serde_json::to_value(suite).unwrap();
+            assert_eq!(name.as_str().unwrap().parse(), Ok(suite));
+        }
     }
 }
