@@ -172,6 +172,7 @@ mod tests {
             workgroups: crate::plan::Workgroups { items: Size::fixed(1), per_workgroup: 1, times: 1 },
             flops: Size { fixed: u64::MAX, per_sample: u64::MAX },
             bytes: Size::default(),
+            samples: None,
         };
         assert!(Pace::weight(&dispatch, u32::MAX).is_finite());
         dispatch.flops = Size::default();
