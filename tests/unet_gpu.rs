@@ -121,8 +121,8 @@ fn check_step(case: Case, tolerance: f64) {
 fn activations_above_a_binding_are_cut_into_ranges_of_samples() {
     let shape = small(Family::Ddpm);
     let graph = training(&shape);
-    let limits = Limits { binding_bytes: 32 << 10, ..Limits::BASELINE };
-    let options = Options { max_batch: 70, limits, driver: gpu::device().driver() };
+    let limits = Limits { binding_bytes: 40 << 10, ..Limits::BASELINE };
+    let options = Options { max_batch: 150, limits, driver: gpu::device().driver() };
     let plan = lower(&[Source { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
     let dispatches = &plan.programs[0].dispatches;
     for kernel in ["Forward", "DataGradient", "WeightGradient", "pointwise", "reduce Sum over Rows", "copy"] {
@@ -131,10 +131,10 @@ fn activations_above_a_binding_are_cut_into_ranges_of_samples() {
         assert!(ranges > 2, "{kernel} does not meet a tensor above a binding");
     }
     // Most ranges are full; all but the first are empty.
-    for batch in [67, 3] {
+    for batch in [147, 3] {
         let name = format!("activations above a binding at a batch of {batch}");
         let mut case = case(&name, &graph, &shape, batch);
-        (case.limits, case.max_batch) = (limits, 70);
+        (case.limits, case.max_batch) = (limits, 150);
         check(&case, 1e-3);
     }
 }

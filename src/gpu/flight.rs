@@ -28,7 +28,8 @@ impl Pace {
     /// The rough cost of a dispatch, in FLOPs or bytes.
     pub fn weight(dispatch: &Dispatch, batch: u32) -> f64 {
         // In floats: a stranger's plan may say anything, and must not overflow.
-        let at = |size: Size| size.fixed as f64 + size.per_sample as f64 * f64::from(batch);
+        let samples = dispatch.samples_of(batch.into()) as f64;
+        let at = |size: Size| size.fixed as f64 + size.per_sample as f64 * samples;
         1e5 + at(dispatch.flops) + at(dispatch.bytes)
     }
 
