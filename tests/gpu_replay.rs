@@ -72,6 +72,7 @@ fn plan() -> Plan {
         workgroups: Workgroups { items, per_workgroup: 64, times: 1 },
         flops: items * 2,
         bytes: items * 12,
+        samples: None,
     };
     let tick = Dispatch {
         shader: 1,
@@ -81,6 +82,7 @@ fn plan() -> Plan {
         workgroups: Workgroups { items: Size::fixed(1), per_workgroup: 1, times: 1 },
         flops: Size::fixed(1),
         bytes: Size::fixed(12),
+        samples: None,
     };
     let shader = |key: &str, wgsl: &str, access: [Access; 2], threads: u32, constant_words: u32| Shader {
         key: key.to_string(),

@@ -128,9 +128,16 @@ fn what_does_not_fit_is_refused_by_name() {
     let z = graph.sum(y, &[1]);
     let both = graph.map(&[y, z], &(Expr::input(0) * Expr::input(1)));
     graph.output("y", both);
+    let lowered = |limits| {
+        let options = Options { max_batch: 1000, limits, driver: Driver::Hardware };
+        lower(&[Source { name: "p", graph: &graph, parameters_from: "params" }], &options)
+    };
+    // Above a binding it goes in ranges of samples; above a buffer there is no place for it.
     let limits = Limits { binding_bytes: 1 << 20, ..Limits::BASELINE };
-    let options = Options { max_batch: 1000, limits, driver: Driver::Hardware };
-    let error = lower(&[Source { name: "p", graph: &graph, parameters_from: "params" }], &options).unwrap_err();
+    let plan = lowered(limits).unwrap();
+    check(&plan, limits);
+    assert!(plan.programs[0].dispatches.iter().all(|dispatch| dispatch.samples.is_some()));
+    let error = lowered(Limits { buffer_bytes: 1 << 20, ..limits }).unwrap_err();
     assert!(error.to_string().contains("4000000 bytes for a batch of 1000"), "{error}");
 }
 
@@ -162,4 +169,25 @@ fn plans_survive_being_written_down() {
     let plan = plan(&training_step(), Limits::BASELINE);
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+}
+
+#[test]
+fn expressions_that_differ_in_numbers_alone_share_a_pipeline() {
+    // Images of other sizes, with a factor for each sample and channel; 16 x 16 pixels are as many as a row has channels.
+    let normal = |side: usize, channels: usize, eps: f64| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", Shape::batch(&[side, side, channels]));
+        let factor = graph.input("factor", Shape::batch(&[1, 1, channels]));
+        let y = graph.map(&[x, factor], &((Expr::input(0) / (side * side) as f64 + eps) * Expr::input(1)));
+        graph.output("y", y);
+        graph
+    };
+    let graphs = [normal(4, 8, 1e-5), normal(8, 16, 1e-6), normal(16, 256, 0.37)];
+    let sources: Vec<Source> =
+        graphs.iter().map(|graph| Source { name: "normal", graph, parameters_from: "params" }).collect();
+    let plan = lower(&sources, &Options { max_batch: 3, ..Options::default() }).unwrap();
+    let shaders: BTreeSet<usize> = plan.programs.iter().map(|program| program.dispatches[0].shader).collect();
+    assert_eq!((plan.shaders.len(), shaders.len()), (1, 1));
+    let constants: Vec<_> = plan.programs.iter().map(|program| &program.dispatches[0].constants).collect();
+    assert!(constants[0] != constants[1] && constants[1] != constants[2], "the numbers are constants");
 }

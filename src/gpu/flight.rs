@@ -28,7 +28,8 @@ impl Pace {
     /// The rough cost of a dispatch, in FLOPs or bytes.
     pub fn weight(dispatch: &Dispatch, batch: u32) -> f64 {
         // In floats: a stranger's plan may say anything, and must not overflow.
-        let at = |size: Size| size.fixed as f64 + size.per_sample as f64 * f64::from(batch);
+        let samples = dispatch.samples_of(batch.into()) as f64;
+        let at = |size: Size| size.fixed as f64 + size.per_sample as f64 * samples;
         1e5 + at(dispatch.flops) + at(dispatch.bytes)
     }
 
@@ -172,6 +173,7 @@ mod tests {
             workgroups: crate::plan::Workgroups { items: Size::fixed(1), per_workgroup: 1, times: 1 },
             flops: Size { fixed: u64::MAX, per_sample: u64::MAX },
             bytes: Size::default(),
+            samples: None,
         };
         assert!(Pace::weight(&dispatch, u32::MAX).is_finite());
         dispatch.flops = Size::default();

@@ -156,11 +156,14 @@ impl Player {
         let mut words = vec![0u32; block.bytes as usize / 4];
         let mut start = 0;
         for dispatch in &self.plan.programs[program].dispatches {
+            let samples = dispatch.samples_of(loaded.batch.into());
             for (word, constant) in words[start..].iter_mut().zip(&dispatch.constants) {
                 *word = match constant {
                     // It fits at the largest batch: checked when the plan was loaded.
-                    Constant::U32(size) => size.at(loaded.batch.into()) as u32,
+                    Constant::U32(size) => size.at(samples) as u32,
                     Constant::F32(value) => value.to_bits(),
+                    Constant::Batch => loaded.batch,
+                    Constant::FirstSample => dispatch.samples.map_or(0, |samples| samples.first as u32),
                 };
             }
             start += self.constant_stride(dispatch.shader) as usize / 4;
@@ -295,7 +298,7 @@ impl Player {
     ) -> Option<usize> {
         let loaded = &self.programs[program];
         let dispatch = &self.plan.programs[program].dispatches[index];
-        let (x, y) = dispatch.workgroups.grid(loaded.batch.into(), self.plan.max_workgroups);
+        let (x, y) = dispatch.workgroups.grid(dispatch.samples_of(loaded.batch.into()), self.plan.max_workgroups);
         if x == 0 || y == 0 {
             return shader;
         }

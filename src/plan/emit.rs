@@ -57,14 +57,14 @@ pub(super) struct Emitter<'a> {
 
 impl Emitter<'_> {
     pub fn emit(&self) -> Emitted {
-        let mut text = Text { constants: Vec::new(), words: Vec::new(), body: String::new() };
+        let mut text = Text { constants: Vec::new(), roles: Vec::new(), words: Vec::new(), body: String::new() };
         self.groups(&mut text);
         let mut vector = Vec::new();
         let mut indices = HashMap::new();
         for (number, term) in self.tape.terms.iter().enumerate() {
-            let (expression, is_vector) = self.term(term, &vector, &mut text, &mut indices);
+            let (expression, is_vector) = self.term(number, &vector, &mut text, &mut indices);
             // Plain numbers are written where they are used.
-            if !matches!(term, Term::Constant(_)) {
+            if !matches!(term, Term::Constant(value) if is_plain(value.0)) {
                 let _ = writeln!(text.body, "let v{number} = {expression};");
             }
             vector.push(is_vector);
@@ -115,7 +115,7 @@ impl Emitter<'_> {
             if group == 0 {
                 let _ = writeln!(text.body, "let g0 = {rest};");
             } else {
-                let length = text.word(lead[group]);
+                let length = text.word(Role::Length(group), lead[group]);
                 let _ = writeln!(text.body, "let g{group} = {rest} % {length};\nlet q{group} = {rest} / {length};");
                 rest = format!("q{group}");
             }
@@ -126,7 +126,7 @@ impl Emitter<'_> {
         if self.view.lead.is_empty() { "col" } else { "row * constants.columns + col" }.to_owned()
     }
 
-    fn index(&self, access: &Access, text: &mut Text) -> String {
+    fn index(&self, operand: usize, access: &Access, text: &mut Text) -> String {
         match access {
             Access::Dense => self.dense_index(),
             Access::Columns => "col".to_owned(),
@@ -137,7 +137,7 @@ impl Emitter<'_> {
                     .iter()
                     .enumerate()
                     .filter(|(_, stride)| **stride != Size::fixed(0))
-                    .map(|(group, stride)| format!("g{group} * {}", text.word(*stride)))
+                    .map(|(group, stride)| format!("g{group} * {}", text.word(Role::Stride(operand, group), *stride)))
                     .collect();
                 if *columns {
                     parts.push("col".to_owned());
@@ -150,20 +150,21 @@ impl Emitter<'_> {
     /// The WGSL of a term, and whether it is a `vec4<f32>` rather than an `f32`.
     fn term(
         &self,
-        term: &Term<usize>,
+        number: usize,
         vector: &[bool],
         text: &mut Text,
         indices: &mut HashMap<usize, String>,
     ) -> (String, bool) {
-        match term {
-            Term::Constant(_) => (String::new(), false),
-            Term::Batch => (format!("f32({})", text.word(Size::per_sample(1))), false),
+        match &self.tape.terms[number] {
+            Term::Constant(value) if is_plain(value.0) => (String::new(), false),
+            Term::Constant(value) => (text.constant(Role::Number(number), Constant::F32(single(value.0))), false),
+            Term::Batch => (format!("f32({})", text.constant(Role::Batch, Constant::Batch)), false),
             Term::Column => ("vec4<f32>(vec4<u32>(col, col + 1u, col + 2u, col + 3u))".to_owned(), true),
             Term::Input(slot) => match &self.sources[*slot] {
                 Source::Accumulator => ("acc".to_owned(), true),
                 Source::Operand { name, operand } => {
                     let access = &self.view.operands[*operand];
-                    let index = indices.entry(*operand).or_insert_with(|| self.index(access, text)).clone();
+                    let index = indices.entry(*operand).or_insert_with(|| self.index(*operand, access, text)).clone();
                     if access.along_columns() {
                         (format!("load_{name}({index}, valid)"), true)
                     } else {
@@ -177,7 +178,8 @@ impl Emitter<'_> {
                 let Source::Whole { rows, columns, .. } = self.sources[*table] else {
                     unreachable!("a table is bound whole")
                 };
-                let (last, columns) = (text.word(Size::fixed(rows - 1)), text.word(Size::fixed(columns)));
+                let last = text.word(Role::LastRow(*table), Size::fixed(rows - 1));
+                let columns = text.word(Role::Columns(*table), Size::fixed(columns));
                 let (table, clock) = (self.name(*table), self.name(*clock));
                 (format!("{table}[min({clock}[0], {last}) * {columns} + {column}u]"), false)
             }
@@ -239,7 +241,10 @@ impl Emitter<'_> {
         };
         // A value without a batch is sample 0, wherever the batch starts.
         let (sample, base) = match self.view.batch_group {
-            Some(group) => (format!("g{group}"), format!("{clock}[1]")),
+            Some(group) => (
+                format!("g{group}"),
+                format!("{clock}[1] + {}", text.constant(Role::FirstSample, Constant::FirstSample)),
+            ),
             None => ("0u".to_owned(), "0u".to_owned()),
         };
         let clock = format!("vec4<u32>({clock}[0], {base}, {clock}[2], {clock}[3])");
@@ -256,7 +261,7 @@ impl Emitter<'_> {
                 continue;
             }
             aligned &= stride.is_multiple_of(4);
-            let word = text.word(Size::fixed(stride));
+            let word = text.word(Role::Step(group), Size::fixed(stride));
             element = format!("{element} + g{group} * {word}");
             stride *= length.fixed;
         }
@@ -279,7 +284,7 @@ impl Emitter<'_> {
 
     fn value(&self, term: usize) -> String {
         match &self.tape.terms[term] {
-            Term::Constant(value) => float(value.0),
+            Term::Constant(value) if is_plain(value.0) => float(value.0),
             _ => format!("v{term}"),
         }
     }
@@ -289,29 +294,66 @@ impl Emitter<'_> {
     }
 }
 
+/// What a word of constants is for. Words are shared by what they are for, not by what they are, so that texts do not
+/// depend on sizes that happen to be equal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The length of a lead group.
+    Length(usize),
+    /// What an operand moves by along a lead group.
+    Stride(usize, usize),
+    /// Elements of a sample along a lead group.
+    Step(usize),
+    /// The last row of a table in this slot.
+    LastRow(usize),
+    /// The columns of a table in this slot.
+    Columns(usize),
+    /// A number of this term.
+    Number(usize),
+    Batch,
+    FirstSample,
+}
+
 struct Text {
     constants: Vec<String>,
+    roles: Vec<Role>,
     words: Vec<Constant>,
     body: String,
 }
 
 impl Text {
-    /// A word of constants for `size`, shared with equal ones.
-    fn word(&mut self, size: Size) -> String {
-        let word = Constant::U32(size);
-        let number = self.words.iter().position(|known| *known == word).unwrap_or_else(|| {
+    fn word(&mut self, role: Role, size: Size) -> String {
+        self.constant(role, Constant::U32(size))
+    }
+
+    /// A word of constants, shared where the same is asked for again.
+    fn constant(&mut self, role: Role, word: Constant) -> String {
+        let number = self.roles.iter().position(|known| *known == role).unwrap_or_else(|| {
+            let kind = if matches!(word, Constant::F32(_)) { "f32" } else { "u32" };
             self.words.push(word);
-            self.constants.push(format!("h{}: u32", self.words.len() - 1));
+            self.roles.push(role);
+            self.constants.push(format!("h{}: {kind}", self.words.len() - 1));
             self.words.len() - 1
         });
         format!("constants.h{number}")
     }
 }
 
+/// Whether a number is part of a formula rather than a size or a setting, which differ where the formula is the same: it
+/// is written into the text then, not into the constants.
+fn is_plain(value: f64) -> bool {
+    value.abs() <= 4.0 && (value * 4.0).fract() == 0.0
+}
+
+/// The f32 next to it, infinities being the largest.
+fn single(value: f64) -> f32 {
+    let single = value as f32;
+    if single.is_finite() { single } else { f32::MAX.copysign(single) }
+}
+
 /// A float that WGSL reads back as the same f32.
 fn float(value: f64) -> String {
-    let single = value as f32;
-    let single = if single.is_finite() { single } else { f32::MAX.copysign(single) };
+    let single = single(value);
     if single == 0.0 {
         return "0.0".to_owned();
     }

@@ -53,6 +53,19 @@ pub enum Constant {
     U32(Size),
     /// A float.
     F32(f32),
+    /// The number of samples of the whole batch, whatever range of it the dispatch is for.
+    Batch,
+    /// The number, in the batch, of the dispatch's first sample.
+    FirstSample,
+}
+
+/// A range of the samples of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Samples {
+    /// The first.
+    pub first: u64,
+    /// How many at most.
+    pub count: u64,
 }
 
 /// A range of a buffer. Offsets are multiples of 256 bytes and do not depend on the batch at run time.
@@ -83,6 +96,15 @@ pub struct Dispatch {
     pub flops: Size,
     /// Bytes read and written at least once.
     pub bytes: Size,
+    /// The samples that it is for, `None` if all: constants, workgroups and costs are those of a batch of so many.
+    pub samples: Option<Samples>,
+}
+
+impl Dispatch {
+    /// How many samples of a batch it is for.
+    pub fn samples_of(&self, batch: u64) -> u64 {
+        self.samples.map_or(batch, |samples| batch.saturating_sub(samples.first).min(samples.count))
+    }
 }
 
 /// What stands behind a buffer.

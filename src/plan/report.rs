@@ -68,12 +68,15 @@ impl Plan {
                 let mut kernels: Vec<KernelReport> = program
                     .dispatches
                     .iter()
-                    .map(|dispatch| KernelReport {
-                        label: dispatch.label.clone(),
-                        shader: self.shaders[dispatch.shader].key.clone(),
-                        workgroups: dispatch.workgroups.count(samples),
-                        flops: dispatch.flops.at(samples),
-                        bytes: dispatch.bytes.at(samples),
+                    .map(|dispatch| {
+                        let samples = dispatch.samples_of(samples);
+                        KernelReport {
+                            label: dispatch.label.clone(),
+                            shader: self.shaders[dispatch.shader].key.clone(),
+                            workgroups: dispatch.workgroups.count(samples),
+                            flops: dispatch.flops.at(samples),
+                            bytes: dispatch.bytes.at(samples),
+                        }
                     })
                     .collect();
                 kernels.sort_by_key(|kernel| std::cmp::Reverse((kernel.flops, kernel.bytes)));

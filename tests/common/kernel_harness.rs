@@ -185,6 +185,8 @@ pub fn words(constants: &[Constant], batch: u64) -> Vec<u32> {
     let word = |constant: &Constant| match constant {
         Constant::U32(size) => size.at(batch) as u32,
         Constant::F32(value) => value.to_bits(),
+        Constant::Batch => batch as u32,
+        Constant::FirstSample => 0,
     };
     constants.iter().map(word).collect()
 }

@@ -58,7 +58,7 @@ impl Lowering<'_> {
             }
         };
         self.check_buffers(&label, binds.len())?;
-        self.call(Call { shader, label, binds, constants, workgroups, flops });
+        self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
         Ok(())
     }
 

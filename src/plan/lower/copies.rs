@@ -10,29 +10,52 @@ use crate::plan::iteration::elements;
 
 impl Lowering<'_> {
     pub(super) fn copy_box(&mut self, label: String, from: usize, to: usize, copied: &Box4) {
+        self.copy_between(label, [Bind::read(from), Bind::write(to)], copied);
+    }
+
+    fn copy_between(&mut self, label: String, binds: [Bind; 2], copied: &Box4) {
         let shader = self.shared.shader(kernels::copy::copy(copied.quads()));
         self.call(Call {
             shader,
             label,
-            binds: vec![Bind::read(from), Bind::write(to)],
+            binds: binds.into(),
             constants: kernels::copy::constants(copied),
             workgroups: kernels::copy::workgroups(copied),
             flops: Size::default(),
+            cut: Call::EACH,
+            samples: None,
         });
     }
 
     /// A copy of all of a tensor.
     pub(super) fn copy_whole(&mut self, label: String, from: usize, to: usize, size: Size) {
-        self.copy_range(label, from, to, size, Size::fixed(0), Size::fixed(0));
+        // What does not grow with the batch, but is longer than a binding, goes piece by piece.
+        let longest = self.shared.options.limits.binding_bytes / 4 / 64 * 64;
+        if size.per_sample > 0 || size.fixed <= longest || longest == 0 {
+            return self.copy_row(label, [Bind::read(from), Bind::write(to)], size);
+        }
+        for start in (0..size.fixed).step_by(longest as usize) {
+            let length = longest.min(size.fixed - start);
+            let part = Some((start, length));
+            let binds = [Bind { part, ..Bind::read(from) }, Bind { part, ..Bind::write(to) }];
+            self.copy_row(label.clone(), binds, Size::fixed(length));
+        }
     }
 
-    fn copy_range(&mut self, label: String, from: usize, to: usize, size: Size, read: Size, write: Size) {
+    /// A copy of all of a tensor to some place of another, from this element on.
+    pub(super) fn copy_into(&mut self, label: String, from: usize, to: usize, length: u64, offset: u64) {
         let (one, none) = (Size::fixed(1), Size::fixed(0));
-        let side = |offset: Size| Side { offset, strides: [one, none, none, one] };
-        // One long row: along the first dimension if it grows with the batch, else along the last, where it can be quads.
+        let side = |offset: u64| Side { offset: Size::fixed(offset), strides: [one, none, none, one] };
+        let sizes = [one, one, one, Size::fixed(length)];
+        self.copy_box(label, from, to, &Box4 { sizes, input: side(0), output: side(offset) });
+    }
+
+    /// One long row: along the first dimension if it grows with the batch, else along the last, where it can be quads.
+    fn copy_row(&mut self, label: String, binds: [Bind; 2], size: Size) {
+        let (one, none) = (Size::fixed(1), Size::fixed(0));
+        let side = Side { offset: none, strides: [one, none, none, one] };
         let sizes = if size.per_sample > 0 { [size, one, one, one] } else { [one, one, one, size] };
-        let copied = Box4 { sizes, input: side(read), output: side(write) };
-        self.copy_box(label, from, to, &copied);
+        self.copy_between(label, binds, &Box4 { sizes, input: side, output: side });
     }
 
     pub(super) fn copies(&mut self, node: usize) {
@@ -113,7 +136,9 @@ impl Lowering<'_> {
             } else {
                 let size = self.tensors[tensor].elements;
                 let label = self.label(node, "pack");
-                self.copy_range(label, tensor, arena, size, Size::fixed(0), Size::fixed(offset));
+                // Only its place in the arena, which may be longer than a binding.
+                let place = Bind { part: Some((offset, size.fixed)), ..Bind::write(arena) };
+                self.copy_row(label, [Bind::read(tensor), place], size);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::LowerError;
 use super::program::Lowering;
+use super::ranges::Cut;
 use super::tensors::{Bind, Call};
 use crate::graph::{Op, Tick, Value};
 use crate::kernels;
@@ -20,7 +21,16 @@ impl Lowering<'_> {
         let label = self.label(node, "ring");
         self.check_buffers(&label, binds.len())?;
         let (constants, workgroups) = (kernels::ring::constants(rows), kernels::ring::workgroups());
-        self.call(Call { shader, label, binds, constants, workgroups, flops: Size::default() });
+        self.call(Call {
+            shader,
+            label,
+            binds,
+            constants,
+            workgroups,
+            flops: Size::default(),
+            cut: Cut::Never,
+            samples: None,
+        });
         Ok(())
     }
 
@@ -32,7 +42,16 @@ impl Lowering<'_> {
         let label = self.label(node, "tick");
         let binds = vec![Bind::read(status), Bind::write(clock)];
         let (constants, workgroups) = (kernels::tick::constants(by), kernels::tick::workgroups());
-        self.call(Call { shader, label, binds, constants, workgroups, flops: Size::default() });
+        self.call(Call {
+            shader,
+            label,
+            binds,
+            constants,
+            workgroups,
+            flops: Size::default(),
+            cut: Cut::Never,
+            samples: None,
+        });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::LowerError;
 use super::program::Lowering;
+use super::ranges::Cut;
 use super::tensors::{Bind, Call};
 use crate::graph::{Op, Order, Storage, Value};
 use crate::kernels;
@@ -65,6 +66,8 @@ impl Lowering<'_> {
                 constants: kernels::gather::constants(&gather, batch),
                 workgroups: kernels::gather::workgroups(&gather, batch),
                 flops: Size::default(),
+                cut: Cut::Never,
+                samples: None,
             });
         }
         Ok(())

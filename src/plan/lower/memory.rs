@@ -98,9 +98,9 @@ fn place_scratch(
         let last = calls.iter().rposition(uses).unwrap_or(first);
         let bytes = padded_bytes(tensor.dtype, tensor.elements.at(u64::from(shared.options.max_batch)))
             .next_multiple_of(ALIGNMENT);
-        if bytes > limits.binding_bytes {
+        if bytes > limits.buffer_bytes {
             let name = format!("{program}: {}", tensor.name);
-            let (batch, limit) = (shared.options.max_batch, limits.binding_bytes);
+            let (batch, limit) = (shared.options.max_batch, limits.buffer_bytes);
             return Err(LowerError::TooLarge { name, bytes, batch, limit, advice: "use a smaller batch or network" });
         }
         lives.push(Life { tensor: number, first, last, bytes });

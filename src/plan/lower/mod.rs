@@ -11,6 +11,7 @@ mod memory;
 mod pointwise;
 mod product;
 mod program;
+mod ranges;
 mod reduction;
 mod tensors;
 

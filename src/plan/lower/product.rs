@@ -143,12 +143,16 @@ impl Lowering<'_> {
             let constants = with_hook_words(kernel.constants(1), &prepared.emitted);
             let workgroups = kernels::matmul::workgroups(tile, rows, columns, 1);
             flops = flops + prepared.flops;
-            self.call(Call { shader, label, binds, constants, workgroups, flops });
+            self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
             return Ok(());
         }
         // Partial sums of all splits have to fit one binding.
         let result_bytes = padded_bytes(DType::F32, rows.at(batch) * columns);
-        let most = (self.shared.options.limits.binding_bytes / result_bytes).max(1);
+        let limit = self.shared.options.limits.binding_bytes;
+        // Where operands are longer than a binding, ranges of samples are summed apart already.
+        let whole =
+            binds.iter().all(|bind| padded_bytes(DType::F32, self.tensors[bind.tensor].elements.at(batch)) <= limit);
+        let most = if whole { (limit / result_bytes).max(1) } else { 1 };
         let splits = kernels::matmul::splits(rows.at(batch), columns, inner.at(batch), tile).min(most);
         let shader = self.shared.shader(kernel.shader(tile, None));
         let result = self.tensor_of(Value { node: product, output: 0 });
@@ -157,13 +161,22 @@ impl Lowering<'_> {
         let constants = kernel.constants(splits);
         if splits == 1 {
             binds.push(Bind::write(result));
-            self.call(Call { shader, label, binds, constants, workgroups, flops });
+            self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
             return Ok(());
         }
         let size = times(rows, Size::fixed(columns));
         let partial = self.scratch(format!("{label} partial sums"), size * splits);
         binds.push(Bind::write(partial));
-        self.call(Call { shader, label: label.clone(), binds, constants, workgroups, flops });
+        self.call(Call {
+            shader,
+            label: label.clone(),
+            binds,
+            constants,
+            workgroups,
+            flops,
+            cut: Call::EACH,
+            samples: None,
+        });
         self.reduce_rows(&format!("{label} sum"), ReduceOp::Sum, partial, result, Size::fixed(splits), size);
         Ok(())
     }

@@ -116,13 +116,20 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn tensor(&mut self, name: String, dtype: DType, elements: Size, home: Home) -> usize {
-        self.tensors.push(Tensor { name, dtype, elements, home });
+        self.tensors.push(Tensor { name, dtype, elements, samples_lead: false, home });
         self.tensors.len() - 1
     }
 
     /// A tensor that lives only within the program.
     pub fn scratch(&mut self, name: String, elements: Size) -> usize {
         self.tensor(name, DType::F32, elements, Home::Scratch)
+    }
+
+    /// A tensor that lives only within the program, its samples first if those of `model` are.
+    pub fn scratch_like(&mut self, model: usize, name: String, elements: Size) -> usize {
+        let tensor = self.scratch(name, elements);
+        self.tensors[tensor].samples_lead = self.tensors[model].samples_lead;
+        tensor
     }
 
     /// The tensor of a value; made the first time it is asked for.
@@ -154,6 +161,7 @@ impl<'a> Lowering<'a> {
                 self.tensor(name, dtype, size, if wanted { Home::Own } else { Home::Scratch })
             }
         };
+        self.tensors[tensor].samples_lead = tensor_type.shape.batch_axis() == Some(0);
         self.values.insert(value, tensor);
         tensor
     }
@@ -178,10 +186,6 @@ impl<'a> Lowering<'a> {
     /// Lets a value live in a tensor that exists already.
     pub fn set_tensor(&mut self, value: Value, tensor: usize) {
         self.values.insert(value, tensor);
-    }
-
-    pub fn call(&mut self, call: Call) {
-        self.calls.push(call);
     }
 
     /// The state that `value` replaces, as the tensor that holds its old value.
@@ -287,6 +291,7 @@ impl<'a> Lowering<'a> {
             let home = if is_output { Home::Own } else { Home::Scratch };
             let kept = self.tensor(format!("old {state}"), tensor_type.dtype, size, home);
             let from = self.tensor_of(root);
+            self.tensors[kept].samples_lead = self.tensors[from].samples_lead;
             self.copy_whole(format!("keep {state}"), from, kept, size);
             self.snapshots.insert(root, kept);
         }
@@ -370,6 +375,7 @@ impl<'a> Lowering<'a> {
                 workgroups: call.workgroups,
                 flops: call.flops,
                 bytes,
+                samples: call.samples,
             });
         }
         Ok(Program {

@@ -3,6 +3,7 @@
 use super::LowerError;
 use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
+use super::ranges::Cut;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
 use crate::kernels;
@@ -64,8 +65,11 @@ impl Lowering<'_> {
             }
             let rest: Vec<usize> = left.iter().copied().filter(|axis| !done.contains(axis)).collect();
             let smaller = done.iter().fold(shape.clone(), |shape, axis| shape.with_axis(*axis, Dim::Fixed(1)));
-            let target =
-                if rest.is_empty() { result } else { self.scratch(format!("{label} part"), elements(&smaller)) };
+            let target = if rest.is_empty() {
+                result
+            } else {
+                self.scratch_like(source, format!("{label} part"), elements(&smaller))
+            };
             if over_columns {
                 self.reduce_columns(&label, op, source, target, part(0..trailing), part(trailing..rank))?;
             } else {
@@ -100,7 +104,17 @@ impl Lowering<'_> {
             let words = kernels::reduce::constants(rows, columns, chunks);
             let constants = with_hook_words(words, &prepared.emitted);
             let workgroups = kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks);
-            lowering.call(Call { shader, label: label.clone(), binds, constants, workgroups, flops });
+            let cut = Cut::Samples(op);
+            lowering.call(Call {
+                shader,
+                label: label.clone(),
+                binds,
+                constants,
+                workgroups,
+                flops,
+                cut,
+                samples: None,
+            });
         };
         if parts.len() > 1 {
             // Too long for a binding: each part leaves up to 64 partial sums, 256 bytes apart; what it leaves out stays 0.
@@ -121,7 +135,7 @@ impl Lowering<'_> {
             launch(self, Bind::write(result), &prepared.binds, all, 1, prepared.flops);
             return Ok(());
         }
-        let partial = self.scratch(format!("{label} partial sums"), rows * chunks);
+        let partial = self.scratch_like(result, format!("{label} partial sums"), rows * chunks);
         launch(self, Bind::write(partial), &prepared.binds, all, chunks, prepared.flops);
         self.reduce_columns(&label, op, partial, result, rows, Size::fixed(chunks))
     }
@@ -142,7 +156,8 @@ impl Lowering<'_> {
         let hooks = kernels::reduce::load(aligned);
         let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, &hooks));
         let chunks = kernels::reduce::chunks(Over::Columns, shape, rows.at(batch), columns.at(batch));
-        let target = if chunks == 1 { to } else { self.scratch(format!("{label} partial sums"), rows * chunks) };
+        let target =
+            if chunks == 1 { to } else { self.scratch_like(to, format!("{label} partial sums"), rows * chunks) };
         self.call(Call {
             shader,
             label: label.to_owned(),
@@ -150,6 +165,8 @@ impl Lowering<'_> {
             constants: kernels::reduce::constants(rows, columns, chunks),
             workgroups: kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks),
             flops: times(rows, columns),
+            cut: Cut::Samples(op),
+            samples: None,
         });
         if chunks > 1 {
             return self.reduce_columns(label, op, target, to, rows, Size::fixed(chunks));
@@ -171,7 +188,8 @@ impl Lowering<'_> {
         let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &hooks));
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
         let size = times(outer, columns);
-        let target = if chunks == 1 { to } else { self.scratch(format!("{label} partial sums"), size * chunks) };
+        let target =
+            if chunks == 1 { to } else { self.scratch_like(to, format!("{label} partial sums"), size * chunks) };
         self.call(Call {
             shader,
             label: label.to_owned(),
@@ -179,6 +197,8 @@ impl Lowering<'_> {
             constants: kernels::reduce::middle_constants(outer, rows, columns, chunks),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: times(size, rows),
+            cut: Cut::Samples(op),
+            samples: None,
         });
         if chunks > 1 {
             self.reduce_middle(label, op, target, to, [outer, Size::fixed(chunks), columns]);
@@ -202,7 +222,8 @@ impl Lowering<'_> {
         self.check_buffers(&label, 1 + prepared.binds.len())?;
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
         let size = times(outer, columns) * chunks;
-        let target = if chunks == 1 { result } else { self.scratch(format!("{label} partial sums"), size) };
+        let target =
+            if chunks == 1 { result } else { self.scratch_like(result, format!("{label} partial sums"), size) };
         let words = kernels::reduce::middle_constants(outer, rows, columns, chunks);
         self.call(Call {
             shader,
@@ -211,6 +232,8 @@ impl Lowering<'_> {
             constants: with_hook_words(words, &prepared.emitted),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: prepared.flops,
+            cut: Cut::Samples(op),
+            samples: None,
         });
         if chunks > 1 {
             self.reduce_middle(&label, op, target, result, [outer, Size::fixed(chunks), columns]);

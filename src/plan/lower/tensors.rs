@@ -1,7 +1,9 @@
 //! Tensors and kernel launches before they have a place in memory.
 
+use super::ranges::Cut;
 use crate::graph::DType;
-use crate::plan::{Access, Constant, Size, Workgroups};
+use crate::kernels::reduce::Op as ReduceOp;
+use crate::plan::{Access, Constant, Samples, Size, Workgroups};
 
 /// Where a tensor lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(super) struct Tensor {
     pub name: String,
     pub dtype: DType,
     pub elements: Size,
+    /// Whether its first axis is the batch, if it has one.
+    pub samples_lead: bool,
     pub home: Home,
 }
 
@@ -52,4 +56,13 @@ pub(super) struct Call {
     pub constants: Vec<Constant>,
     pub workgroups: Workgroups,
     pub flops: Size,
+    /// What it does with the samples of its tensors.
+    pub cut: Cut,
+    /// The samples that it is for, unless all.
+    pub samples: Option<Samples>,
+}
+
+impl Call {
+    /// Samples for themselves, or their sum.
+    pub const EACH: Cut = Cut::Samples(ReduceOp::Sum);
 }
