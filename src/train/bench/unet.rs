@@ -3,7 +3,7 @@
 use super::cases::{self, Case, Content, numbers};
 use crate::graph::{ConvLayout, Geometry, Graph, Padding, Shape};
 use crate::loss::names;
-use crate::nn::unet::{Family, Preset, Told, UNet, UNetShape};
+use crate::nn::unet::{Family, Features, Preset, Told, UNet, UNetShape};
 use crate::sde::{Model, Network, Parameterisation, Sde};
 
 /// A network, with the batch that it is measured at.
@@ -20,6 +20,7 @@ fn small(side: usize, colours: usize, channels: usize) -> UNetShape {
     UNetShape {
         family: Family::Ddpm,
         image: [side, side, colours],
+        features: Features::Sinusoidal,
         channels,
         multipliers: vec![1, 2],
         blocks: 1,
