@@ -46,7 +46,7 @@ pub struct UNet {
 #[derive(Clone, Debug)]
 enum Layer {
     Convolution(Conv2d),
-    Block(ResidualBlock),
+    Block(Box<ResidualBlock>),
 }
 
 impl UNet {
@@ -84,7 +84,7 @@ impl UNet {
             Stage::Down(channels) | Stage::Up(channels) => {
                 Layer::Convolution(Conv2d::new(graph, name, 3, *channels, *channels))
             }
-            Stage::Block(block) => Layer::Block(ResidualBlock::new(graph, name, shape, block)),
+            Stage::Block(block) => Layer::Block(Box::new(ResidualBlock::new(graph, name, shape, block))),
         };
         (step, layer)
     }

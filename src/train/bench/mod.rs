@@ -154,7 +154,8 @@ pub fn measure(
             left_out.push(format!("{} {}: would take more than {SLOWEST} s", case.name, case.shape));
         }
     }
-    let small: [(Suite, &[fn() -> Case]); 2] = [(Suite::Kernels, &cases::KERNELS), (Suite::Train, &cases::STEPS)];
+    type Cases = [fn() -> Case];
+    let small: [(Suite, &Cases); 2] = [(Suite::Kernels, &cases::KERNELS), (Suite::Train, &cases::STEPS)];
     for (_, cases) in small.iter().filter(|(kind, _)| suite.holds(*kind)) {
         for case in cases.iter().map(|case| case()).filter(wanted) {
             rows.push(run(case)?);

@@ -44,9 +44,11 @@ pub fn sizes() -> [Size; 4] {
     ]
 }
 
+/// What makes a case of a size.
+type Build = fn(&Size) -> Case;
+
 /// The steps that are measured of each, by their names.
-pub const STEPS: [(&str, fn(&Size) -> Case); 2] =
-    [("training step", Size::training), ("euler-maruyama step", Size::sampling)];
+pub const STEPS: [(&str, Build); 2] = [("training step", Size::training), ("euler-maruyama step", Size::sampling)];
 
 impl Size {
     fn dims(&self) -> usize {
