@@ -75,10 +75,17 @@ fn random_geometries_agree_with_seven_loops() {
 
 #[test]
 fn many_tasks_agree_with_seven_loops() {
-    // Long sums, many rows, wide kernels: each is cut in its own way.
-    for (input, channels, batch, stride) in
-        [([16, 16], [24, 32], 5, 1), ([4, 4], [80, 150], 4, 1), ([9, 8], [96, 72], 4, 2), ([3, 40], [3, 8], 40, 1)]
-    {
+    // Long sums, many rows, wide kernels: each is cut in its own way. 16 and 32 channels have copies of their own.
+    let cases = [
+        ([16, 16], [24, 32], 5, 1),
+        ([4, 4], [80, 150], 4, 1),
+        ([9, 8], [96, 72], 4, 2),
+        ([3, 40], [3, 8], 40, 1),
+        ([7, 5], [16, 32], 30, 1),
+        ([1, 2], [32, 16], 3, 1),
+        ([6, 7], [32, 16], 3, 2),
+    ];
+    for (input, channels, batch, stride) in cases {
         let geometry = Geometry { input, kernel: [3, 3], stride, padding: Padding::all(1), upsample: 1 };
         for layout in LAYOUTS {
             let graph = graph_of(layout, geometry, &[Dim::Batch], channels);
