@@ -172,8 +172,11 @@ pub fn measure(
             rate = rate.max(row.gflops);
             rows.push(row);
         }
-        // The rate of the convolutions says how long a step takes.
-        let rate = if rate > 0.0 { rate * 1e9 } else { fastest };
+        // The rate of the convolutions says how long a step takes. Where none was wanted, one is run for that alone.
+        if rate == 0.0 {
+            rate = run(unet::CONVOLUTIONS[0].case(unet::LAYOUTS[0], batch))?.gflops;
+        }
+        let rate = rate * 1e9;
         let sizes = unet::sizes();
         for (size, build) in sizes.iter().flat_map(|size| unet::STEPS.map(|step| (size, step))) {
             if only.is_some_and(|text| !format!("{}, {}, batch {}", build.0, size.name, size.batch).contains(text)) {
