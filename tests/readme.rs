@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The main job, as the README gives it.
-const MAIN_JOB: &str = "cargo run --release -- train configs/digits.toml";
+const MAIN_JOB: &str = "cargo run --release -- train configs/digits-unet.toml";
 /// What is too long for a test, or is this test.
 const OF_CI: [&str; 3] = [MAIN_JOB, "sh tests/all.sh", "cargo install --locked --path ."];
 /// Added to every training.
@@ -76,11 +76,14 @@ fn every_command_runs() {
     assert!(ran >= 10, "only {ran} commands found: has the README's layout changed?");
     // The tree of files that the README shows.
     let page = read("README.md");
-    let tree = blocks(&page).into_iter().find(|(_, lines)| lines.first() == Some(&"runs/digits/"));
-    let (_, lines) = tree.expect("README.md shows what lies in runs/digits/");
+    let tree = blocks(&page).into_iter().find(|(_, lines)| lines.first() == Some(&"runs/digits-unet/"));
+    let (_, lines) = tree.expect("README.md shows what lies in runs/digits-unet/");
     for line in &lines[1..] {
-        let name = line.split_whitespace().next().expect("a file on every line").replace("step-6000", "step-20");
-        assert!(folder.path().join("runs/digits").join(&name).exists(), "README.md: runs/digits has no {name}");
+        let name = line.split_whitespace().next().expect("a file on every line").replace("step-1200", "step-20");
+        assert!(
+            folder.path().join("runs/digits-unet").join(&name).exists(),
+            "README.md: runs/digits-unet has no {name}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 use tweedie::gpu::Choice;
 use tweedie::sde::Quantity;
 use tweedie::train::config::{Config, Overrides};
-use tweedie::train::experiment::sampler_of;
+use tweedie::train::experiment::{Classes, sampler_of};
 use tweedie::train::run_folder::Existing;
 use tweedie::train::sampling::{self, Draw};
 use tweedie::train::scoring;
@@ -102,7 +102,7 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
         seed: 5,
         denoise: true,
         noise: None,
-        class: None,
+        classes: Classes::Any,
         guidance: 1.0,
         known: None,
         frames: 0,

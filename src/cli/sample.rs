@@ -19,7 +19,7 @@ use crate::train::artifacts;
 use crate::train::config::{Sample, SamplerKind};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::experiment::{Classes, Experiment, sampler_of};
 use crate::train::room;
 use crate::train::sampling::{self, Draw};
 
@@ -196,7 +196,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         seed: settings.seed,
         denoise: settings.denoise,
         noise: noise.map(|noise| noise.values),
-        class,
+        classes: class.map_or(Classes::Any, Classes::One),
         guidance,
         known,
         frames,

@@ -12,7 +12,7 @@ use crate::train::artifacts;
 use crate::train::config::Model;
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::experiment::{Classes, Experiment, sampler_of};
 pub(super) use crate::train::room::FRAMES;
 use crate::train::run_folder::Existing;
 use crate::train::sampling::{self, Draw};
@@ -154,7 +154,7 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
         seed: settings.seed,
         denoise: settings.denoise,
         noise: None,
-        class: None,
+        classes: Classes::InTurn,
         guidance: 1.0,
         known: None,
         frames,

@@ -317,21 +317,39 @@ impl Experiment {
             let frequencies: Vec<f32> = unet::frequencies(channels, scale).iter().map(|w| *w as f32).collect();
             engine.set_floats(unet::FREQUENCIES, &frequencies)?;
         }
-        self.set_class(engine, None, 1.0)?;
         engine.set_floats(sampler::names::STATUS, &[0.0])
     }
 
-    /// Which class is drawn and how strongly, for a model that knows classes; `None` is any.
+    /// Which classes samples `first..first + count` are drawn of, for a model that knows classes.
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn set_class(&self, engine: &mut dyn Engine, class: Option<u32>, guidance: f64) -> Result<(), EngineError> {
-        if self.classes() == 0 {
+    pub fn set_classes(
+        &self,
+        engine: &mut dyn Engine,
+        classes: Classes,
+        first: usize,
+        count: usize,
+    ) -> Result<(), EngineError> {
+        let all = self.classes();
+        if all == 0 {
             return Ok(());
         }
-        engine.set_floats(label_names::CLASS, &[class.map_or(self.classes() as f32, |class| class as f32)])?;
-        // Programs without guidance have no such state.
-        if guidance == 1.0 { Ok(()) } else { engine.set_floats(label_names::GUIDANCE, &[guidance as f32]) }
+        let class = |i: usize| match classes {
+            Classes::Any => all,
+            Classes::One(class) => class as usize,
+            Classes::InTurn => (first + i) % all,
+        };
+        let values: Vec<f32> = (0..count).map(|i| class(i) as f32).collect();
+        engine.set_floats(label_names::CLASS, &values)
+    }
+
+    /// How far samples are moved towards their class, for programs made for guidance.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn set_guidance(&self, engine: &mut dyn Engine, guidance: f64) -> Result<(), EngineError> {
+        engine.set_floats(label_names::GUIDANCE, &[guidance as f32])
     }
 
     fn fill_labels(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
@@ -367,6 +385,17 @@ impl Experiment {
     pub fn set_clock(&self, engine: &mut dyn Engine, step: u64) -> Result<(), EngineError> {
         engine.set_words(names::CLOCK, &clock(step as u32, 0, self.config.train.seed))
     }
+}
+
+/// The classes of samples, where a network knows classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// The network is told none.
+    Any,
+    /// All of this one.
+    One(u32),
+    /// Sample i is of class i, beginning again after the last class.
+    InTurn,
 }
 
 /// The words of a clock.

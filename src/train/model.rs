@@ -18,7 +18,7 @@ pub enum Purpose {
     Train,
     /// Classes are those of the held-out samples.
     Evaluate,
-    /// One class for all samples, from the store.
+    /// Classes are those in the store.
     Draw,
     /// The same, moved away from what the network says of samples of any class: classifier-free guidance.
     DrawGuided,
@@ -30,7 +30,7 @@ pub mod label_names {
     pub const LABELS: &str = "labels";
     /// `[rows, 1]`: the classes of the held-out data.
     pub const HELD_OUT: &str = "evaluation.labels";
-    /// `[1]`: the class to draw; the number of classes stands for any.
+    /// `[Batch, 1]`: the class of each sample to draw; the number of classes stands for any.
     pub const CLASS: &str = "sampler.class";
     /// `[1]`: how far guidance goes. 0 is no class at all, 1 no guidance.
     pub const GUIDANCE: &str = "sampler.guidance";
@@ -133,10 +133,7 @@ impl Experiment {
                 Told { class, ..Told::default() }
             }
             Purpose::Draw | Purpose::DrawGuided => {
-                let class = (classes > 0).then(|| {
-                    let class = graph.state(label_names::CLASS, TensorType::f32(Shape::fixed(&[1])));
-                    graph.reshape(class, Shape::fixed(&[1, 1]))
-                });
+                let class = (classes > 0).then(|| graph.state(label_names::CLASS, TensorType::f32(Shape::batch(&[1]))));
                 Told { class, ..Told::default() }
             }
         }

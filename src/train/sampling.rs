@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::error::TrainError;
-use super::experiment::{Experiment, clock};
+use super::experiment::{Classes, Experiment, clock};
 use crate::sampler::{Grid, Sampler, flatten, inpainting_names, names};
 
 /// What to draw.
@@ -18,8 +18,8 @@ pub struct Draw {
     pub denoise: bool,
     /// The prior draw in units of the prior's standard deviation, `[n, D]`, instead of one from the seed.
     pub noise: Option<Vec<f32>>,
-    /// The class to draw, for a model that knows classes; `None` draws any.
-    pub class: Option<u32>,
+    /// The classes to draw, for a model that knows classes.
+    pub classes: Classes,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
     pub guidance: f64,
     /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting).
@@ -121,7 +121,10 @@ fn start(
     batch: usize,
 ) -> Result<(), TrainError> {
     let dims = experiment.dims();
-    experiment.set_class(engine, draw.class, draw.guidance)?;
+    experiment.set_classes(engine, draw.classes, base, batch)?;
+    if draw.guidance != 1.0 {
+        experiment.set_guidance(engine, draw.guidance)?;
+    }
     engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
     if let Some(known) = &draw.known {
         engine.set_floats(inpainting_names::KNOWN, &known.values[base * dims..(base + batch) * dims])?;

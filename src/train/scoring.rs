@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::error::TrainError;
-use super::experiment::Experiment;
+use super::experiment::{Classes, Experiment};
 use crate::sde::Quantity;
 
 /// `quantity` at the points `x` (`[n, D]`) and the time `t`, with an engine that has the program `score`.
@@ -21,6 +21,7 @@ pub fn evaluate(
     let mut result = Vec::with_capacity(x.len());
     for points in x.chunks(chunk * dims) {
         let batch = (points.len() / dims) as u32;
+        experiment.set_classes(engine, Classes::Any, 0, batch as usize)?;
         engine.set_input("score", "x", batch, points)?;
         engine.set_input("score", "t", batch, &[t as f32])?;
         engine.run("score", batch, 1)?;
