@@ -505,6 +505,66 @@ fn the_exact_config_that_comes_along_has_its_weights() {
 }
 
 #[test]
+fn what_is_known_stays_and_the_rest_is_drawn() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    write_npy(&at("known.npy"), &[1, 2], &[1.0, 9.0]).unwrap();
+    write_npy(&at("mask.npy"), &[1, 2], &[1.0, 0.0]).unwrap();
+    write_npy(&at("masks.npy"), &[2, 2], &[1.0; 4]).unwrap();
+    let line = "sample exact.toml --device cpu --steps 40 --known known.npy";
+    good(folder.path(), &format!("{line} --mask mask.npy --n 20 --out o.npy"));
+    let drawn = read_npy(&at("o.npy")).unwrap().values.to_f32();
+    assert_eq!(drawn.len(), 40);
+    for x in drawn.chunks(2) {
+        // The mode whose first coordinate is 1 has its second at −0.5, of width 0.2.
+        assert!(x[0] == 1.0 && (x[1] + 0.5).abs() < 1.2, "{x:?}");
+    }
+    expect_bad(
+        folder.path(),
+        &[
+            (&format!("{line} --out b.npy"), &["--mask"]),
+            (&format!("{line} --mask masks.npy --out b.npy"), &["--mask", "masks.npy", "2 samples", "one"]),
+            (&format!("{line} --mask missing.npy --out b.npy"), &["missing.npy"]),
+            ("sample exact.toml --class 3 --out b.npy", &["--class 3", "no classes"]),
+            ("sample exact.toml --guidance 2 --out b.npy", &["--class"]),
+            ("sample exact.toml --class 0 --guidance -1 --out b.npy", &["--guidance", "-1", "≥ 0"]),
+        ],
+    );
+}
+
+/// A run of the digits whose network knows classes: a tiny U-Net, two steps.
+#[test]
+fn a_class_can_be_asked_for_and_guided_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[data]\nkind = \"digits\"\n[model]\nkind = \"unet\"\nchannels = 4\nmultipliers = [1]\ngroups = 2\n\
+                  conditional = true\ndropout = 0.1\n[sde]\nkind = \"vp\"\n[loss]\nkind = \"denoising\"\n[train]\n\
+                  steps = 4\nbatch = 8\naccumulate = 2\nflip = true\ncheckpoint_activations = true\n\
+                  sample_every = 2\nevaluate_every = 4\nlearning_rate = 0.05\n\
+                  [sample]\nkind = \"ode-euler\"\nsteps = 3\nn = 4\n";
+    fs::write(folder.path().join("u.toml"), config).unwrap();
+    good(folder.path(), "train u.toml --device cpu --out run");
+    for picture in ["samples/step-2.png", "samples/step-4.png", "samples.png"] {
+        assert!(folder.path().join("run").join(picture).exists(), "{picture}");
+    }
+    let draw = |flags: &str| -> Vec<f32> {
+        good(folder.path(), &format!("sample run --device cpu --n 2 {flags} --out o.npy"));
+        read_npy(&folder.path().join("o.npy")).unwrap().values.to_f32()
+    };
+    let (any, three, five) = (draw(""), draw("--class 3"), draw("--class 5"));
+    assert!(any != three && three != five, "the class matters");
+    assert_eq!(three, draw("--class 3 --guidance 1"));
+    assert_ne!(three, draw("--class 3 --guidance 2"));
+    let guided_to_none = draw("--class 3 --guidance 0");
+    assert!(any.iter().zip(&guided_to_none).all(|(a, b)| (a - b).abs() < 1e-4), "no guidance is no class");
+    expect_bad(folder.path(), &[("sample run --class 10 --out b.png", &["--class 10", "0 to 9"])]);
+    // A run with dropout, flips and parts that was stopped ends as the one that was not.
+    good(folder.path(), "train u.toml --device cpu --out parts --steps 2");
+    good(folder.path(), "train u.toml --device cpu --out parts --resume");
+    let read = |run: &str| fs::read(folder.path().join(run).join("step-4/params.safetensors")).unwrap();
+    assert!(read("run") == read("parts"), "the weights have the same bits");
+}
+
+#[test]
 fn images_are_scored_in_either_shape() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
