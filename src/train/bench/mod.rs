@@ -240,12 +240,19 @@ fn prepare(device: &Device, case: &Case) -> Result<Box<dyn Engine>, EngineError>
 /// What a run of a case costs, and the bytes of its plan's buffers: those that last, and temporaries.
 fn cost(device: &Device, case: &Case) -> Result<(ProgramReport, [u64; 2]), EngineError> {
     let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
-    let mut options = device.lower_options(case.batch);
-    #[cfg(feature = "cpu")]
-    if let Device::Cpu = device {
+    let options = device.lower_options(case.batch);
+    let options = match device {
+        Device::Gpu(_) => options,
         // What it runs is no plan, and knows no limits.
-        options.limits = lower::Limits { binding_bytes: u64::MAX >> 8, buffer_bytes: u64::MAX >> 8, ..options.limits };
-    }
+        #[cfg(feature = "cpu")]
+        Device::Cpu => {
+            let most = u64::MAX >> 8;
+            lower::Options {
+                limits: lower::Limits { binding_bytes: most, buffer_bytes: most, ..options.limits },
+                ..options
+            }
+        }
+    };
     let plan = lower::lower(&[source], &options)?;
     let mut report = plan.report(case.batch);
     let bytes = [report.store_bytes, report.scratch_bytes];
