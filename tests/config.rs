@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::train::config::{
-    Config, Data, Loss, Model, Overrides, Parameterisation, SamplerKind, Sde, Weighting, markdown,
-};
+use tweedie::loss::Weighting;
+use tweedie::sde::Parameterisation;
+use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, markdown};
 
 /// The smallest config there is.
 const SMALL: &str = "[data]\nkind = \"two-moons\"\n[model]\nkind = \"mlp\"\n[sde]\nkind = \"vp\"\n";

@@ -4,11 +4,11 @@
 mod kernel_harness;
 
 use kernel_harness::{bits, floats, run};
-use tweedie::graph::{Tick, random};
+use tweedie::graph::{Reduction, Tick, random};
 use tweedie::kernels::copy::{Box4, Side};
 use tweedie::kernels::gather::{Gather, Stored};
 use tweedie::kernels::matmul::{Aligned, Layout, TILES, Tile};
-use tweedie::kernels::reduce::{Op, Over, Shape};
+use tweedie::kernels::reduce::{Over, Shape};
 use tweedie::kernels::{Binding, Element, Hooks, copy, gather, matmul, pointwise, reduce, ring, tick};
 use tweedie::plan::{Size, Workgroups};
 
@@ -165,7 +165,7 @@ fn matmul_split_sums_add_up() {
         let (over, elements) = (Over::Rows, product.m * product.n);
         let shape = reduce::shapes(over, false)[1];
         let sum = run(
-            &reduce::reduce(over, Op::Sum, shape, &reduce::load(true)),
+            &reduce::reduce(over, Reduction::Sum, shape, &reduce::load(true)),
             &reduce::constants(Size::fixed(splits), Size::fixed(elements), 1),
             reduce::workgroups(over, shape, Size::fixed(splits), elements, 1),
             (1, WIDE),
@@ -214,7 +214,7 @@ fn matmul_epilogue_sees_every_quad_once() {
 /// Reduces `values[rows, columns]` with this many chunks, and the partial results after that.
 fn reduced(
     over: Over,
-    op: Op,
+    op: Reduction,
     shape: Shape,
     values: &[f32],
     (rows, columns): (u64, u64),
@@ -243,10 +243,10 @@ fn reduced(
 #[test]
 fn reductions_agree_with_their_definition() {
     for (over, op, software) in [
-        (Over::Columns, Op::Sum, false),
-        (Over::Columns, Op::Max, true),
-        (Over::Rows, Op::Max, false),
-        (Over::Rows, Op::Sum, true),
+        (Over::Columns, Reduction::Sum, false),
+        (Over::Columns, Reduction::Max, true),
+        (Over::Rows, Reduction::Max, false),
+        (Over::Rows, Reduction::Sum, true),
     ] {
         for shape in reduce::shapes(over, software) {
             let sizes = [((1, 1), 1), ((5, 3), 1), ((67, 130), 3), ((3, 1028), 2), ((130, 17), 5), ((33, 68), 1)];
@@ -260,8 +260,8 @@ fn reductions_agree_with_their_definition() {
                         Over::Rows => (0..rows).map(|r| at(r, i)).collect(),
                     };
                     let (expected, scale) = match op {
-                        Op::Sum => (line.iter().sum(), line.iter().map(|x| x.abs()).sum()),
-                        Op::Max => (line.iter().copied().fold(f64::MIN, f64::max), 0.0),
+                        Reduction::Sum => (line.iter().sum(), line.iter().map(|x| x.abs()).sum()),
+                        Reduction::Max => (line.iter().copied().fold(f64::MIN, f64::max), 0.0),
                     };
                     assert_near(
                         actual,
@@ -285,7 +285,7 @@ fn long_sums_keep_their_digits() {
         let shape = reduce::choose(Over::Columns, count, software);
         let chunks = reduce::chunks(Over::Columns, shape, 1, count);
         assert!(chunks > 1, "a long sum is cut");
-        let sum = reduced(Over::Columns, Op::Sum, shape, &values, (1, count), chunks, WIDE)[0];
+        let sum = reduced(Over::Columns, Reduction::Sum, shape, &values, (1, count), chunks, WIDE)[0];
         assert_near(sum, count as f64 * 0.1f32 as f64, count as f64 * 0.1, 1e-6, "long sum");
     }
 }
@@ -306,7 +306,7 @@ fn a_prologue_runs_once_for_each_quad_and_may_store() {
         let (rows, columns) = (9, 39);
         let left = if over == Over::Columns { rows } else { columns };
         let after = run(
-            &reduce::reduce(over, Op::Sum, shape, &hooks),
+            &reduce::reduce(over, Reduction::Sum, shape, &hooks),
             &reduce::constants(Size::fixed(rows), Size::fixed(columns), 1),
             reduce::workgroups(over, shape, Size::fixed(rows), columns, 1),
             (1, WIDE),

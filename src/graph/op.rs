@@ -15,6 +15,11 @@ pub enum Layout {
     Tn,
 }
 
+impl Layout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nn, Self::Nt, Self::Tn];
+}
+
 /// How a reduction combines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduction {

@@ -16,23 +16,8 @@
 
 use super::hooks::{Binding, Element, Hooks, Template};
 use super::word;
+pub use crate::graph::Layout;
 use crate::plan::{Access, Constant, Shader, Size, Workgroups};
-
-/// How the operands lie in memory, all row-major.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// `A[rows, inner] · B[inner, columns]`
-    Nn,
-    /// `A[rows, inner] · B[columns, inner]ᵀ`
-    Nt,
-    /// `A[inner, rows]ᵀ · B[inner, columns]`
-    Tn,
-}
-
-impl Layout {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Nn, Self::Nt, Self::Tn];
-}
 
 /// Which operands have rows, as stored, whose length is a multiple of 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,31 +99,10 @@ pub const TILES: [Tile; 6] = [
     Tile::software(16, 32, 8),
 ];
 
-/// The tile for a product of about this size; `software` when the driver runs on a CPU.
-pub const fn choose(rows: u64, columns: u64, inner: u64, software: bool) -> Tile {
-    let _ = inner;
+/// The tile for products of about this size, one for each of so many matrices; `software` when the driver runs on a CPU.
+pub const fn choose(matrices: u64, rows: u64, columns: u64, software: bool) -> Tile {
     if software {
         return if rows <= 4 { TILES[3] } else { TILES[4] };
-    }
-    if rows >= 128 && columns >= 128 && rows.div_ceil(128) * columns.div_ceil(128) >= 64 {
-        TILES[2]
-    } else if rows >= 64 && columns >= 64 && rows.div_ceil(64) * columns.div_ceil(64) >= 32 {
-        TILES[1]
-    } else {
-        TILES[0]
-    }
-}
-
-/// [`choose`] for a software driver whose subgroups have exactly 8 lanes (lavapipe), on a device with wgpu's `SUBGROUP`
-/// feature: about twice as fast.
-pub const fn choose_with_lanes(rows: u64, columns: u64, inner: u64) -> Tile {
-    if rows <= 4 { choose(rows, columns, inner, true) } else { TILES[5] }
-}
-
-/// The tile for a product of about this size for each of so many matrices.
-pub const fn choose_batched(matrices: u64, rows: u64, columns: u64, software: bool) -> Tile {
-    if software {
-        return choose(rows, columns, 0, true);
     }
     if rows >= 128 && columns >= 128 && matrices * rows.div_ceil(128) * columns.div_ceil(128) >= 64 {
         TILES[2]
@@ -147,6 +111,12 @@ pub const fn choose_batched(matrices: u64, rows: u64, columns: u64, software: bo
     } else {
         TILES[0]
     }
+}
+
+/// [`choose`] for a software driver whose subgroups have exactly 8 lanes (lavapipe), on a device with wgpu's `SUBGROUP`
+/// feature: about twice as fast.
+pub const fn choose_with_lanes(matrices: u64, rows: u64, columns: u64) -> Tile {
+    if rows <= 4 { choose(matrices, rows, columns, true) } else { TILES[5] }
 }
 
 /// Into how many parts the inner sum should be cut: more than 1 where C has too few tiles to fill a GPU and sums are

@@ -13,6 +13,7 @@
 
 use super::hooks::{Binding, Element, Hooks, Template};
 use super::word;
+use crate::graph::Reduction;
 use crate::plan::{Access, Constant, Shader, Size, Workgroups};
 
 /// What disappears.
@@ -22,15 +23,6 @@ pub enum Over {
     Columns,
     /// One value is left for each column.
     Rows,
-}
-
-/// How values are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Their sum.
-    Sum,
-    /// The greatest; -3.402823e38 of none.
-    Max,
 }
 
 /// How threads share the work.
@@ -110,7 +102,7 @@ pub fn load(aligned: bool) -> Hooks {
 ///
 /// # Panics
 /// When a hook's text does not compose.
-pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
+pub fn reduce(over: Over, reduction: Reduction, shape: Shape, hooks: &Hooks) -> Shader {
     let (meeting, stride) = match over {
         Over::Columns => (shape.lanes, 1),
         Over::Rows => (shape.threads / shape.lanes, shape.lanes),
@@ -118,17 +110,17 @@ pub fn reduce(over: Over, op: Op, shape: Shape, hooks: &Hooks) -> Shader {
     let mut template = Template {
         file: "shaders/reduce.wgsl",
         text: include_str!("../../shaders/reduce.wgsl"),
-        key: format!("reduce {op:?} over {over:?} {}/{}", shape.threads, shape.lanes),
+        key: format!("reduce {reduction:?} over {over:?} {}/{}", shape.threads, shape.lanes),
         constants: 4,
         access: vec![Access::ReadWrite],
         threads: shape.threads,
         workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
         defines: Default::default(),
     };
-    template.define("OP", if op == Op::Sum { "the sum" } else { "the maximum" });
-    template.define("IDENTITY", if op == Op::Sum { "0.0" } else { "-3.402823e38" });
+    template.define("OP", if reduction == Reduction::Sum { "the sum" } else { "the maximum" });
+    template.define("IDENTITY", if reduction == Reduction::Sum { "0.0" } else { "-3.402823e38" });
     template.define("LANES", shape.lanes).define("THREADS_MEETING", meeting).define("STRIDE", stride);
-    template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", op == Op::Max);
+    template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", reduction == Reduction::Max);
     template.build(hooks)
 }
 

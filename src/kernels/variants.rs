@@ -1,9 +1,9 @@
 //! Every variant of every kernel, so that no test forgets one.
 
 use super::matmul::{Aligned, Layout, TILES};
-use super::reduce::{Op, Over};
+use super::reduce::Over;
 use super::{Binding, Element, Hooks, conv, copy, gather, matmul, pointwise, reduce, ring, tick};
-use crate::graph::{ConvLayout, Geometry, Padding};
+use crate::graph::{ConvLayout, Geometry, Padding, Reduction};
 use crate::plan::Shader;
 
 /// Every variant of every kernel, with the plain hooks and with some that use all that hooks may.
@@ -33,7 +33,7 @@ pub fn all_variants() -> Vec<Shader> {
     for over in [Over::Columns, Over::Rows] {
         for software in [false, true] {
             for shape in reduce::shapes(over, software) {
-                for op in [Op::Sum, Op::Max] {
+                for op in [Reduction::Sum, Reduction::Max] {
                     for hooks in
                         [reduce::load(false), reduce::load(true), busy("let value = mixed[row] * vec4<f32>(1.0);")]
                     {

@@ -3,18 +3,22 @@
 //! x_t = alpha x_0 + sigma epsilon; the loss of a sample is λ(t) ‖score(x_t, t) + epsilon / sigma‖², computed as
 //! (λ / sigma²) ‖epsilon(x_t, t) − epsilon‖², in which nothing is large at small sigma.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Weighting;
 use crate::graph::{Expr, Graph, Shape, Value};
 use crate::sde::model::functions_of_time;
 use crate::sde::{Model, Quantity, Sde};
 
 /// How the squared errors of a sample's D coordinates become one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Reduce {
-    /// Their mean.
+    /// Mean over the coordinates.
     #[default]
     Mean,
-    /// Half their sum: the mathematical value.
+    /// Half of the sum: the mathematical value.
     Sum,
 }
 

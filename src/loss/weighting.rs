@@ -1,17 +1,21 @@
 //! How much the error at a noise level counts.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::graph::Expr;
 use crate::sde::Sde;
 
 /// λ(t), the weight of the squared error of the score at time t.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Weighting {
-    /// λ = sigma²: the error of epsilon counts alike at every level (Ho et al. 2020; Song et al. 2021).
+    /// sigma², so that every level's error in epsilon counts the same (Ho et al. 2020; Song et al. 2021).
     #[default]
     Sigma2,
-    /// λ = g²: bounds the likelihood (Song, Durkan, Murray and Ermon 2021).
+    /// g², the square of the diffusion coefficient: bounds the likelihood (Song, Durkan, Murray and Ermon 2021).
     Likelihood,
-    /// λ = 1: the error of the score counts alike; low noise dominates.
+    /// 1: every level's error in the score counts the same; low noise dominates.
     Uniform,
 }
 

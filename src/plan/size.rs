@@ -45,7 +45,7 @@ impl std::ops::Mul<u64> for Size {
 }
 
 /// `ceil(items / per_workgroup) * times` workgroups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workgroups {
     /// What is shared out among workgroups.
     pub items: Size,

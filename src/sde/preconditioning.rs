@@ -3,23 +3,29 @@
 //! A network sees input_scale · x, of about unit variance at every noise level, and a noise level of about unit size.
 //! Its output f becomes score, epsilon or denoised by a [`Parameterisation`].
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::conversion::{Quantity, convert};
 use crate::graph::Expr;
 
 /// The meaning of a network's output f.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+///
+/// Preconditioned is Karras et al. (2022), table 1, written for any alpha. With s = `sigma_data` and
+/// v² = alpha² s² + sigma², denoised = (alpha s² / v²) x + (sigma s / v) f and so
+/// epsilon = (sigma / v²) x − (alpha s / v) f. Nothing cancels at either end of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Parameterisation {
-    /// f is the part of the answer that is neither known from x alone nor scaled with the noise: Karras et al. (2022),
-    /// table 1, written for any alpha. With s = `sigma_data` and v² = alpha² s² + sigma²,
-    /// denoised = (alpha s² / v²) x + (sigma s / v) f and so epsilon = (sigma / v²) x − (alpha s / v) f.
-    /// Nothing cancels at either end of time, and f has about unit variance throughout.
+    /// What is neither known from x_t alone nor scaled with the noise (Karras et al. 2022, for any process): the output
+    /// has about unit variance at every noise level.
     #[default]
     Preconditioned,
-    /// f is epsilon.
+    /// The noise of unit variance in x_t; the score is `-epsilon / sigma`.
     Epsilon,
-    /// f is the score.
+    /// The score itself.
     Score,
-    /// f is denoised.
+    /// The mean of the data given x_t; the score follows by Tweedie's formula.
     Denoised,
 }
 

@@ -7,8 +7,8 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Reduce, Source, TrainingStep, Weighting, accumulation_names, accumulation_step,
-    evaluation_names, evaluation_step, names, training_step, update_step,
+    Denoising, Evaluation, Source, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
+    evaluation_step, names, training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
@@ -135,18 +135,7 @@ impl Experiment {
 
     fn objective(&self) -> Denoising {
         let config::Loss::Denoising(loss) = &self.config.loss;
-        Denoising {
-            weighting: match loss.weighting {
-                config::Weighting::Sigma2 => Weighting::Sigma2,
-                config::Weighting::Likelihood => Weighting::Likelihood,
-                config::Weighting::Uniform => Weighting::Uniform,
-            },
-            reduce: match loss.reduce {
-                config::Reduce::Mean => Reduce::Mean,
-                config::Reduce::Sum => Reduce::Sum,
-            },
-            t_min: loss.t_min,
-        }
+        Denoising { weighting: loss.weighting, reduce: loss.reduce, t_min: loss.t_min }
     }
 
     fn optimizer(&self) -> Optimizer {

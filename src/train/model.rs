@@ -9,7 +9,7 @@ use crate::loss::{Source, evaluation_names, names};
 use crate::nn::unet::{Told, UNet, UNetShape};
 use crate::nn::{self, Mlp, MlpShape};
 use crate::sampler::Guided;
-use crate::sde::{Exact, Model, Network, Parameterisation};
+use crate::sde::{Exact, Model, Network};
 
 /// For what a model is built, which decides where it learns a sample's class and whether units are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,12 +99,7 @@ impl Experiment {
         let config::Loss::Denoising(loss) = &self.config.loss;
         Box::new(Network {
             sde: self.sde.as_ref(),
-            parameterisation: match loss.parameterisation {
-                config::Parameterisation::Preconditioned => Parameterisation::Preconditioned,
-                config::Parameterisation::Epsilon => Parameterisation::Epsilon,
-                config::Parameterisation::Score => Parameterisation::Score,
-                config::Parameterisation::Denoised => Parameterisation::Denoised,
-            },
+            parameterisation: loss.parameterisation,
             sigma_data: self.sigma_data,
             network,
         })

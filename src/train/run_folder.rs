@@ -116,9 +116,7 @@ impl RunFolder {
         }
         match fs::metadata(path.join(CONFIG)) {
             Ok(config) if config.is_file() => Ok(Self { path: path.to_path_buf() }),
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                complain(format!("cannot be read: {error}"))
-            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => complain(format!("cannot be read: {error}")),
             _ => complain("is not the folder of a run (it has no config.toml)".to_string()),
         }
     }

@@ -1,12 +1,17 @@
 //! What a U-Net consists of, block by block: the only place where the two families differ.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// How blocks are arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// Ho, Jain and Abbeel (2020): strided convolutions between the levels, attention after every block of its levels.
+    /// Strided convolutions between the levels, attention after every block of its levels (Ho, Jain and Abbeel 2020).
     Ddpm,
-    /// Song et al. (2021), as in Karras et al. (2022): residual blocks that resample, residuals scaled by √½, attention
-    /// on the way down after every block, on the way up after the last.
+    /// Blocks that resample, residuals scaled by √½, attention on the way up after the last block of its levels only
+    /// (Song et al. 2021, as in Karras et al. 2022).
+    #[serde(rename = "ddpm++")]
     DdpmPlusPlus,
 }
 

@@ -71,8 +71,8 @@ impl UNet {
         })
     }
 
-    /// The same network whose derivatives compute each block again instead of keeping what is in it: a third more work,
-    /// and memory for what is between the blocks and for one block only.
+    /// The same network whose derivatives compute each block again instead of keeping what is in it: more work, and
+    /// memory for what is between the blocks and for one block only.
     pub fn checkpointed(self) -> Self {
         Self { checkpointed: true, ..self }
     }

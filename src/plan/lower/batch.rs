@@ -1,9 +1,9 @@
 //! Products of many matrices at once, and the exchange of axes.
 
+use super::LowerError;
 use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
-use super::{Driver, LowerError};
 use crate::graph::{Layout, Shape, Value};
 use crate::kernels;
 use crate::kernels::copy::{Box4, Side};
@@ -29,22 +29,14 @@ impl Lowering<'_> {
             Layout::Tn => left[left.len() - 2],
         };
         let [rows, columns, inner] = [result[0], result[1], inner].map(|dim| dim.at(1) as u64);
-        let kernel_layout = match layout {
-            Layout::Nn => kernels::matmul::Layout::Nn,
-            Layout::Nt => kernels::matmul::Layout::Nt,
-            Layout::Tn => kernels::matmul::Layout::Tn,
-        };
-        let tile = match self.shared.options.driver {
-            Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(rows, columns, inner),
-            driver => kernels::matmul::choose_batched(matrices.at(self.batch()), rows, columns, driver.is_software()),
-        };
-        let aligned = kernels::matmul::Aligned::of(kernel_layout, rows, columns, inner);
+        let tile = self.tile(matrices.at(self.batch()), rows, columns);
+        let aligned = kernels::matmul::Aligned::of(layout, rows, columns, inner);
         let mut flops = matrices * (2 * rows * columns * inner);
         let mut binds = vec![Bind::read(self.tensor_of(a)), Bind::read(self.tensor_of(b))];
         let mut constants = kernels::matmul::batch_constants(matrices, rows, columns, inner);
         let workgroups = kernels::matmul::batch_workgroups(tile, matrices, rows, columns);
         let hooks = epilogue.as_ref().map(|(_, prepared)| &prepared.emitted.hooks);
-        let shader = self.shared.shader(kernels::matmul::batch_matmul(kernel_layout, tile, aligned, hooks));
+        let shader = self.shared.shader(kernels::matmul::batch_matmul(layout, tile, aligned, hooks));
         let label = match &epilogue {
             Some((node, prepared)) => {
                 binds.extend(prepared.binds.iter().cloned());
@@ -58,7 +50,7 @@ impl Lowering<'_> {
             }
         };
         self.check_buffers(&label, binds.len())?;
-        self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
+        self.call(Call { shader, label, binds, constants, workgroups, flops, ..Call::default() });
         Ok(())
     }
 

@@ -21,9 +21,7 @@ impl Lowering<'_> {
             binds: binds.into(),
             constants: kernels::copy::constants(copied),
             workgroups: kernels::copy::workgroups(copied),
-            flops: Size::default(),
-            cut: Call::EACH,
-            samples: None,
+            ..Call::default()
         });
     }
 

@@ -6,7 +6,6 @@ use super::ranges::Cut;
 use super::tensors::{Bind, Call};
 use crate::graph::{Op, Tick, Value};
 use crate::kernels;
-use crate::plan::Size;
 
 impl Lowering<'_> {
     pub(super) fn ring_push(&mut self, node: usize) -> Result<(), LowerError> {
@@ -21,16 +20,7 @@ impl Lowering<'_> {
         let label = self.label(node, "ring");
         self.check_buffers(&label, binds.len())?;
         let (constants, workgroups) = (kernels::ring::constants(rows), kernels::ring::workgroups());
-        self.call(Call {
-            shader,
-            label,
-            binds,
-            constants,
-            workgroups,
-            flops: Size::default(),
-            cut: Cut::Never,
-            samples: None,
-        });
+        self.call(Call { shader, label, binds, constants, workgroups, cut: Cut::Never, ..Call::default() });
         Ok(())
     }
 
@@ -42,16 +32,7 @@ impl Lowering<'_> {
         let label = self.label(node, "tick");
         let binds = vec![Bind::read(status), Bind::write(clock)];
         let (constants, workgroups) = (kernels::tick::constants(by), kernels::tick::workgroups());
-        self.call(Call {
-            shader,
-            label,
-            binds,
-            constants,
-            workgroups,
-            flops: Size::default(),
-            cut: Cut::Never,
-            samples: None,
-        });
+        self.call(Call { shader, label, binds, constants, workgroups, cut: Cut::Never, ..Call::default() });
         Ok(())
     }
 

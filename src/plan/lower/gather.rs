@@ -65,9 +65,8 @@ impl Lowering<'_> {
                 binds: vec![Bind::read(clock), range, Bind::write(result)],
                 constants: kernels::gather::constants(&gather, batch),
                 workgroups: kernels::gather::workgroups(&gather, batch),
-                flops: Size::default(),
                 cut: Cut::Never,
-                samples: None,
+                ..Call::default()
             });
         }
         Ok(())

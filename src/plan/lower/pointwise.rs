@@ -50,16 +50,7 @@ impl Lowering<'_> {
             };
             constants.extend(&prepared.emitted.constants);
             let flops = if columns == prepared.view.columns { prepared.flops } else { times(rows, columns) };
-            self.call(Call {
-                shader,
-                label: label.clone(),
-                binds,
-                constants,
-                workgroups,
-                flops,
-                cut: Call::EACH,
-                samples: None,
-            });
+            self.call(Call { shader, label: label.clone(), binds, constants, workgroups, flops, ..Call::default() });
         }
         Ok(())
     }

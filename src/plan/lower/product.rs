@@ -4,16 +4,16 @@ use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
 use super::{Driver, LowerError, padded_bytes};
-use crate::graph::{ConvLayout, DType, Geometry, Layout, Op, Shape, Value};
+use crate::graph::{ConvLayout, DType, Geometry, Layout, Op, Reduction, Shape, Value};
 use crate::kernels::matmul::Tile;
-use crate::kernels::reduce::Op as ReduceOp;
+
 use crate::kernels::{self, Hooks};
 use crate::plan::iteration::{elements, times};
 use crate::plan::{Constant, Shader, Size};
 
 /// The kernel of a node: a matrix product, or a convolution as one.
 struct Product {
-    layout: kernels::matmul::Layout,
+    layout: Layout,
     rows: Size,
     columns: u64,
     inner: Size,
@@ -51,11 +51,6 @@ fn matrix_product(layout: Layout, left: &Shape, right: &Shape) -> Product {
         Layout::Nn => (lead, last(right), Size::fixed(last(left))),
         Layout::Nt => (lead, right.dims()[0].at(1) as u64, Size::fixed(last(left))),
         Layout::Tn => (Size::fixed(last(left)), last(right), lead),
-    };
-    let layout = match layout {
-        Layout::Nn => kernels::matmul::Layout::Nn,
-        Layout::Nt => kernels::matmul::Layout::Nt,
-        Layout::Tn => kernels::matmul::Layout::Tn,
     };
     let constant = |size: Size| if size.per_sample == 0 { size.fixed } else { 1 };
     let aligned = kernels::matmul::Aligned::of(layout, constant(rows), columns, constant(inner));
@@ -103,6 +98,14 @@ impl Lowering<'_> {
         }
     }
 
+    /// The tile for products of this size, one for each of so many matrices.
+    pub(super) fn tile(&self, matrices: u64, rows: u64, columns: u64) -> Tile {
+        match self.shared.options.driver {
+            Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(matrices, rows, columns),
+            driver => kernels::matmul::choose(matrices, rows, columns, driver.is_software()),
+        }
+    }
+
     /// A product, with the epilogue of a pointwise node if it has one.
     pub(super) fn launch_product(
         &mut self,
@@ -127,12 +130,7 @@ impl Lowering<'_> {
             let what = format!("a convolution of {} pixels or more has no kernel", kernels::conv::LIMIT);
             return Err(LowerError::Unsupported { label: self.label(product, name), what });
         }
-        let tile = match self.shared.options.driver {
-            Driver::Software { lanes: 8 } => {
-                kernels::matmul::choose_with_lanes(rows.at(batch), columns, inner.at(batch))
-            }
-            driver => kernels::matmul::choose(rows.at(batch), columns, inner.at(batch), driver.is_software()),
-        };
+        let tile = self.tile(1, rows.at(batch), columns);
         let (a, b) = (self.tensor_of(a), self.tensor_of(b));
         let mut binds = vec![Bind::read(a), Bind::read(b)];
         if let Some((node, prepared)) = epilogue {
@@ -143,7 +141,7 @@ impl Lowering<'_> {
             let constants = with_hook_words(kernel.constants(1), &prepared.emitted);
             let workgroups = kernels::matmul::workgroups(tile, rows, columns, 1);
             flops = flops + prepared.flops;
-            self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
+            self.call(Call { shader, label, binds, constants, workgroups, flops, ..Call::default() });
             return Ok(());
         }
         // Partial sums of all splits have to fit one binding.
@@ -161,23 +159,14 @@ impl Lowering<'_> {
         let constants = kernel.constants(splits);
         if splits == 1 {
             binds.push(Bind::write(result));
-            self.call(Call { shader, label, binds, constants, workgroups, flops, cut: Call::EACH, samples: None });
+            self.call(Call { shader, label, binds, constants, workgroups, flops, ..Call::default() });
             return Ok(());
         }
         let size = times(rows, Size::fixed(columns));
         let partial = self.scratch(format!("{label} partial sums"), size * splits);
         binds.push(Bind::write(partial));
-        self.call(Call {
-            shader,
-            label: label.clone(),
-            binds,
-            constants,
-            workgroups,
-            flops,
-            cut: Call::EACH,
-            samples: None,
-        });
-        self.reduce_rows(&format!("{label} sum"), ReduceOp::Sum, partial, result, Size::fixed(splits), size);
+        self.call(Call { shader, label: label.clone(), binds, constants, workgroups, flops, ..Call::default() });
+        self.reduce_rows(&format!("{label} sum"), Reduction::Sum, partial, result, Size::fixed(splits), size);
         Ok(())
     }
 }

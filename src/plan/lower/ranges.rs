@@ -6,16 +6,22 @@
 use super::padded_bytes;
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
-use crate::kernels::reduce::Op as ReduceOp;
+use crate::graph::Reduction;
 use crate::plan::{Access, Samples, Size};
 
 /// What a kernel does with the samples of its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// It takes each for itself; what it writes that has no samples are sums or maxima over all.
-    Samples(ReduceOp),
+    Samples(Reduction),
     /// It needs to know them all.
     Never,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self::Samples(Reduction::Sum)
+    }
 }
 
 impl Lowering<'_> {
@@ -60,7 +66,7 @@ impl Lowering<'_> {
         (count > 0 && count < self.batch()).then_some(count)
     }
 
-    fn call_by_ranges(&mut self, call: &Call, op: ReduceOp, count: u64) {
+    fn call_by_ranges(&mut self, call: &Call, op: Reduction, count: u64) {
         let ranges = self.batch().div_ceil(count);
         let sums = call.binds.iter().filter(|bind| bind.access == Access::ReadWrite && !self.grows(bind));
         let sums: Vec<usize> = sums.map(|bind| bind.tensor).collect();
@@ -90,7 +96,7 @@ impl Lowering<'_> {
     }
 
     /// A sum over ranges into `tensor`, of as many at a time as fit a binding.
-    fn sum_over(&mut self, tensor: usize, op: ReduceOp, ranges: u64, label: &str) -> Sum {
+    fn sum_over(&mut self, tensor: usize, op: Reduction, ranges: u64, label: &str) -> Sum {
         let size = self.tensors[tensor].elements;
         let fitting = self.shared.options.limits.binding_bytes / (4 * size.fixed);
         let capacity = ranges.min(fitting).max(2);
@@ -117,7 +123,7 @@ impl Lowering<'_> {
 struct Sum {
     /// Where the sum goes.
     tensor: usize,
-    op: ReduceOp,
+    op: Reduction,
     rows: usize,
     capacity: u64,
     filled: u64,

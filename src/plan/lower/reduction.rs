@@ -7,7 +7,7 @@ use super::ranges::Cut;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
 use crate::kernels;
-use crate::kernels::reduce::{Op as ReduceOp, Over};
+use crate::kernels::reduce::Over;
 use crate::plan::iteration::{elements, times};
 use crate::plan::{Access, Size};
 
@@ -25,10 +25,7 @@ impl Lowering<'_> {
         let graph = self.graph;
         let entry = &graph.nodes()[node];
         let Op::Reduce { reduction, axes } = &entry.op else { unreachable!("only reductions get here") };
-        let op = match reduction {
-            Reduction::Sum => ReduceOp::Sum,
-            Reduction::Max => ReduceOp::Max,
-        };
+        let op = *reduction;
         let label = self.label(node, "reduction");
         let result = self.tensor_of(Value { node, output: 0 });
         let mut shape = graph.shape(entry.inputs[0]).clone();
@@ -87,7 +84,7 @@ impl Lowering<'_> {
     fn prologue_reduction(
         &mut self,
         label: &str,
-        op: ReduceOp,
+        op: Reduction,
         prepared: Prepared,
         result: usize,
     ) -> Result<(), LowerError> {
@@ -113,12 +110,12 @@ impl Lowering<'_> {
                 workgroups,
                 flops,
                 cut,
-                samples: None,
+                ..Call::default()
             });
         };
         if parts.len() > 1 {
             // Too long for a binding: each part leaves up to 64 partial sums, 256 bytes apart; what it leaves out stays 0.
-            if op == ReduceOp::Max {
+            if op == Reduction::Max {
                 let what = "a maximum over more than one binding has no kernel".to_owned();
                 return Err(LowerError::Unsupported { label, what });
             }
@@ -143,7 +140,7 @@ impl Lowering<'_> {
     fn reduce_columns(
         &mut self,
         label: &str,
-        op: ReduceOp,
+        op: Reduction,
         from: usize,
         to: usize,
         rows: Size,
@@ -166,7 +163,7 @@ impl Lowering<'_> {
             workgroups: kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks),
             flops: times(rows, columns),
             cut: Cut::Samples(op),
-            samples: None,
+            ..Call::default()
         });
         if chunks > 1 {
             return self.reduce_columns(label, op, target, to, rows, Size::fixed(chunks));
@@ -174,12 +171,20 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn reduce_rows(&mut self, label: &str, op: ReduceOp, from: usize, to: usize, rows: Size, columns: Size) {
+    pub(super) fn reduce_rows(
+        &mut self,
+        label: &str,
+        op: Reduction,
+        from: usize,
+        to: usize,
+        rows: Size,
+        columns: Size,
+    ) {
         self.reduce_middle(label, op, from, to, [Size::fixed(1), rows, columns]);
     }
 
     /// `[outer, rows, columns]` to `[outer, columns]`.
-    fn reduce_middle(&mut self, label: &str, op: ReduceOp, from: usize, to: usize, [outer, rows, columns]: [Size; 3]) {
+    fn reduce_middle(&mut self, label: &str, op: Reduction, from: usize, to: usize, [outer, rows, columns]: [Size; 3]) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
@@ -198,7 +203,7 @@ impl Lowering<'_> {
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: times(size, rows),
             cut: Cut::Samples(op),
-            samples: None,
+            ..Call::default()
         });
         if chunks > 1 {
             self.reduce_middle(label, op, target, to, [outer, Size::fixed(chunks), columns]);
@@ -209,7 +214,7 @@ impl Lowering<'_> {
     fn middle_prologue(
         &mut self,
         label: &str,
-        op: ReduceOp,
+        op: Reduction,
         prepared: &Prepared,
         result: usize,
         [outer, rows]: [Size; 2],
@@ -233,7 +238,7 @@ impl Lowering<'_> {
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: prepared.flops,
             cut: Cut::Samples(op),
-            samples: None,
+            ..Call::default()
         });
         if chunks > 1 {
             self.reduce_middle(&label, op, target, result, [outer, Size::fixed(chunks), columns]);

@@ -2,7 +2,6 @@
 
 use super::ranges::Cut;
 use crate::graph::DType;
-use crate::kernels::reduce::Op as ReduceOp;
 use crate::plan::{Access, Constant, Samples, Size, Workgroups};
 
 /// Where a tensor lives.
@@ -48,7 +47,7 @@ impl Bind {
 }
 
 /// A dispatch whose tensors have no place yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     pub shader: usize,
     pub label: String,
@@ -60,9 +59,4 @@ pub(super) struct Call {
     pub cut: Cut,
     /// The samples that it is for, unless all.
     pub samples: Option<Samples>,
-}
-
-impl Call {
-    /// Samples for themselves, or their sum.
-    pub const EACH: Cut = Cut::Samples(ReduceOp::Sum);
 }

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Keys, choices};
+use crate::loss::{Reduce, Weighting};
+use crate::sde::Parameterisation;
 
 choices! {
     /// What is minimised.
@@ -41,40 +43,3 @@ impl Default for Denoising {
 }
 
 impl Keys for Denoising {}
-
-/// What a network's output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Parameterisation {
-    /// What is neither known from x_t alone nor scaled with the noise (Karras et al. 2022, for any process): the output
-    /// has about unit variance at every noise level.
-    Preconditioned,
-    /// The noise of unit variance in x_t; the score is `-epsilon / sigma`.
-    Epsilon,
-    /// The score itself.
-    Score,
-    /// The mean of the data given x_t; the score follows by Tweedie's formula.
-    Denoised,
-}
-
-/// Weight of a noise level on the squared error of the score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Weighting {
-    /// σ², so that every level's error in epsilon counts the same.
-    Sigma2,
-    /// g², the square of the diffusion coefficient: bounds the likelihood.
-    Likelihood,
-    /// 1: every level's error in the score counts the same; low noise dominates.
-    Uniform,
-}
-
-/// How the coordinates of a sample are taken together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduce {
-    /// Mean over the coordinates.
-    Mean,
-    /// Half of the sum: the mathematical value.
-    Sum,
-}

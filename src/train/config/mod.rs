@@ -25,13 +25,13 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
-pub use loss::{Denoising, Loss, Parameterisation, Reduce, Weighting};
+pub use loss::{Denoising, Loss};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
 pub use sde::{Sde, Ve, Vp};
 pub use train::{Schedule, Train};
-pub use unet::{Embedding, Family, UNet};
+pub use unet::{Embedding, UNet};
 
 use document::Document;
 use table::{Choice, Single};

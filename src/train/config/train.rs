@@ -21,7 +21,7 @@ pub struct Train {
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
     /// Whether the backward pass of a U-Net computes each block again instead of keeping what is in it: less memory for
-    /// about a third more work. Of no effect on other networks.
+    /// more work. Of no effect on other networks.
     pub checkpoint_activations: bool,
     /// Whether half of the images, drawn anew each time, are mirrored left to right.
     pub flip: bool,

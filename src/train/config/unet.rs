@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::Keys;
-use crate::nn::unet;
+use crate::nn::unet::{self, Family};
 
 /// A U-Net for images, told the noise level in every residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,10 +108,7 @@ impl UNet {
             return Err(("model.attention", format!("no level is {stray} pixels high: must be of {heights:?}")));
         }
         Ok(unet::UNetShape {
-            family: match self.family {
-                Family::Ddpm => unet::Family::Ddpm,
-                Family::DdpmPlusPlus => unet::Family::DdpmPlusPlus,
-            },
+            family: self.family,
             image,
             features: match self.embedding {
                 Embedding::Sinusoidal => unet::Features::Sinusoidal,
@@ -129,18 +126,6 @@ impl UNet {
             augment_dim: 0,
         })
     }
-}
-
-/// How the blocks of a U-Net are arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Family {
-    /// Strided convolutions between the levels, attention after every block of its levels (Ho, Jain and Abbeel 2020).
-    Ddpm,
-    /// Blocks that resample, residuals scaled by √½, attention on the way up after the last block of its levels only
-    /// (Song et al. 2021).
-    #[serde(rename = "ddpm++")]
-    DdpmPlusPlus,
 }
 
 /// How a U-Net's noise level is embedded.
