@@ -196,26 +196,27 @@ pub(super) unsafe fn strided<T: Real>(
 ) {
     // SAFETY: as the caller promises. Without `add`, the previous contents of `c` are not read.
     unsafe {
-        gemm::gemm(
-            m,
+        // The kernels want columns of `c` to be contiguous: they get the transposed product, cᵀ = bᵀ · aᵀ.
+        T::gemm()(
             n,
+            m,
             k,
             c,
-            1,
             c_row as isize,
+            1,
             add,
-            a,
-            a_column as isize,
-            a_row as isize,
             b,
-            b_column as isize,
             b_row as isize,
+            b_column as isize,
+            a,
+            a_row as isize,
+            a_column as isize,
             if add { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -6,6 +6,30 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::functions as f;
 use crate::graph::expr::{self, Unary};
 
+/// `c = alpha c + beta a b`: m, n, k; c with its strides from column to column and row to row, and whether to read it;
+/// a and b with theirs; alpha, beta; three conjugations; threads.
+pub type Gemm<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    gemm_common::Parallelism,
+);
+
 /// f32, for speed, or f64, for truth.
 pub trait Real:
     Copy
@@ -27,6 +51,11 @@ pub trait Real:
     const ONE: Self;
     /// −∞, the start of a maximum.
     const LOWEST: Self;
+    /// Whether it has loops for each width of vectors (see [`wide`]): they take long to compile.
+    const FAST: bool;
+
+    /// The matrix product of `gemm`, for this machine.
+    fn gemm() -> Gemm<Self>;
 
     /// The nearest number of this type.
     fn from_f64(x: f64) -> Self;
@@ -51,6 +80,8 @@ pub trait Real:
 
 /// Work that gains from wide vectors. `run` must be `#[inline(always)]`, and so must what it calls.
 pub(super) trait Wide {
+    /// What it computes with.
+    type Number: Real;
     /// Its result.
     type Output;
 
@@ -58,11 +89,12 @@ pub(super) trait Wide {
     fn run(self) -> Self::Output;
 }
 
-/// Does `work` with vectors as wide as this machine has. The bits are the same for every width.
+/// Does `work` with vectors as wide as this machine has, if its numbers are for speed. The bits are the same for every
+/// width.
 #[inline(always)]
 pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
-    {
+    if const { W::Number::FAST } {
         use std::arch::is_x86_feature_detected;
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
         fn avx512<W: Wide>(work: W) -> W::Output {
@@ -101,6 +133,11 @@ impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LOWEST: Self = Self::NEG_INFINITY;
+    const FAST: bool = true;
+
+    fn gemm() -> Gemm<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
 
     fn from_f64(x: f64) -> Self {
         x as Self
@@ -155,6 +192,11 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LOWEST: Self = Self::NEG_INFINITY;
+    const FAST: bool = false;
+
+    fn gemm() -> Gemm<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
 
     fn from_f64(x: f64) -> Self {
         x

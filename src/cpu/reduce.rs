@@ -137,6 +137,7 @@ struct Run<'a, T> {
 }
 
 impl<T: Real> Wide for Run<'_, T> {
+    type Number = T;
     type Output = T;
 
     #[inline(always)]
@@ -172,6 +173,7 @@ struct Short<'a, T> {
 }
 
 impl<T: Real> Wide for Short<'_, T> {
+    type Number = T;
     type Output = ();
 
     #[inline(always)]
@@ -195,6 +197,7 @@ struct Rows<'a, T> {
 }
 
 impl<T: Real> Wide for Rows<'_, T> {
+    type Number = T;
     type Output = ();
 
     #[inline(always)]
@@ -229,6 +232,7 @@ struct Row<'a, T> {
 }
 
 impl<T: Real> Wide for Row<'_, T> {
+    type Number = T;
     type Output = ();
 
     #[inline(always)]

@@ -59,6 +59,7 @@ struct Write<'a, T> {
 }
 
 impl<T: Real> Wide for Write<'_, T> {
+    type Number = T;
     type Output = ();
 
     #[inline(always)]

@@ -57,6 +57,7 @@ enum View<'a, T> {
 }
 
 impl<T: Real> Wide for Evaluation<'_, T> {
+    type Number = T;
     type Output = ();
 
     #[inline(always)]
