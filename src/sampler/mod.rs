@@ -4,6 +4,7 @@
 //! `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So the
 //! number of steps recompiles nothing. A new sampler is one file and a line in [`SAMPLERS`].
 
+pub mod dormand_prince;
 mod euler_maruyama;
 mod grid;
 mod guidance;

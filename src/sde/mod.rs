@@ -5,6 +5,7 @@
 //! score, learned or exact. A new process is one file and a line in [`PROCESSES`].
 
 pub mod conversion;
+pub mod diagonal;
 pub mod model;
 pub mod preconditioning;
 mod process;

@@ -1,0 +1,198 @@
+//! Adaptive solution of ordinary differential equations, every sample with its own steps.
+
+use crate::graph::{Expr, Graph, Shape, TensorType, Value};
+
+/// Names of the states of a solution.
+pub mod names {
+    /// `[Batch, 1]`: the time that a sample has reached.
+    pub const TIME: &str = "ode.time";
+    /// `[Batch, 1]`: the length of its next step.
+    pub const STEP: &str = "ode.step";
+    /// `[Batch, 1]`: steps that it has tried; each took [`EVALUATIONS`](super::EVALUATIONS).
+    pub const TRIES: &str = "ode.tries";
+    /// `[Batch, 1]`: 1 where no step is short enough for the tolerance, and the sample stays where it was; else 0.
+    pub const FAULT: &str = "ode.fault";
+    /// `[1]`: samples that are still on their way.
+    pub const LEFT: &str = "ode.left";
+
+    /// `[Batch, d]`: the derivative of the value `state` where it is.
+    pub fn slope(state: &str) -> String {
+        format!("{state}.slope")
+    }
+}
+
+/// Evaluations of the field in one try of a step; the first step takes one more.
+pub const EVALUATIONS: usize = 6;
+
+/// Where the stages stand, in steps.
+const NODES: [f64; 7] = [0.0, 1.0 / 5.0, 3.0 / 10.0, 4.0 / 5.0, 8.0 / 9.0, 1.0, 1.0];
+/// Row i: the weights of the slopes before it in stage i + 1. The last row is the result of order 5, so that the slope
+/// there is the first of the next step.
+const STAGES: [&[f64]; 6] = [
+    &[1.0 / 5.0],
+    &[3.0 / 40.0, 9.0 / 40.0],
+    &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+    &[19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+    &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+    &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+];
+/// Order 5 less order 4.
+const ERROR: [f64; 7] =
+    [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0];
+
+/// The derivatives of values (each `[Batch, d]`) at times `[Batch, 1]`.
+pub type VectorField<'a> = dyn Fn(&mut Graph, &[Value], Value) -> Vec<Value> + 'a;
+
+/// An initial value problem dy/dt = field(y, t) for values that are states of the store.
+pub struct Problem<'a> {
+    /// The values: names of their states and lengths d of their samples.
+    pub values: &'a [(&'static str, usize)],
+    /// Their derivatives.
+    pub field: &'a VectorField<'a>,
+    /// The time of the first values.
+    pub start: f64,
+    /// The time to reach, before or after.
+    pub end: f64,
+}
+
+/// The pair of orders 5 and 4 of Dormand and Prince (1980), a step being taken where the root mean square over all
+/// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long, at
+/// most 10 times and at least 0.2 times (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4).
+///
+/// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`names::LEFT`] is 0, or longer: a
+/// sample that has arrived stays as it is, to the bit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DormandPrince {
+    /// Above 0.
+    pub absolute: f64,
+    /// Above 0; in f32 not below 1e-6.
+    pub relative: f64,
+}
+
+impl Default for DormandPrince {
+    /// 1e-5 both, as in the published experiments (Song et al. 2021).
+    fn default() -> Self {
+        Self { absolute: 1e-5, relative: 1e-5 }
+    }
+}
+
+impl DormandPrince {
+    /// Assigns all states of the problem, its values to `y`.
+    pub fn begin(&self, graph: &mut Graph, problem: &Problem, y: &[Value]) {
+        let column = Shape::batch(&[1]);
+        let time = graph.full(problem.start, column.clone());
+        let slopes = (problem.field)(graph, y, time);
+        // A step along which a line of this slope moves by a hundredth of its length.
+        let [size, slope] = [y, &slopes].map(|of| self.norm(graph, of, y, y));
+        let [size_, slope_] = [0, 1].map(Expr::input);
+        let span = (problem.end - problem.start).abs();
+        let first = (size_.max(1e-2) * 1e-2 / slope_.max(1e-6)).min(span);
+        let step = graph.map(&[size, slope], &first);
+        let zeros = graph.full(0.0, column);
+        let ones = graph.map(&[zeros], &(Expr::input(0) + 1.0));
+        let left = graph.sum_all(ones);
+        for (i, (state, _)) in problem.values.iter().enumerate() {
+            graph.assign(*state, y[i]);
+            graph.assign(names::slope(state), slopes[i]);
+        }
+        let counters = [(names::TIME, time), (names::STEP, step), (names::TRIES, zeros), (names::FAULT, zeros)];
+        counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
+        graph.assign(names::LEFT, left);
+    }
+
+    /// One try of a step for every sample that has not arrived.
+    pub fn advance(&self, graph: &mut Graph, problem: &Problem) {
+        let state = |graph: &mut Graph, name: &str, length| graph.state(name, TensorType::f32(Shape::batch(&[length])));
+        let y: Vec<Value> = problem.values.iter().map(|(name, length)| state(graph, name, *length)).collect();
+        let [time, planned, tries, fault] =
+            [names::TIME, names::STEP, names::TRIES, names::FAULT].map(|name| state(graph, name, 1));
+        let forward = if problem.end > problem.start { 1.0 } else { -1.0 };
+
+        // What is left of the way, and the step: the last one ends exactly at the end.
+        let [time_, planned_] = [0, 1].map(Expr::input);
+        let way = (Expr::constant(problem.end) - &time_) * forward;
+        let step = graph.map(&[time, planned], &planned_.min(&way));
+
+        // The slopes of all stages: those of value v are slopes[v].
+        let mut slopes: Vec<Vec<Value>> =
+            problem.values.iter().map(|(name, length)| vec![state(graph, &names::slope(name), *length)]).collect();
+        let mut stage = y.clone();
+        for (weights, node) in STAGES.iter().zip(&NODES[1..]) {
+            stage = (0..y.len()).map(|v| along(graph, y[v], step, &slopes[v], weights, forward)).collect();
+            let [time_, step_] = [0, 1].map(Expr::input);
+            let at = graph.map(&[time, step], &(time_ + step_ * (forward * node)));
+            let next = (problem.field)(graph, &stage, at);
+            slopes.iter_mut().zip(next).for_each(|(slopes, next)| slopes.push(next));
+        }
+        let errors: Vec<Value> = slopes.iter().map(|slopes| weighted_sum(graph, step, slopes, &ERROR)).collect();
+        let norm = self.norm(graph, &errors, &y, &stage);
+
+        // NaN is no success: it is not less than 1.
+        let [time_, step_, norm_, fault_] = [0, 1, 2, 3].map(Expr::input);
+        let way = (Expr::constant(problem.end) - &time_) * forward;
+        let active = Expr::constant(0.0).less(&way) * (1.0 - &fault_);
+        let taken = &active * norm_.is_finite() * norm_.less(1.0);
+        let factor = ((norm_.max(1e-10).ln() * -0.2).exp() * 0.9).max(0.2).min(10.0);
+        let factor = norm_.is_finite().select(taken.select(&factor, factor.min(1.0)), 0.2);
+        let reached = step_.less(&way).select(&time_ + &step_ * forward, problem.end);
+        let stuck = &active * (1.0 - Expr::constant(0.0).less((&reached - &time_) * forward));
+        let next = [
+            taken.clone(),
+            taken.select(reached, &time_),
+            active.select(&step_ * factor, &step_),
+            fault_.max(stuck),
+            active,
+        ];
+        let next = graph.pointwise(&[time, step, norm, fault], &next, None);
+        let [taken, time, planned, fault, active] = [next[0], next[1], next[2], next[3], next[4]];
+        let tries = graph.plus(tries, active);
+        let [time_, fault_] = [0, 1].map(Expr::input);
+        let way = (Expr::constant(problem.end) - time_) * forward;
+        let on_the_way = graph.map(&[time, fault], &(Expr::constant(0.0).less(way) * (1.0 - fault_)));
+        let left = graph.sum_all(on_the_way);
+
+        let either = Expr::input(0).select(Expr::input(1), Expr::input(2));
+        for (v, (name, _)) in problem.values.iter().enumerate() {
+            let value = graph.map(&[taken, stage[v], y[v]], &either);
+            let slope = graph.map(&[taken, slopes[v][6], slopes[v][0]], &either);
+            graph.assign(*name, value);
+            graph.assign(names::slope(name), slope);
+        }
+        let counters = [(names::TIME, time), (names::STEP, planned), (names::TRIES, tries), (names::FAULT, fault)];
+        counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
+        graph.assign(names::LEFT, left);
+    }
+
+    /// The root mean square of `of` / (absolute + relative max(|a|, |b|)) over all coordinates of a sample: `[Batch, 1]`.
+    fn norm(&self, graph: &mut Graph, of: &[Value], a: &[Value], b: &[Value]) -> Value {
+        let [of_, a_, b_] = [0, 1, 2].map(Expr::input);
+        let scale = a_.abs().max(b_.abs()) * self.relative + self.absolute;
+        let square = (of_ / scale).square();
+        let mut coordinates = 0;
+        let mut sums = Vec::with_capacity(of.len());
+        for (of, (a, b)) in of.iter().zip(a.iter().zip(b)) {
+            coordinates += graph.shape(*of).inner_elements();
+            let squares = graph.map(&[*of, *a, *b], &square);
+            sums.push(graph.sum(squares, &[1]));
+        }
+        let total = (1..sums.len()).fold(Expr::input(0), |sum, i| sum + Expr::input(i));
+        graph.map(&sums, &(total / coordinates as f64).sqrt())
+    }
+}
+
+/// y + forward · step · Σ weights · slopes
+fn along(graph: &mut Graph, y: Value, step: Value, slopes: &[Value], weights: &[f64], forward: f64) -> Value {
+    let sum = weighted_sum(graph, step, slopes, weights);
+    graph.map(&[y, sum], &(Expr::input(0) + Expr::input(1) * forward))
+}
+
+/// step · Σ weights · slopes
+fn weighted_sum(graph: &mut Graph, step: Value, slopes: &[Value], weights: &[f64]) -> Value {
+    let terms: Vec<(Value, f64)> =
+        slopes.iter().copied().zip(weights.iter().copied()).filter(|(_, weight)| *weight != 0.0).collect();
+    let mut inputs = vec![step];
+    inputs.extend(terms.iter().map(|(slope, _)| *slope));
+    let term = |i: usize| Expr::input(i + 1) * terms[i].1;
+    let sum = (1..terms.len()).fold(term(0), |sum, i| sum + term(i));
+    graph.map(&inputs, &(Expr::input(0) * sum))
+}

@@ -1,0 +1,131 @@
+//! Which solution a scheme converges to, where the noise depends on the state: dX = mu X dt + g X dw, whose means are
+//! known for both meanings and, for each scheme, at a finite number of steps.
+
+use tweedie::cpu::{Program, Store};
+use tweedie::graph::{Expr, Graph, Shape, TensorType};
+use tweedie::sde::diagonal::{Calculus, Diagonal, Increment, SCHEMES, Scheme};
+
+const MU: f64 = 0.1;
+const G: f64 = 0.5;
+const STEPS: usize = 100;
+const PATHS: usize = 1 << 16;
+
+fn geometric(calculus: Calculus) -> Diagonal {
+    Diagonal { drift: Expr::input(0) * MU, diffusion: Expr::input(0) * G, calculus }
+}
+
+/// The state at time 1 of `PATHS` paths from `start`, all with the same Brownian motions whatever the number of steps: a
+/// step's way is the sum of those of [`STEPS`].
+fn ends(scheme: &dyn Scheme, sde: &Diagonal, start: f64, steps: usize, paths: usize) -> Vec<f64> {
+    let column = || TensorType::f32(Shape::batch(&[1]));
+    let mut summing = Graph::new();
+    let clock = summing.clock("clock");
+    let dw = summing.state("dw", column());
+    let z = summing.normal(clock, "brownian", Shape::batch(&[1]));
+    let way = summing.map(&[dw, z], &(Expr::input(0) + Expr::input(1) * (1.0 / STEPS as f64).sqrt()));
+    let status = summing.state("status", TensorType::f32(Shape::fixed(&[1])));
+    let ticked = summing.tick(clock, status);
+    summing.assign("dw", way);
+    summing.assign("clock", ticked);
+
+    let mut stepping = Graph::new();
+    let [x, dw] = ["x", "dw"].map(|name| stepping.state(name, column()));
+    let t = stepping.full(0.0, Shape::fixed(&[1, 1]));
+    let dt = stepping.full(1.0 / steps as f64, Shape::fixed(&[1, 1]));
+    let next = scheme.step(&mut stepping, sde, x, Increment { t, dt, dw });
+    let zero = stepping.full(0.0, Shape::batch(&[1]));
+    stepping.assign("x", next);
+    stepping.assign("dw", zero);
+
+    let mut store = Store::<f64>::new();
+    store.upload("x", &vec![start; paths]);
+    store.upload("dw", &vec![0.0; paths]);
+    store.upload("status", &[0.0]);
+    store.upload_words("clock", &[0, 0, 5, 0]);
+    let (mut summing, mut stepping) = (Program::new(&summing, "params"), Program::new(&stepping, "params"));
+    for _ in 0..steps {
+        for _ in 0..STEPS / steps {
+            summing.run(&mut store, &[], paths).unwrap();
+        }
+        stepping.run(&mut store, &[], paths).unwrap();
+    }
+    store.get("x").unwrap().to_vec()
+}
+
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}
+
+#[test]
+fn the_schemes_split_into_two_camps() {
+    let dt = 1.0 / STEPS as f64;
+    let power = |factor: f64| factor.powi(STEPS as i32);
+    let expected = |name: &str| match name {
+        "euler-maruyama" | "ito-milstein" => power(1.0 + MU * dt),
+        "heun" => power(1.0 + (MU + 0.5 * G * G) * dt + 0.5 * MU * MU * dt * dt),
+        "euler-heun" | "stratonovich-milstein" => power(1.0 + (MU + 0.5 * G * G) * dt),
+        other => panic!("no mean for {other}"),
+    };
+    for scheme in SCHEMES {
+        let (mean, error) = mean_and_error(&ends(scheme, &geometric(scheme.calculus()), 1.0, STEPS, PATHS));
+        let exact = expected(scheme.name());
+        assert!((mean - exact).abs() < 4.0 * error, "{}: {mean} ± {error}, should be {exact}", scheme.name());
+        let limit = match scheme.calculus() {
+            Calculus::Ito => 1.105_170_9,
+            Calculus::Stratonovich => 1.252_322_7,
+        };
+        assert!((mean - limit).abs() < 4.0 * error + 2e-3, "{}: {mean}, in the limit {limit}", scheme.name());
+    }
+}
+
+#[test]
+fn a_rewritten_drift_brings_every_scheme_to_the_same_mean() {
+    for calculus in [Calculus::Ito, Calculus::Stratonovich] {
+        let limit = if calculus == Calculus::Ito { 1.105_170_9 } else { 1.252_322_7 };
+        for scheme in SCHEMES {
+            let sde = geometric(calculus).in_calculus(scheme.calculus());
+            let (mean, error) = mean_and_error(&ends(scheme, &sde, 1.0, STEPS, PATHS));
+            assert!((mean - limit).abs() < 4.0 * error + 2e-3, "{} {calculus:?}: {mean} ± {error}", scheme.name());
+        }
+    }
+}
+
+/// Against the exact solution of the same Brownian path, x exp((mu − g²/2) T + g w(T)) in Itô's meaning.
+#[test]
+fn paths_converge_at_the_stated_order() {
+    let paths = 4096;
+    // With g alone as the diffusion, a step's sum is w(1): x(1) = w(1).
+    let brownian = Diagonal { drift: Expr::constant(0.0), diffusion: Expr::constant(1.0), calculus: Calculus::Ito };
+    let w = ends(SCHEMES[0], &brownian, 0.0, STEPS, paths);
+    for scheme in SCHEMES {
+        let sde = geometric(Calculus::Ito).in_calculus(scheme.calculus());
+        let error = |steps: usize| {
+            let x = ends(scheme, &sde, 1.0, steps, paths);
+            let exact = w.iter().map(|w| ((MU - 0.5 * G * G) + G * w).exp());
+            x.iter().zip(exact).map(|(x, exact)| (x - exact).abs()).sum::<f64>() / paths as f64
+        };
+        let order = (error(10) / error(100)).log10();
+        let stated = scheme.strong_order();
+        assert!((order - stated).abs() < 0.15, "{}: order {order:.2}, stated {stated}", scheme.name());
+    }
+}
+
+#[test]
+fn without_a_state_in_the_noise_the_calculi_agree() {
+    let sde = Diagonal {
+        drift: Expr::input(0) * -0.5,
+        diffusion: (Expr::input(1) * 0.3 + 0.2).sqrt(),
+        calculus: Calculus::Ito,
+    };
+    assert_eq!(sde.drift_correction().as_constant(), Some(0.0));
+    // Noise that does not know the state: Euler's and Milstein's steps, and those of both calculi, are the same numbers.
+    let reference = ends(SCHEMES[0], &sde, 1.0, STEPS, 256);
+    for scheme in SCHEMES.iter().filter(|scheme| scheme.name().contains("milstein")) {
+        let other = ends(*scheme, &sde.in_calculus(scheme.calculus()), 1.0, STEPS, 256);
+        let largest = reference.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(largest < 1e-12, "{}: {largest}", scheme.name());
+    }
+}
