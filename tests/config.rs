@@ -84,9 +84,10 @@ fn defaults_are_the_published_ones() {
     assert_eq!((config.train.beta1, config.train.beta2, config.train.epsilon), (0.9, 0.999, 1e-8));
     let Sde::Ve(ve) = parse(MIXTURE).sde else { panic!() };
     assert_eq!((ve.sigma_min, ve.sigma_max, ve.t_min), (0.01, 50.0, 1e-5));
-    for sampler in SamplerKind::ALL {
+    for &sampler in SamplerKind::ALL {
         let config = parse(&format!("{SMALL}[sample]\nkind = \"{}\"\n", sampler.name()));
         assert_eq!(config.sample.sampler, sampler);
+        assert_eq!(config.sample.sampler().name(), sampler.name());
     }
 }
 
