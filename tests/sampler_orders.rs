@@ -42,16 +42,12 @@ fn paths_converge_to_the_exact_transport() {
     for sde in [&Vp::default() as &dyn Sde, &WIDE] {
         let x: Vec<f64> = starts.iter().map(|z| z * sde.prior_sigma()).collect();
         let exact: Vec<f64> = x.iter().map(|x| law.transported(sde, *x)).collect();
+        let distance = |ends: Vec<f64>| ends.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         for (sampler, stated) in &cases {
-            let error = |steps| {
-                let ends = transport(sampler.as_ref(), sde, &law, grid(steps), &x);
-                ends.iter().zip(&exact).map(|(end, exact)| (end - exact).abs()).fold(0.0, f64::max)
-            };
-            let order = order(error, 96);
+            let error = |steps| distance(transport(sampler.as_ref(), sde, &law, grid(steps), &x));
+            let order = order(error, 128);
             println!("{} {} {stated}: {order:.3}", sde.name(), sampler.name());
-            // The first step of dpm++3m is of order 1: on VP's grid that shows before the order does.
-            let room = if sampler.name() == "dpm++3m" && sde.name() == "vp" { 0.6 } else { 0.35 };
-            assert!((order - *stated as f64).abs() < room, "{} {}: order {order}", sde.name(), sampler.name());
+            assert!((order - *stated as f64).abs() < 0.4, "{} {}: order {order}", sde.name(), sampler.name());
         }
     }
 }
@@ -85,8 +81,8 @@ fn laws_converge_to_the_exact_variance() {
 fn sra1_follows_a_path_with_order_one_and_a_half() {
     // The same Brownian path in steps twice as long, and so on: increments and their integrals of two steps make those
     // of one. In lambda each step is as long as the others.
-    let sde = Ve { sigma_min: 0.05, sigma_max: 10.0, t_min: 1e-3 };
-    let (law, paths, finest) = (Law::two_modes(), 60, 2048);
+    let sde = Ve { sigma_min: 0.3, sigma_max: 3.0, t_min: 0.0 };
+    let (law, paths, finest) = (Law { means: vec![1.0, -1.0], width: 0.5 }, 200, 4096);
     let span = Level::at(&sde, sde.t_max()).growth(&Level::at(&sde, sde.t_min()));
     let root_3 = 3f64.sqrt();
     let normals: Vec<f64> = {
@@ -105,13 +101,13 @@ fn sra1_follows_a_path_with_order_one_and_a_half() {
         })
         .collect();
     let mut ends: Vec<Vec<f64>> = Vec::new();
-    while steps.len() >= 32 {
+    while steps.len() >= 64 {
         let (count, h) = (steps.len(), span / steps.len() as f64);
         let table = Sra1.coefficients(&sde, &grid(count));
         let graph = sampling_step_with(&Sra1, 1, count, Noise::Given, |_| sampling::exact(law.mixture(), &sde));
         let mut store = Store::new();
         law.upload(&mut store);
-        let x: Vec<f64> = (0..paths).map(|path| 10.0 * (path as f64 / paths as f64 - 0.5)).collect();
+        let x: Vec<f64> = (0..paths).map(|path| 3.0 * (path as f64 / paths as f64 - 0.5)).collect();
         ends.push(run(&graph, &Sra1, &mut store, &table, &x, paths, |step, store| {
             let z_1: Vec<f64> = steps[step].iter().map(|[first, _]| first / h.sqrt()).collect();
             let second = |([_, integral], z_1): (&[f64; 2], &f64)| (2.0 * integral / h.powf(1.5) - z_1) * root_3;
@@ -129,8 +125,9 @@ fn sra1_follows_a_path_with_order_one_and_a_half() {
         let squares = ends[i].iter().zip(&ends[0]).map(|(a, b)| (a - b).powi(2));
         (squares.sum::<f64>() / paths as f64).sqrt()
     };
-    // From 64 to 256 steps, against 2048.
-    let order = (distance(5) / distance(3)).log2() / 2.0;
+    // From 64 to 512 steps, against 4096.
+    let order = (distance(6) / distance(3)).log2() / 3.0;
     println!("strong order {order:.3}: {:?}", (1..ends.len()).map(distance).collect::<Vec<_>>());
-    assert!((order - 1.5).abs() < 0.2, "strong order {order}");
+    // 1.5 is what is sure; a part of the error falls with order 2.
+    assert!((1.4..2.0).contains(&order), "strong order {order}");
 }

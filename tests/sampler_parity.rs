@@ -10,7 +10,7 @@ use std::cell::Cell;
 use serde_json::Value as Json;
 use tweedie::cpu::Store;
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
-use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Dpm3m, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
+use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
 use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, names, sampling_step_with};
 use tweedie::sde::{Model, Quantity, conversion::convert};
 
@@ -173,6 +173,9 @@ fn deterministic_samplers_are_those_of_diffusers() {
         let ddim = Ddim { eta: 0.0 };
         check(&format!("ddim{name}"), run(&ddim, &ddim.table(&levels), &gains(&levels, predicts)));
 
+        if predicts == Velocity {
+            continue;
+        }
         // PNDM's own default stops at t = 0.
         let levels = leading(process, name.ends_with("one"));
         let middles = [850.0, 750.0, 650.0].map(|t| preserving(process, t));
@@ -209,7 +212,6 @@ fn deterministic_samplers_are_those_of_diffusers() {
         check(&format!("deis{name}"), run(&deis, &table, &gains));
     }
     let epsilon = gains(&even, Epsilon);
-    check("dpm++3m", run(&Dpm3m, &Dpm3m.table(&even), &epsilon));
     // Below fifteen steps the last but one is of order 2, the last of order 1.
     let unipc = UniPc { order: 3 };
     let mut table = unipc.table(&even);

@@ -7,17 +7,19 @@ use super::{Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// DPM-Solver++(3M) (Lu et al. 2022b, with the differences of its authors' code): as [`Dpm2m`], with slope and curvature of
+/// DPM-Solver++(3M) (Lu et al. 2022b, with the differences of its authors' code but for a factor): as [`Dpm2m`], with slope and curvature of
 /// the denoised value from its last three. With h = lambda′ − lambda, r_0 = h_1 / h and r_1 = h_2 / h for the steps h_1, h_2
 /// before:
 ///
 /// d_0 = (denoised − denoised_1) / r_0, d_1 = (denoised_1 − denoised_2) / r_1,
 /// D′ = d_0 + r_0 / (r_0 + r_1) (d_0 − d_1), D″ = (d_0 − d_1) / (r_0 + r_1),
-/// φ_1 = 1 − e^{−h}, φ_2 = 1 − φ_1 / h, φ_3 = ½ − φ_2 / h:
+/// φ_1 = 1 − e^{−h}, φ_2 = 1 − φ_1 / h, φ_3 = 1 − 2 φ_2 / h:
 ///
 /// x ← (sigma′ / sigma) x + alpha′ (φ_1 denoised + φ_2 D′ + φ_3 D″)
 ///
-/// The first two steps, and those to or from infinite lambda, are of lower order.
+/// φ_3 is ∫_0^h e^{τ − h} (τ / h)² dτ, which belongs to D″, half the second derivative. The usual code has half of it, and so
+/// order 2. The first two steps, and those to or from infinite lambda, are of lower order. Where paths start in much noise, denoised
+/// hardly changes there, and the order on the whole way is 3 until steps are very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dpm3m;
 
@@ -36,7 +38,7 @@ impl Dpm3m {
             let r_1 = levels[i - 2].growth(&levels[i - 1]) / h;
             let phi_1 = -(-h).exp_m1();
             let phi_2 = 1.0 - phi_1 / h;
-            let phi_3 = 0.5 - phi_2 / h;
+            let phi_3 = 1.0 - 2.0 * phi_2 / h;
             // The factors of d_0 and d_1.
             let of_d_0 = phi_2 * (1.0 + r_0 / (r_0 + r_1)) + phi_3 / (r_0 + r_1);
             let of_d_1 = phi_2 - of_d_0;

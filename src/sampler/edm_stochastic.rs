@@ -53,7 +53,7 @@ impl Sampler for EdmStochastic {
     }
 
     fn order(&self) -> usize {
-        1
+        2
     }
 
     fn evaluations_per_step(&self) -> usize {

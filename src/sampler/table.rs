@@ -40,14 +40,20 @@ impl Row {
     }
 
     /// The sum of values (`[Batch, D]`), each times its column's entry.
+    ///
+    /// # Panics
+    /// If there are no terms.
     pub fn combine(&self, graph: &mut Graph, terms: &[(&str, Value)]) -> Value {
-        let mut inputs: Vec<Value> = terms.iter().map(|(_, value)| *value).collect();
-        for (column, _) in terms {
-            inputs.push(self.entry(graph, column));
+        // A node for each term, so that fusion can cut a sum of more values than a device binds.
+        let mut sum = None;
+        for (column, value) in terms {
+            let entry = self.entry(graph, column);
+            sum = Some(match sum {
+                None => graph.times(entry, *value),
+                Some(sum) => graph.map(&[entry, *value, sum], &(Expr::input(2) + Expr::input(0) * Expr::input(1))),
+            });
         }
-        let product = |i: usize| Expr::input(terms.len() + i) * Expr::input(i);
-        let sum = (1..terms.len()).fold(product(0), |sum, i| sum + product(i));
-        graph.map(&inputs, &sum)
+        sum.expect("a sum of something")
     }
 
     /// Standard normal numbers of the shape of `like` (`[Batch, D]`): draw number `draw` of the step, counted from 0.
