@@ -246,7 +246,7 @@ fn unknown_words_are_named_with_what_is_allowed() {
     );
     assert!(
         small_and("[sample]\nkind = \"heun\"")
-            .starts_with("c.toml: sample.kind = \"heun\": allowed: euler-maruyama, ode-euler, ode-heun")
+            .starts_with("c.toml: sample.kind = \"heun\": allowed: euler-maruyama, reverse-diffusion, ancestral, ")
     );
     assert!(small_and("sigma_min = 0.1").starts_with("c.toml: sde.sigma_min = 0.1: unknown key for kind = \"vp\""));
     assert!(

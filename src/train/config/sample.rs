@@ -92,7 +92,7 @@ impl Default for Sample {
 }
 
 /// Rows of a sampler's table at most.
-const MOST_ROWS: usize = 10_000_000;
+const MOST_ROWS: usize = 2_000_000;
 
 impl Sample {
     /// The steps and where they go.
@@ -164,8 +164,12 @@ impl Keys for Sample {
             return Err(Violation::new("steps", &wanted));
         }
         if sampler.rows(&self.grid()) > MOST_ROWS {
-            let wanted = format!("must leave at most {MOST_ROWS} evaluations: steps = {}", self.steps);
-            return Err(Violation::new("steps_per_level", &wanted));
+            let key = if self.steps_per_level.is_some() { "steps_per_level" } else { "steps" };
+            let wanted = format!(
+                "must leave at most {MOST_ROWS} steps in all for {kind}, which has {}",
+                sampler.rows(&self.grid())
+            );
+            return Err(Violation::new(key, &wanted));
         }
         Ok(())
     }
