@@ -2,9 +2,10 @@
 #![cfg(feature = "cli")]
 
 use tweedie::gpu::Choice;
+use tweedie::sampler::Grid;
 use tweedie::sde::Quantity;
 use tweedie::train::config::{Config, Overrides};
-use tweedie::train::experiment::{Classes, sampler_of};
+use tweedie::train::experiment::Classes;
 use tweedie::train::run_folder::Existing;
 use tweedie::train::sampling::{self, Draw};
 use tweedie::train::scoring;
@@ -98,16 +99,16 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
     let settings = experiment.config.sample.clone();
     let draw = Draw {
         n: 2000,
-        steps: 30,
+        grid: Grid::linear(30),
         seed: 5,
-        denoise: true,
         noise: None,
+        step_noise: None,
         classes: Classes::Any,
         guidance: 1.0,
         known: None,
         frames: 0,
     };
-    let sampler = sampler_of(settings.sampler);
+    let sampler = settings.sampler();
     let drawn =
         sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |_, _| true).expect("samples");
     let mixture = experiment.mixture.as_ref().expect("the data is a mixture");

@@ -13,6 +13,7 @@ mod sample;
 mod score;
 mod settings;
 mod source;
+mod step_noise;
 mod train;
 
 use std::process::ExitCode;

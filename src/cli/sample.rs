@@ -11,15 +11,16 @@ use super::settings::{
     seed,
 };
 use super::source::{Source, read_points};
+use super::step_noise::read_step_noise;
 use super::train::FRAMES;
 use crate::data;
 use crate::gpu::Choice;
-use crate::sampler::{Inpainting, Sampler};
+use crate::sampler::{Inpainting, Noise, Sampler};
 use crate::train::artifacts;
-use crate::train::config::{Sample, SamplerKind};
+use crate::train::config::{Overrides, Sample, SamplerKind};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Experiment, sampler_of};
+use crate::train::experiment::{Classes, Drawing, Experiment};
 use crate::train::room;
 use crate::train::sampling::{self, Draw};
 
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     n: Option<u64>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
-    #[arg(long, value_name = "NAME", value_parser = sampler)]
+    #[arg(long, value_name = "NAME", value_parser = SamplerKind::named)]
     sampler: Option<SamplerKind>,
     /// Steps of the sampler [default: the config's sample.steps]
     #[arg(long, value_name = "N", value_parser = sampler_steps, allow_negative_numbers = true)]
@@ -41,9 +42,16 @@ pub(super) struct Arguments {
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
+    /// Another key of the config's [sample], such as sample.eta=0.5; may be given several times
+    #[arg(long, value_name = "sample.KEY=VALUE")]
+    set: Vec<String>,
     /// Start from these standard normal values, (N, D) or (N, the data's shape), instead of drawing them
     #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
     noise: Option<PathBuf>,
+    /// Take these standard normal values in the sampler's steps, (steps, draws, N, D) or (steps, draws, N, the data's shape),
+    /// instead of drawing them; see --list for the draws
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
+    step_noise: Option<PathBuf>,
     /// Class to draw, for a network trained with model.conditional = true [default: any]
     #[arg(long, value_name = "CLASS", value_parser = class, allow_negative_numbers = true)]
     class: Option<u32>,
@@ -66,14 +74,6 @@ pub(super) struct Arguments {
     list: bool,
 }
 
-/// A sampler by its name, for clap.
-fn sampler(name: &str) -> Result<SamplerKind, String> {
-    SamplerKind::ALL.into_iter().find(|sampler| sampler.name() == name).ok_or_else(|| {
-        let names = SamplerKind::ALL.map(SamplerKind::name).join(", ");
-        format!("must be one of {names}")
-    })
-}
-
 /// A finite weight, for clap.
 fn guidance(text: &str) -> Result<f64, String> {
     let weight = text.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
@@ -93,9 +93,8 @@ enum Format {
 #[derive(Debug)]
 struct Request {
     source: Source,
-    /// The config's `[sample]` with the flags applied.
-    settings: Sample,
     noise: Option<PathBuf>,
+    step_noise: Option<PathBuf>,
     class: Option<u32>,
     guidance: f64,
     /// The files of what is known and of where.
@@ -110,13 +109,14 @@ struct Request {
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     if arguments.list {
-        return print(&SamplerKind::ALL.map(|sampler| format!("{:16}{}\n", sampler.name(), sampler.about())).concat());
+        return print(&list());
     }
     sample(arguments.check()?)
 }
 
 impl Arguments {
     fn check(self) -> Result<Request, CliError> {
+        let overrides = self.overrides()?;
         let (source, out) = self.source.zip(self.out).expect("clap requires both where --list is not given");
         let format = match extension("--out", &out, &["png", "gif", "npy", "csv"])? {
             "png" => Format::Png,
@@ -125,22 +125,19 @@ impl Arguments {
             _ => Format::Csv,
         };
         expect_folder_of("--out", &out)?;
-        if let Some(noise) = &self.noise {
-            extension("--noise", noise, &["npy"])?;
-            expect_file("--noise", noise)?;
+        for (flag, file) in [("--noise", &self.noise), ("--step-noise", &self.step_noise)] {
+            let Some(file) = file else { continue };
+            extension(flag, file, &["npy"])?;
+            expect_file(flag, file)?;
         }
-        let source = Source::open(&source)?;
-        let mut settings = source.config().sample.clone();
-        settings.sampler = self.sampler.unwrap_or(settings.sampler);
-        settings.steps = self.steps.unwrap_or(settings.steps);
-        settings.seed = self.seed.unwrap_or(settings.seed);
+        let source = Source::open(&source, &overrides)?;
         let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
         let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
 
         Ok(Request {
             source,
-            settings,
             noise: self.noise,
+            step_noise: self.step_noise,
             class: self.class,
             guidance: self.guidance.unwrap_or(1.0),
             known: self.known.zip(self.mask),
@@ -152,6 +149,68 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// What the flags say of `[sample]`.
+    fn overrides(&self) -> Result<Overrides, CliError> {
+        let mut overrides = Overrides::none();
+        for text in &self.set {
+            overrides.set(text)?;
+        }
+        if let Some(table) = overrides.tables().find(|table| *table != "sample") {
+            return Err(CliError::bad_input(format!(
+                "--set {table}.…: must set a key of [sample]; the rest of the config is that of the run"
+            )));
+        }
+        if let Some(sampler) = self.sampler {
+            overrides.insert("--sampler", "sample", "kind", sampler.name());
+        }
+        for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
+            if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
+                overrides.insert(flag, "sample", key, value);
+            }
+        }
+        Ok(overrides)
+    }
+}
+
+/// The samplers as a table: what they are, and what they need.
+fn list() -> String {
+    let head = ["sampler", "order", "evaluations", "draws", "options", "what"].map(str::to_owned);
+    let row = |kind: &SamplerKind| {
+        let sampler = Sample { sampler: *kind, ..Sample::default() }.sampler();
+        let options = match sampler.options() {
+            [] => "-".to_string(),
+            options => options.join(" "),
+        };
+        let evaluations = sampler.evaluations_per_step().to_string();
+        [
+            kind.name().to_string(),
+            sampler.order().to_string(),
+            evaluations,
+            sampler.draws().to_string(),
+            options,
+            kind.about().to_string(),
+        ]
+    };
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(SamplerKind::ALL.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            text += &format!("{cell:width$}  ");
+        }
+        text += &row[5];
+        text.push('\n');
+    }
+    text + "\n\
+        order: of convergence in the number of steps, of the path where nothing is drawn, else of the law\n\
+        evaluations: of the model in a step\n\
+        draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
+        state, so Ito's and Stratonovich's calculus agree for all of them\n\
+        options: keys of [sample] beside steps, spacing and denoise\n"
+}
+
 /// What the progress of drawing `n` samples counts: steps, of every batch anew.
 pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String {
     match n.div_ceil(experiment.chunk(n) as usize) {
@@ -161,8 +220,10 @@ pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String
 }
 
 fn sample(request: Request) -> Result<(), CliError> {
-    let Request { source, settings, noise, class, guidance, known, wanted, device, out, format } = request;
+    let Request { source, noise, step_noise, class, guidance, known, wanted, device, out, format } = request;
+    let settings = source.config().sample.clone();
     let experiment = Experiment::new(source.config())?;
+    let (sampler, grid) = (settings.sampler(), settings.grid());
     if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
         return Err(CliError::bad_input(match experiment.classes() {
             0 => format!("--class {class}: this network knows no classes (model.conditional = false)"),
@@ -171,6 +232,11 @@ fn sample(request: Request) -> Result<(), CliError> {
     }
     let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
     let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(wanted);
+    let step_noise = match step_noise {
+        Some(path) => Some(read_step_noise(&path, sampler.as_ref(), &grid, wanted, &experiment)?),
+        None => None,
+    };
+    let wanted = step_noise.as_ref().map(|noise| noise.n).or(wanted);
     let (n, known) = match known {
         None => (wanted.unwrap_or(settings.n), None),
         Some((known, mask)) => {
@@ -189,13 +255,12 @@ fn sample(request: Request) -> Result<(), CliError> {
     room::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let experiment = source.restore(experiment);
-    let sampler = sampler_of(settings.sampler);
     let draw = Draw {
         n,
-        steps: settings.steps as usize,
+        grid,
         seed: settings.seed,
-        denoise: settings.denoise,
         noise: noise.map(|noise| noise.values),
+        step_noise: step_noise.map(|noise| noise.values),
         classes: class.map_or(Classes::Any, Classes::One),
         guidance,
         known,
@@ -203,14 +268,17 @@ fn sample(request: Request) -> Result<(), CliError> {
     };
     let inpainting = Inpainting { sampler: sampler.as_ref(), sde: experiment.sde.as_ref() };
     let sampler: &dyn Sampler = if draw.known.is_some() { &inpainting } else { sampler.as_ref() };
-    let engine = experiment.drawing_engine(&device, sampler, draw.steps, n, guidance != 1.0);
+    let noise = if draw.step_noise.is_some() { Noise::Given } else { Noise::Drawn };
+    let drawing = Drawing { noise, guided: guidance != 1.0, ..experiment.drawing(sampler) };
+    let steps = drawing.rows;
+    let engine = experiment.drawing_engine(&device, &drawing, n);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), &experiment, sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&drawing(&experiment, n, draw.steps), 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&self::drawing(&experiment, n, steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {

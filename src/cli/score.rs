@@ -11,9 +11,10 @@ use crate::data;
 use crate::gpu::Choice;
 use crate::number::short;
 use crate::sde::Quantity;
+use crate::train::config::Overrides;
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Experiment, sampler_of};
+use crate::train::experiment::Experiment;
 use crate::train::scoring;
 
 /// Evaluate the score at given points and one noise level
@@ -103,7 +104,7 @@ impl Arguments {
         expect_file("--x", &self.x)?;
         extension("--out", &self.out, &["npy"])?;
         expect_folder_of("--out", &self.out)?;
-        let source = Source::open(&self.source)?;
+        let source = Source::open(&self.source, &Overrides::none())?;
         Ok(Request { source, x: self.x, level, output: self.output, device: self.device.device, out: self.out })
     }
 }
@@ -122,11 +123,10 @@ fn score(request: Request) -> Result<(), CliError> {
     };
     let t = t.map_err(CliError::bad_input)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    let config = &source.config().sample;
     let n = points.values.len() / experiment.dims();
     let experiment = source.restore(experiment);
-    let sampler = sampler_of(config.sampler);
-    let engine = experiment.drawing_engine(&device, sampler.as_ref(), config.steps as usize, n, false);
+    let sampler = source.config().sample.sampler();
+    let engine = experiment.drawing_engine(&device, &experiment.drawing(sampler.as_ref()), n);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));

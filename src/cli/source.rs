@@ -35,10 +35,11 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Opens the folder of a run, the folder of a checkpoint in it, or the file of a config whose model is exact.
-    pub fn open(argument: &Path) -> Result<Self, CliError> {
+    /// Opens the folder of a run, the folder of a checkpoint in it, or the file of a config whose model is exact, and applies
+    /// the overrides to its config; they may concern `[sample]` only.
+    pub fn open(argument: &Path, overrides: &Overrides) -> Result<Self, CliError> {
         if argument.is_file() {
-            let config = Config::read(argument, &Overrides::none())?;
+            let config = Config::read(argument, overrides)?;
             return match config.model {
                 Model::Exact(_) => Ok(Self::Exact { path: argument.to_path_buf(), config: Box::new(config) }),
                 _ => Err(CliError::bad_input(format!(
@@ -55,7 +56,7 @@ impl Source {
             )));
         }
         let (run, step) = RunFolder::find(argument)?;
-        let config = Config::read(&run.config_path(), &Overrides::none())?;
+        let config = Config::read(&run.config_path(), overrides)?;
         let checkpoint = run.read(&step)?;
         Ok(Self::Trained { config: Box::new(config), step, checkpoint })
     }

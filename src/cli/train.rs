@@ -12,7 +12,7 @@ use crate::train::artifacts;
 use crate::train::config::Model;
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Experiment, sampler_of};
+use crate::train::experiment::{Classes, Experiment};
 pub(super) use crate::train::room::FRAMES;
 use crate::train::run_folder::Existing;
 use crate::train::sampling::{self, Draw};
@@ -127,7 +127,7 @@ impl Observer for Terminal {
         if !artifacts::has_picture(experiment) {
             return Ok(());
         }
-        let sampler = sampler_of(experiment.config.sample.sampler);
+        let sampler = experiment.config.sample.sampler();
         let going_on = &mut |_, _| !self.interrupt.requested();
         let drawn = match sampling::draw(engine, experiment, sampler.as_ref(), &a_picture(experiment, 0), going_on) {
             // The loop hears of it, saves, and stops.
@@ -150,10 +150,10 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
     let settings = &experiment.config.sample;
     Draw {
         n: settings.n,
-        steps: settings.steps as usize,
+        grid: settings.grid(),
         seed: settings.seed,
-        denoise: settings.denoise,
         noise: None,
+        step_noise: None,
         classes: Classes::InTurn,
         guidance: 1.0,
         known: None,
@@ -223,10 +223,11 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         return Ok(());
     }
     let draw = a_picture(experiment, FRAMES);
-    let sampler = sampler_of(experiment.config.sample.sampler);
+    let sampler = experiment.config.sample.sampler();
+    let steps = sampler.rows(&draw.grid);
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, draw.steps), 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {

@@ -48,8 +48,10 @@ impl<'a> Fuser<'a> {
         let mut replaces = HashMap::new();
         for (name, value) in graph.assignments() {
             let old = graph.nodes().iter().position(|node| matches!(&node.op, Op::State { name: n } if n == name));
-            if let Some(node) = old {
-                replaces.insert(*value, Value { node, output: 0 });
+            let Some(old) = old.map(|node| Value { node, output: 0 }) else { continue };
+            // An old value that is a result itself, as in a history that moves on by one, is not overwritten.
+            if !graph.outputs().iter().chain(graph.assignments()).any(|(_, wanted)| *wanted == old) {
+                replaces.insert(*value, old);
             }
         }
         let depth = vec![0; graph.nodes().len()];

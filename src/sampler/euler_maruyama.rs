@@ -10,7 +10,8 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// As in the published experiments, N steps visit N evenly spaced times from t_max to t_min, both included, with
 /// dt = t_max / N, and the result is the last x_mean (with [`Grid::denoise`]). On another [`Spacing`], dt is the distance
-/// to the next time, and to 0 at the last.
+/// to the next time, and to 0 at the last. From alpha = 0, where drift and g are infinite and x says nothing of the
+/// data, the step is x ← sigma′ z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EulerMaruyama;
 
@@ -27,6 +28,10 @@ impl Sampler for EulerMaruyama {
         1
     }
 
+    fn draws(&self) -> usize {
+        1
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &["t", "drift_rate_dt", "diffusion_squared_dt", "noise"]
     }
@@ -34,15 +39,20 @@ impl Sampler for EulerMaruyama {
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
         let times = grid.times(sde, grid.steps);
         let row = |i: usize| {
-            let next = times.get(i + 1).copied().unwrap_or(0.0);
+            let t = times[i];
             let dt = match grid.spacing {
                 Spacing::Linear => sde.t_max() / grid.steps as f64,
-                Spacing::Karras { .. } => times[i] - next,
+                _ => t - times.get(i + 1).copied().unwrap_or(0.0),
             };
-            let at = sde.at(times[i]);
+            let at = sde.at(t);
+            let last = grid.denoise && i + 1 == grid.steps;
+            if at.alpha == 0.0 {
+                let next = times.get(i + 1).copied().unwrap_or(0.0);
+                return vec![t, 1.0, 0.0, if last { 0.0 } else { sde.at(next).sigma }];
+            }
             let variance = at.diffusion_squared * dt;
-            let noise = if grid.denoise && i + 1 == grid.steps { 0.0 } else { variance.sqrt() };
-            vec![times[i], at.drift_rate * dt, variance, noise]
+            let noise = if last { 0.0 } else { variance.sqrt() };
+            vec![t, at.drift_rate * dt, variance, noise]
         };
         (0..grid.steps).map(row).collect()
     }
@@ -51,8 +61,7 @@ impl Sampler for EulerMaruyama {
         let [t, drift, diffusion, noise] =
             ["t", "drift_rate_dt", "diffusion_squared_dt", "noise"].map(|name| row.entry(graph, name));
         let score = model.predict(graph, x, t, Quantity::Score);
-        let shape = graph.shape(x).clone();
-        let z = graph.normal(row.clock, "sampler.noise", shape);
+        let z = row.normal(graph, 0, x);
         let [x_, score_, drift_, diffusion_, noise_, z_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
         let mean = &x_ - (drift_ * &x_ - diffusion_ * score_);
         graph.map(&[x, score, drift, diffusion, noise, z], &(mean + noise_ * z_))

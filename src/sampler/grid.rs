@@ -1,5 +1,6 @@
 //! The times that a sampler visits.
 
+use super::Level;
 use crate::sde::{OutOfRange, Sde};
 
 /// How times are spread from t_max down to t_min.
@@ -8,17 +9,40 @@ pub enum Spacing {
     /// Evenly in t: for VE that is evenly in ln sigma.
     #[default]
     Linear,
+    /// Evenly in the square root of t: smaller steps towards the data.
+    Quadratic,
+    /// Evenly in the log-SNR.
+    LogSnr,
     /// Evenly in (sigma / alpha)^(1 / rho) (Karras et al. 2022, eq. 5, with rho = 7): many small steps at low noise.
     Karras {
         /// Above 0; large values are nearly even in ln(sigma / alpha).
         rho: f64,
     },
+    /// ln(sigma / alpha) falls with the power rho of the way that is left: rho = 1 is [`LogSnr`](Self::LogSnr), above it
+    /// steps get smaller towards the data.
+    Exponential {
+        /// Above 0.
+        rho: f64,
+    },
+}
+
+impl Spacing {
+    /// The name in configs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Quadratic => "quadratic",
+            Self::LogSnr => "log-snr",
+            Self::Karras { .. } => "karras",
+            Self::Exponential { .. } => "exponential",
+        }
+    }
 }
 
 /// A number of steps and where they go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
-    /// Steps, at least 1: rows of a sampler's table.
+    /// Steps, at least 1.
     pub steps: usize,
     /// How times are spread.
     pub spacing: Spacing,
@@ -35,25 +59,42 @@ impl Grid {
         Self { steps, spacing: Spacing::Linear, denoise: true }
     }
 
-    /// `count` times from t_max down to t_min, both included (t_max alone if `count` is 1).
+    /// `count` times from t_max down to t_min, both included (t_max alone if `count` is 1). A spacing by the noise leaves
+    /// times that are not numbers where a process has no signal at t_max; [`obstacle`](super::obstacle) refuses those.
     pub fn times(&self, sde: &dyn Sde, count: usize) -> Vec<f64> {
         let (first, last) = (sde.t_max(), sde.t_min());
-        let share = |i: usize| i as f64 / (count.max(2) - 1) as f64;
-        let ends_exactly = |i: usize, t: f64| match i {
+        let between = |share: f64, from: f64, to: f64| from + share * (to - from);
+        let of_ratio = |ratio: Result<f64, OutOfRange>| ratio.unwrap_or(f64::NAN);
+        let [most, least] = [first, last].map(|t| sde.at(t).noise_to_signal());
+        let time = |share: f64| match self.spacing {
+            Spacing::Linear => between(share, first, last),
+            Spacing::Quadratic => between(share, first.sqrt(), last.sqrt()).powi(2),
+            Spacing::LogSnr => of_ratio(sde.t_of_noise_to_signal(between(share, most.ln(), least.ln()).exp())),
+            Spacing::Karras { rho } => {
+                let root = between(share, most.powf(1.0 / rho), least.powf(1.0 / rho));
+                of_ratio(sde.t_of_noise_to_signal(root.powf(rho)))
+            }
+            Spacing::Exponential { rho } => {
+                let left = (1.0 - share).powf(rho);
+                of_ratio(sde.t_of_noise_to_signal(between(left, least.ln(), most.ln()).exp()))
+            }
+        };
+        let ends_exactly = |i: usize| match i {
             0 => first,
             _ if i + 1 == count => last,
-            _ => t,
+            _ => time(i as f64 / (count - 1) as f64),
         };
-        match self.spacing {
-            Spacing::Linear => (0..count).map(|i| ends_exactly(i, first + share(i) * (last - first))).collect(),
-            Spacing::Karras { rho } => {
-                let [from, to] = [first, last].map(|t| sde.at(t).noise_to_signal().powf(1.0 / rho));
-                let time = |i| -> Result<f64, OutOfRange> {
-                    let ratio = (from + share(i) * (to - from)).powf(rho);
-                    Ok(ends_exactly(i, sde.t_of_noise_to_signal(ratio)?))
-                };
-                (0..count).map(|i| time(i).expect("between the ratios of two times is that of a third")).collect()
-            }
+        (0..count).map(ends_exactly).collect()
+    }
+
+    /// The levels between which the steps go: one more than there are steps, the last of them without noise if the grid
+    /// denoises, else that of t_min.
+    pub fn levels(&self, sde: &dyn Sde) -> Vec<Level> {
+        let times = self.times(sde, if self.denoise { self.steps } else { self.steps + 1 });
+        let mut levels: Vec<Level> = times.iter().map(|t| Level::at(sde, *t)).collect();
+        if self.denoise {
+            levels.push(Level::clean(times[self.steps - 1]));
         }
+        levels
     }
 }

@@ -38,6 +38,30 @@ impl Sampler for Inpainting<'_> {
         self.sampler.evaluations_per_step()
     }
 
+    fn evaluations(&self, grid: &Grid) -> usize {
+        self.sampler.evaluations(grid)
+    }
+
+    fn rows(&self, grid: &Grid) -> usize {
+        self.sampler.rows(grid)
+    }
+
+    fn least_steps(&self) -> usize {
+        self.sampler.least_steps()
+    }
+
+    fn draws(&self) -> usize {
+        self.sampler.draws()
+    }
+
+    fn options(&self) -> &'static [&'static str] {
+        self.sampler.options()
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        self.sampler.states()
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         self.sampler.columns()
     }

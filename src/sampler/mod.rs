@@ -1,27 +1,62 @@
 //! Samplers: from the prior back to data.
 //!
-//! A [`Sampler`] is two things: `coefficients`, a table of f64 numbers with one row a step, computed on the host; and
-//! `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So the
-//! number of steps recompiles nothing. A new sampler is one file and a line in [`SAMPLERS`].
+//! A [`Sampler`] is two things: `coefficients`, a table of f64 numbers with one row for each run of the step, computed on the
+//! host; and `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So
+//! neither the number of steps nor the lower order of a multistep method's first steps recompiles anything. What lasts
+//! between steps is a state. A new sampler is one file and a line in [`SAMPLERS`].
 
+mod adams;
+mod ancestral;
+mod annealed_langevin;
+mod ddim;
+mod deis;
+mod dpm_2m;
 pub mod dormand_prince;
+mod dpm_2m_sde;
+mod dpm_3m;
+mod edm_stochastic;
 mod euler_maruyama;
 mod grid;
 mod guidance;
+mod history;
 mod inpainting;
+mod level;
+mod lms;
 mod ode_euler;
 mod ode_heun;
+mod options;
+mod pndm;
+mod predictor_corrector;
 mod program;
+mod reverse_diffusion;
+mod sra1;
 mod table;
+mod unipc;
 
+pub use ancestral::Ancestral;
+pub use annealed_langevin::AnnealedLangevin;
+pub use ddim::Ddim;
+pub use deis::Deis;
+pub use dpm_2m::Dpm2m;
+pub use dpm_2m_sde::Dpm2mSde;
+pub use dpm_3m::Dpm3m;
+pub use edm_stochastic::EdmStochastic;
 pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
 pub use inpainting::{Inpainting, names as inpainting_names};
+pub use level::Level;
+pub use lms::Lms;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
-pub use program::{names, prior_draw, sampling_step, score_graph};
-pub use table::{Row, flatten};
+pub use options::Options;
+pub use pndm::Pndm;
+pub use predictor_corrector::{Norms, PredictorCorrector};
+pub use program::{names, prior_draw, sampling_step, sampling_step_with, score_graph};
+pub use reverse_diffusion::ReverseDiffusion;
+pub use sra1::Sra1;
+pub use table::{Noise, Row, flatten};
+pub use unipc::UniPc;
 
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
@@ -37,27 +72,122 @@ pub trait Sampler {
     /// Evaluations of the model in each step.
     fn evaluations_per_step(&self) -> usize;
 
-    /// The names of the table's columns.
+    /// Evaluations of the model on the whole way.
+    fn evaluations(&self, grid: &Grid) -> usize {
+        grid.steps * self.evaluations_per_step()
+    }
+
+    /// How often the step runs for a grid, each time with the table's next row.
+    fn rows(&self, grid: &Grid) -> usize {
+        grid.steps
+    }
+
+    /// The fewest steps of a grid that its order makes sense with.
+    fn least_steps(&self) -> usize {
+        1
+    }
+
+    /// Draws of normal numbers in each run of the step; 0 if nothing is random after the prior draw.
+    fn draws(&self) -> usize {
+        0
+    }
+
+    /// The names of the [`Options`] that it takes.
+    fn options(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The names of the states (`[Batch, D]`) that last between steps, beside x. They start at 0.
+    fn states(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The names of the table's columns. The first is the time of the row.
     fn columns(&self) -> &'static [&'static str];
 
-    /// The table: `grid.steps` rows of as many numbers as there are columns.
+    /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns.
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>>;
 
-    /// One step from `x` (`[Batch, D]`) to the next, with the numbers of `row`. Noise is drawn with `row.clock`.
+    /// One step from `x` (`[Batch, D]`) to the next, with the numbers of `row`, which also gives the noise.
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value;
 }
 
 /// Makes a sampler.
-type Make = fn() -> Box<dyn Sampler>;
+type Make = fn(&Options) -> Box<dyn Sampler>;
 
 /// Every sampler, by name.
 pub const SAMPLERS: &[(&str, Make)] = &[
-    ("euler-maruyama", || Box::new(EulerMaruyama)),
-    ("ode-euler", || Box::new(OdeEuler)),
-    ("ode-heun", || Box::new(OdeHeun)),
+    ("euler-maruyama", |_| Box::new(EulerMaruyama)),
+    ("reverse-diffusion", |_| Box::new(ReverseDiffusion)),
+    ("ancestral", |_| Box::new(Ancestral)),
+    ("predictor-corrector", |options| {
+        let PredictorCorrector { snr, corrector_steps, norms } = PredictorCorrector::DEFAULT;
+        Box::new(PredictorCorrector {
+            snr: options.snr.unwrap_or(snr),
+            corrector_steps: options.corrector_steps.unwrap_or(corrector_steps),
+            norms: match options.batch_norms {
+                Some(true) => Norms::Batch,
+                Some(false) => Norms::Sample,
+                None => norms,
+            },
+        })
+    }),
+    ("annealed-langevin", |options| {
+        let AnnealedLangevin { step_size, steps_per_level } = AnnealedLangevin::DEFAULT;
+        Box::new(AnnealedLangevin {
+            step_size: options.step_size.unwrap_or(step_size),
+            steps_per_level: options.steps_per_level.unwrap_or(steps_per_level),
+        })
+    }),
+    ("dpm++2m-sde", |options| Box::new(Dpm2mSde { eta: options.eta.unwrap_or(1.0) })),
+    ("sra1", |_| Box::new(Sra1)),
+    ("edm-stochastic", |options| {
+        let EdmStochastic { churn, churn_min, churn_max, churn_noise } = EdmStochastic::DEFAULT;
+        Box::new(EdmStochastic {
+            churn: options.churn.unwrap_or(churn),
+            churn_min: options.churn_min.unwrap_or(churn_min),
+            churn_max: options.churn_max.unwrap_or(churn_max),
+            churn_noise: options.churn_noise.unwrap_or(churn_noise),
+        })
+    }),
+    ("ode-euler", |_| Box::new(OdeEuler)),
+    ("ode-heun", |_| Box::new(OdeHeun)),
+    ("ddim", |options| Box::new(Ddim { eta: options.eta.unwrap_or(0.0) })),
+    ("dpm++2m", |_| Box::new(Dpm2m)),
+    ("dpm++3m", |_| Box::new(Dpm3m)),
+    ("unipc", |options| Box::new(UniPc { order: options.order.unwrap_or(2) })),
+    ("deis", |options| Box::new(Deis { order: options.order.unwrap_or(3) })),
+    ("lms", |options| Box::new(Lms { order: options.order.unwrap_or(4) })),
+    ("pndm", |_| Box::new(Pndm)),
 ];
 
-/// The sampler of this name.
+/// The sampler of this name with its own options.
 pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
-    SAMPLERS.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
+    sampler_with(name, &Options::default())
+}
+
+/// The sampler of this name with these options; those that it does not take are ignored.
+pub fn sampler_with(name: &str, options: &Options) -> Option<Box<dyn Sampler>> {
+    SAMPLERS.iter().find(|(known, _)| *known == name).map(|(_, make)| make(options))
+}
+
+/// Why a sampler cannot run on a grid of a process, if it cannot: the process has no signal at t_max, and the spacing or
+/// the sampler needs some.
+pub fn obstacle(sampler: &dyn Sampler, sde: &dyn Sde, grid: &Grid) -> Option<Obstacle> {
+    // Few steps show it as well as many.
+    let short = Grid { steps: grid.steps.min(8).max(sampler.least_steps()), ..*grid };
+    if grid.times(sde, 3).iter().any(|t| !t.is_finite()) {
+        return Some(Obstacle::Spacing);
+    }
+    let finite = sampler.coefficients(sde, &short).iter().flatten().all(|number| number.is_finite());
+    (!finite).then_some(Obstacle::Sampler)
+}
+
+/// What needs some signal at t_max.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The spacing of the grid.
+    Spacing,
+    /// The sampler.
+    Sampler,
 }

@@ -1,8 +1,7 @@
 //! The probability flow in Heun steps.
 
-use super::ode_euler::{Step, steps};
-use super::{Grid, Row, Sampler};
-use crate::graph::{Expr, Graph, Value};
+use super::{Grid, Level, Row, Sampler};
+use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
 /// Heun's method on the probability flow in y = x / alpha and s = sigma / alpha (Karras et al. 2022, algorithm 1):
@@ -10,9 +9,20 @@ use crate::sde::{Model, Quantity, Sde};
 /// d = (y − denoised(x, t)) / s, y′ = y + (s′ − s) d, then
 /// d′ = (y′ − denoised(x′, t′)) / s′, y ← y + (s′ − s) (d + d′) / 2
 ///
-/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing.
+/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing. A first
+/// step from alpha = 0, where s is infinite, is Heun's in x / sigma and alpha / sigma, whose slope is denoised:
+///
+/// x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) (denoised(x, t) + denoised(x′, t′)) / 2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OdeHeun;
+
+impl OdeHeun {
+    /// The table of a path through these levels.
+    pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
+        let row = |pair: &[Level]| [vec![pair[0].t], heun_row(&pair[0], &pair[1])].concat();
+        levels.windows(2).map(row).collect()
+    }
+}
 
 impl Sampler for OdeHeun {
     fn name(&self) -> &'static str {
@@ -32,37 +42,40 @@ impl Sampler for OdeHeun {
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
-        let row = |step: &Step| {
-            let Step { t, alpha, s, t_next, alpha_next, s_next } = *step;
-            let ratio = s_next / s;
-            let euler = [ratio * alpha_next / alpha, (1.0 - ratio) * alpha_next];
-            let mut row = vec![t, t_next, euler[0], euler[1]];
-            if s_next > 0.0 {
-                // y ← y + ½ (s′ − s) (y − denoised) / s + ½ (s′ − s) (y′ − denoised′) / s′, times alpha′.
-                let (h, h_next) = (0.5 * (ratio - 1.0), 0.5 * (1.0 - s / s_next));
-                row.extend([(1.0 + h) * alpha_next / alpha, -h * alpha_next, h_next, -h_next * alpha_next]);
-            } else {
-                row.extend([euler[0], euler[1], 0.0, 0.0]);
-            }
-            row
-        };
-        steps(sde, grid).iter().map(row).collect()
+        self.table(&grid.levels(sde))
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let entry = |graph: &mut Graph, name| row.entry(graph, name);
-        let [t, t_next] = ["t", "t_next"].map(|name| entry(graph, name));
-        let [euler_x, euler_denoised] = ["euler_x", "euler_denoised"].map(|name| entry(graph, name));
-        let [of_x, of_denoised] = ["x", "denoised"].map(|name| entry(graph, name));
-        let [of_next, of_denoised_next] = ["x_next", "denoised_next"].map(|name| entry(graph, name));
-        let [a, b, of_a, of_b] = [0, 1, 2, 3].map(Expr::input);
-        let two_terms = of_a * a + of_b * b;
-
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
-        let x_next = graph.map(&[x, denoised, euler_x, euler_denoised], &two_terms);
-        let denoised_next = model.predict(graph, x_next, t_next, Quantity::Denoised);
-        let first = graph.map(&[x, denoised, of_x, of_denoised], &two_terms);
-        let second = graph.map(&[x_next, denoised_next, of_next, of_denoised_next], &two_terms);
-        graph.plus(first, second)
+        let t = row.entry(graph, "t");
+        heun_step(graph, model, x, t, row)
     }
+}
+
+/// The entries from `t_next` on of Heun's step from one level to the next.
+pub(super) fn heun_row(from: &Level, to: &Level) -> Vec<f64> {
+    let euler = from.flow(to);
+    // There is no time without noise.
+    let mut row = vec![if to.is_clean() { from.t } else { to.t }, euler[0], euler[1]];
+    if to.is_clean() {
+        row.extend([euler[0], euler[1], 0.0, 0.0]);
+    } else if from.alpha == 0.0 {
+        row.extend([euler[0], 0.5 * euler[1], 0.0, 0.5 * euler[1]]);
+    } else {
+        // y ← y + ½ (s′ − s) (y − denoised) / s + ½ (s′ − s) (y′ − denoised′) / s′, times alpha′.
+        let h = from.growth(to);
+        let (half, half_next) = (0.5 * (-h).exp_m1(), -0.5 * h.exp_m1());
+        row.extend([(1.0 + half) * to.alpha / from.alpha, -half * to.alpha, half_next, -half_next * to.alpha]);
+    }
+    row
+}
+
+/// Heun's step from `x` at time `t`.
+pub(super) fn heun_step(graph: &mut Graph, model: &dyn Model, x: Value, t: Value, row: &Row) -> Value {
+    let t_next = row.entry(graph, "t_next");
+    let denoised = model.predict(graph, x, t, Quantity::Denoised);
+    let x_next = row.combine(graph, &[("euler_x", x), ("euler_denoised", denoised)]);
+    let denoised_next = model.predict(graph, x_next, t_next, Quantity::Denoised);
+    let first = row.combine(graph, &[("x", x), ("denoised", denoised)]);
+    let second = row.combine(graph, &[("x_next", x_next), ("denoised_next", denoised_next)]);
+    graph.plus(first, second)
 }

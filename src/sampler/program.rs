@@ -1,6 +1,6 @@
 //! Sampling and scoring as graphs that run by themselves.
 
-use super::{Row, Sampler};
+use super::{Noise, Row, Sampler};
 use crate::graph::{Expr, Graph, Shape, TensorType};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -14,14 +14,30 @@ pub mod names {
     pub const CLOCK: &str = "sampler.clock";
     /// `[1]`: 0, so that the clock ticks.
     pub const STATUS: &str = "sampler.status";
+
+    /// `[Batch, D]`: draw number `draw` of the step, where noise is [given](super::Noise::Given).
+    pub fn step_noise(draw: usize) -> String {
+        format!("sampler.step_noise.{draw}")
+    }
 }
 
 /// The graph of one step: moves the state `sampler.x` on by the row of `sampler.table` that `sampler.clock` points at,
-/// and ticks the clock. `build` adds the network's parameters, if any, and gives the model.
+/// and ticks the clock. `build` adds the network's parameters, if any, and gives the model. Noise is drawn.
 pub fn sampling_step<'m>(
     sampler: &dyn Sampler,
     dims: usize,
     max_rows: usize,
+    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+) -> Graph {
+    sampling_step_with(sampler, dims, max_rows, Noise::Drawn, build)
+}
+
+/// [`sampling_step`] with noise from elsewhere.
+pub fn sampling_step_with<'m>(
+    sampler: &dyn Sampler,
+    dims: usize,
+    max_rows: usize,
+    noise: Noise,
     build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
 ) -> Graph {
     let mut graph = Graph::new();
@@ -30,7 +46,7 @@ pub fn sampling_step<'m>(
     let clock = graph.clock(names::CLOCK);
     let table = graph.state(names::TABLE, TensorType::f32(Shape::fixed(&[max_rows, columns.len()])));
     let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
-    let row = Row::new(&mut graph, table, clock, columns);
+    let row = Row::new(&mut graph, table, clock, columns, noise);
     let next = graph.scoped("sampler", |graph| sampler.step(graph, model.as_ref(), x, &row));
     let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let ticked = graph.tick(clock, status);

@@ -13,7 +13,7 @@ use crate::loss::{
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
-use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
+use crate::sampler::{self, Noise, Obstacle, Sampler, prior_draw, sampling_step_with, score_graph};
 use crate::sde::{Sde, Ve, Vp};
 
 /// Steps that the ring of losses remembers.
@@ -63,6 +63,19 @@ impl Experiment {
             config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
             config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
         };
+        if let Some(obstacle) = sampler::obstacle(config.sample.sampler().as_ref(), sde.as_ref(), &config.sample.grid())
+        {
+            let (key, value) = match obstacle {
+                Obstacle::Spacing => ("spacing", config.sample.grid().spacing.name()),
+                Obstacle::Sampler => ("kind", config.sample.sampler.name()),
+            };
+            return Err(TrainError::bad(format!(
+                "sample.{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and \
+                 dpm++2m with spacing = \"linear\" need none",
+                sde.t_max(),
+                sde.name()
+            )));
+        }
         let (mean, std) = split.train.mean_std();
         let unet = unet_shape(&config.model, &dataset)?;
         if config.train.flip && dataset.shape.len() != 3 {
@@ -171,8 +184,7 @@ impl Experiment {
         let graphs = if self.is_trainable() {
             self.training_graphs()
         } else {
-            let sampler = sampler_of(self.config.sample.sampler);
-            self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw)
+            self.drawing_graphs(&self.drawing(self.config.sample.sampler().as_ref()))
         };
         let options = lower::Options { max_batch: self.largest_batch(), ..*options };
         Ok(lower::lower(&sources(&graphs), &options)?)
@@ -206,49 +218,43 @@ impl Experiment {
         let spec =
             Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
-        let sampler = sampler_of(self.config.sample.sampler);
-        graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw));
+        graphs.extend(self.drawing_graphs(&self.drawing(self.config.sample.sampler().as_ref())));
         graphs
     }
 
-    /// The graphs of sampling and scoring with the averaged weights; `purpose` is of sampling.
-    fn drawing_graphs(
-        &self,
-        sampler: &dyn Sampler,
-        steps: usize,
-        purpose: Purpose,
-    ) -> Vec<(&'static str, Graph, &'static str)> {
-        let rows = Self::table_rows(steps);
+    /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
+    pub fn drawing<'a>(&self, sampler: &'a dyn Sampler) -> Drawing<'a> {
+        let rows = sampler.rows(&self.config.sample.grid());
+        Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
+    }
+
+    /// The graphs of sampling and scoring with the averaged weights.
+    fn drawing_graphs(&self, drawing: &Drawing) -> Vec<(&'static str, Graph, &'static str)> {
+        let Drawing { sampler, rows, noise, guided } = *drawing;
+        let (rows, dims) = (Self::table_rows(rows), self.dims());
+        let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
+        let model = |graph: &mut Graph| self.model(graph, purpose);
         vec![
-            ("prior", prior_draw(self.sde.as_ref(), self.dims()), "ema"),
-            ("sample", sampling_step(sampler, self.dims(), rows, |graph| self.model(graph, purpose)), "ema"),
+            ("prior", prior_draw(self.sde.as_ref(), dims), "ema"),
+            ("sample", sampling_step_with(sampler, dims, rows, noise, model), "ema"),
             ("score", score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)), "ema"),
         ]
     }
 
-    /// A device with the programs `prior`, `sample` and `score`, for `n` samples; `guided` if samples are to be drawn
-    /// with guidance.
+    /// A device with the programs `prior`, `sample` and `score`, for `n` samples.
     ///
     /// # Errors
     /// When they do not fit the device.
-    pub fn drawing_engine(
-        &self,
-        device: &Device,
-        sampler: &dyn Sampler,
-        steps: usize,
-        n: usize,
-        guided: bool,
-    ) -> Result<Box<dyn Engine>, EngineError> {
-        let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
-        let graphs = self.drawing_graphs(sampler, steps, purpose);
+    pub fn drawing_engine(&self, device: &Device, drawing: &Drawing, n: usize) -> Result<Box<dyn Engine>, EngineError> {
+        let graphs = self.drawing_graphs(drawing);
         let mut engine = engine::load(device, &sources(&graphs), self.chunk(n))?;
         self.fill_drawing(engine.as_mut())?;
         Ok(engine)
     }
 
-    /// Rows of a sampler's table for so many steps.
-    pub fn table_rows(steps: usize) -> usize {
-        TABLE_ROWS.max(steps)
+    /// Rows that a plan has room for where a sampler's table has so many.
+    pub fn table_rows(rows: usize) -> usize {
+        TABLE_ROWS.max(rows)
     }
 
     /// How many of `n` samples are taken at a time: of images in a U-Net as many as in training.
@@ -392,9 +398,17 @@ pub fn clock(step: u32, sample_base: u32, seed: u64) -> [u32; 4] {
     [step, sample_base, seed as u32, (seed >> 32) as u32]
 }
 
-/// The sampler that a config names.
-pub fn sampler_of(kind: config::SamplerKind) -> Box<dyn Sampler> {
-    sampler::sampler(kind.name()).expect("every kind in the config is registered")
+/// What an engine is to draw with.
+#[derive(Clone, Copy)]
+pub struct Drawing<'a> {
+    /// The sampler.
+    pub sampler: &'a dyn Sampler,
+    /// Rows of its table.
+    pub rows: usize,
+    /// Where the noise of its steps is from.
+    pub noise: Noise,
+    /// Whether samples are drawn with guidance.
+    pub guided: bool,
 }
 
 fn sources<'a>(graphs: &'a [(&'static str, Graph, &'static str)]) -> Vec<lower::Source<'a>> {

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::error::TrainError;
 use super::experiment::{Classes, Experiment, clock};
 use crate::sampler::{Grid, Sampler, flatten, inpainting_names, names};
+use std::ops::Range;
 
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,13 +12,15 @@ pub struct Draw {
     /// How many samples.
     pub n: usize,
     /// Steps of the sampler.
-    pub steps: usize,
+    pub grid: Grid,
     /// Seed of the prior draw and of the noise.
     pub seed: u64,
-    /// Whether the last step removes the noise that is left.
-    pub denoise: bool,
     /// The prior draw in units of the prior's standard deviation, `[n, D]`, instead of one from the seed.
     pub noise: Option<Vec<f32>>,
+    /// The noise of the steps, `[rows, draws, n, D]` with the rows of the sampler's table and its draws in each, instead of
+    /// noise from the seed; needs an engine made for [given](crate::sampler::Noise::Given) noise. The host then puts each step's
+    /// noise in place.
+    pub step_noise: Option<Vec<f32>>,
     /// The classes to draw, for a model that knows classes.
     pub classes: Classes,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
@@ -65,38 +68,40 @@ pub fn draw(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Drawn, TrainError> {
     let dims = experiment.dims();
-    let grid = Grid { denoise: draw.denoise, ..Grid::linear(draw.steps) };
-    let table = sampler.coefficients(experiment.sde.as_ref(), &grid);
-    let rows = Experiment::table_rows(draw.steps);
-    engine.set_floats(names::TABLE, &flatten(&table, rows))?;
-    let kept = kept_steps(draw.steps, draw.frames);
+    let table = sampler.coefficients(experiment.sde.as_ref(), &draw.grid);
+    let steps = table.len();
+    engine.set_floats(names::TABLE, &flatten(&table, Experiment::table_rows(steps)))?;
+    let kept = kept_steps(steps, draw.frames);
     let mut drawn = Drawn {
         samples: Vec::with_capacity(draw.n * dims),
         frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
-        evaluations: draw.steps * sampler.evaluations_per_step(),
+        evaluations: sampler.evaluations(&draw.grid),
     };
     let chunk = experiment.chunk(draw.n) as usize;
-    let total = (draw.n.div_ceil(chunk) * draw.steps) as u64;
+    let total = (draw.n.div_ceil(chunk) * steps) as u64;
     for base in (0..draw.n).step_by(chunk) {
         let batch = chunk.min(draw.n - base);
-        start(engine, experiment, draw, base, batch)?;
+        start(engine, experiment, sampler, draw, base, batch)?;
         let mut step = 0;
         let mut marks = kept.iter().copied().enumerate().peekable();
         loop {
             if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
                 let mut samples = engine.floats(names::X, batch * dims)?;
-                if let (Some(known), true) = (&draw.known, step == draw.steps) {
+                if let (Some(known), true) = (&draw.known, step == steps) {
                     put_back(known, base * dims, &mut samples);
                 }
                 drawn.frames[frame].extend(samples);
             }
-            if step == draw.steps {
+            if step == steps {
                 break;
             }
-            let next = marks.peek().map_or(draw.steps, |(_, mark)| *mark);
-            step += engine.advance("sample", batch as u32, next - step)?;
-            if !progress((base / chunk * draw.steps + step) as u64, total) {
+            let mut most = marks.peek().map_or(steps, |(_, mark)| *mark) - step;
+            if set_step_noise(engine, sampler, draw, dims, step, base..base + batch)? {
+                most = 1;
+            }
+            step += engine.advance("sample", batch as u32, most)?;
+            if !progress((base / chunk * steps + step) as u64, total) {
                 return Err(TrainError::Interrupted);
             }
         }
@@ -105,7 +110,7 @@ pub fn draw(
             put_back(known, base * dims, &mut samples);
         }
         if samples.iter().any(|x| !x.is_finite()) {
-            return Err(find_fault(engine, experiment, draw, base, batch, &table)?);
+            return Err(find_fault(engine, experiment, sampler, draw, base, batch, &table)?);
         }
         drawn.samples.extend(samples);
     }
@@ -116,6 +121,7 @@ pub fn draw(
 fn start(
     engine: &mut dyn Engine,
     experiment: &Experiment,
+    sampler: &dyn Sampler,
     draw: &Draw,
     base: usize,
     batch: usize,
@@ -126,6 +132,9 @@ fn start(
         experiment.set_guidance(engine, draw.guidance)?;
     }
     engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
+    for name in sampler.states() {
+        engine.set_floats(name, &vec![0.0; batch * dims])?;
+    }
     if let Some(known) = &draw.known {
         engine.set_floats(inpainting_names::KNOWN, &known.values[base * dims..(base + batch) * dims])?;
         engine.set_floats(inpainting_names::MASK, &known.mask)?;
@@ -145,6 +154,24 @@ fn start(
     Ok(())
 }
 
+/// Puts the noise of step `step` into the store, if it is given.
+fn set_step_noise(
+    engine: &mut dyn Engine,
+    sampler: &dyn Sampler,
+    draw: &Draw,
+    dims: usize,
+    step: usize,
+    samples: Range<usize>,
+) -> Result<bool, TrainError> {
+    let Some(noise) = &draw.step_noise else { return Ok(false) };
+    for i in 0..sampler.draws() {
+        let first = (step * sampler.draws() + i) * draw.n;
+        let values = &noise[(first + samples.start) * dims..(first + samples.end) * dims];
+        engine.set_floats(&names::step_noise(i), values)?;
+    }
+    Ok(true)
+}
+
 /// Replaces what is known, without noise; `samples` begin at element `first`.
 fn put_back(known: &Known, first: usize, samples: &mut [f32]) {
     let values = known.values[first..].iter().zip(known.mask.iter().cycle());
@@ -159,14 +186,16 @@ fn put_back(known: &Known, first: usize, samples: &mut [f32]) {
 fn find_fault(
     engine: &mut dyn Engine,
     experiment: &Experiment,
+    sampler: &dyn Sampler,
     draw: &Draw,
     base: usize,
     batch: usize,
     table: &[Vec<f64>],
 ) -> Result<TrainError, TrainError> {
-    start(engine, experiment, draw, base, batch)?;
-    let steps = draw.steps as u64;
+    start(engine, experiment, sampler, draw, base, batch)?;
+    let steps = table.len() as u64;
     for (step, row) in table.iter().enumerate() {
+        set_step_noise(engine, sampler, draw, experiment.dims(), step, base..base + batch)?;
         engine.run("sample", batch as u32, 1)?;
         let x = engine.floats(names::X, batch * experiment.dims())?;
         if x.iter().any(|x| !x.is_finite()) {

@@ -65,7 +65,11 @@ fn keys(page: &mut String, table: &TableSchema) {
     }
     let mut lines = vec!["| key | default | value | meaning |".to_string(), "|---|---|---|---|".to_string()];
     for Key { name, required, schema } in &table.keys {
-        let default = if *required { "required".to_string() } else { format!("`{}`", schema["default"]) };
+        let default = match &schema["default"] {
+            _ if *required => "required".to_string(),
+            serde_json::Value::Null => "none".to_string(),
+            default => format!("`{default}`"),
+        };
         let words = schema::words(schema);
         let value = if words.is_empty() { schema::describe(schema) } else { "a word".to_string() };
         let about = flat(schema["description"].as_str().unwrap_or_default());

@@ -28,7 +28,7 @@ pub use error::ConfigError;
 pub use loss::{Denoising, Loss};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
-pub use sample::{Sample, SamplerKind};
+pub use sample::{Sample, SamplerKind, Spacing};
 pub use sde::{Sde, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};

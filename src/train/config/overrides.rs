@@ -61,6 +61,11 @@ impl Overrides {
         self.entries.push(Override { table: table.into(), key: key.into(), value: value.into(), flag: flag.into() });
     }
 
+    /// The tables that are concerned.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.table.as_str())
+    }
+
     pub(super) fn entries(&self) -> &[Override] {
         &self.entries
     }

@@ -94,7 +94,7 @@ pub(super) fn check(schema: &Json, value: &Toml, key: &str) -> Result<(), Violat
             _ => violation(),
         };
     }
-    let fits = match (schema["type"].as_str(), value) {
+    let fits = match (type_of(schema), value) {
         (Some("string"), Toml::String(_)) | (Some("boolean"), Toml::Boolean(_)) => true,
         (Some("integer" | "number"), Toml::Integer(number)) => in_range(schema, *number as f64),
         (Some("number"), Toml::Float(number)) => number.is_finite() && in_range(schema, *number),
@@ -107,6 +107,11 @@ pub(super) fn check(schema: &Json, value: &Toml, key: &str) -> Result<(), Violat
         _ => false,
     };
     if fits { Ok(()) } else { violation() }
+}
+
+/// The type that a value has to have; of a key that may be left out, without the null that it then has.
+fn type_of(schema: &Json) -> Option<&str> {
+    schema["type"].as_str().or_else(|| schema["type"][0].as_str())
 }
 
 fn in_range(schema: &Json, number: f64) -> bool {
@@ -129,7 +134,7 @@ pub(super) fn describe(schema: &Json) -> String {
             words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
         );
     }
-    match schema["type"].as_str() {
+    match type_of(schema) {
         Some("integer") => format!("a whole number{}", range(schema)),
         Some("number") => format!("a number{}", range(schema)),
         Some("boolean") => "true or false".to_string(),

@@ -1,8 +1,9 @@
 //! Loss over steps, and loss per noise level.
 
 use super::PictureError;
-use super::axis::{Axis, label};
-use super::canvas::{Area, BLUE, Drawn, FAINT, GRID, INK, VERMILION, draw, letters, px, save_png, say_empty};
+use super::axis::Axis;
+use super::canvas::{Area, BLUE, Drawn, VERMILION, draw, save_png, say_empty};
+use super::chart::{curve, legend, panel};
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -46,11 +47,11 @@ fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
     let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, true, 0.15)) else {
         return say_empty(area, "no losses yet");
     };
-    let mut panel = panel(area, "loss over steps", "step", x, y)?;
+    let mut panel = panel(area, "loss over steps", ["step", "loss"], x, y)?;
     panel.draw_series((!band.is_empty()).then(|| Polygon::new(band, BLUE.mix(0.18))))?;
     curve(&mut panel, smooth, BLUE, "train", false)?;
     curve(&mut panel, held_out, VERMILION, "held out", false)?;
-    legend(&mut panel)
+    legend(&mut panel, SeriesLabelPosition::UpperRight)
 }
 
 fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
@@ -61,10 +62,10 @@ fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
         return say_empty(area, "no losses per noise level yet");
     };
     let name = format!("noise level {}", curves.level_name);
-    let mut panel = panel(area, "loss per noise level", name.trim(), x, y)?;
+    let mut panel = panel(area, "loss per noise level", [name.trim(), "loss"], x, y)?;
     curve(&mut panel, train, BLUE, "train", true)?;
     curve(&mut panel, held_out, VERMILION, "held out", true)?;
-    legend(&mut panel)
+    legend(&mut panel, SeriesLabelPosition::UpperRight)
 }
 
 /// The points that a logarithmic plot can show.
@@ -98,66 +99,4 @@ fn gathered(points: &[(f64, f64)]) -> (Points, Points) {
     }
     above.reverse();
     (means, [below, above].concat())
-}
-
-type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
-
-fn panel<'a, 'b>(
-    area: &'a Area<'b>,
-    title: &str,
-    x_name: &str,
-    x: Axis,
-    y: Axis,
-) -> Result<Chart<'a, 'b>, Box<dyn std::error::Error>> {
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, letters(14.0, INK))
-        .margin(px(10.0))
-        .margin_right(px(20.0))
-        .x_label_area_size(px(40.0))
-        .y_label_area_size(px(56.0))
-        .build_cartesian_2d(x, y)?;
-    chart
-        .configure_mesh()
-        .x_desc(x_name)
-        .y_desc("loss")
-        .x_labels(6)
-        .y_labels(6)
-        .max_light_lines(0)
-        .set_all_tick_mark_size(px(4.0))
-        .bold_line_style(GRID.stroke_width(px(1.0)))
-        .axis_style(INK.stroke_width(px(1.0)))
-        .label_style(letters(11.0, INK))
-        .axis_desc_style(letters(12.0, INK))
-        .x_label_formatter(&label)
-        .y_label_formatter(&label)
-        .draw()?;
-    Ok(chart)
-}
-
-/// A named curve; a single point, or each point if `marked`, is a dot.
-fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor, name: &str, marked: bool) -> Drawn {
-    if points.is_empty() {
-        return Ok(());
-    }
-    if marked || points.len() == 1 {
-        chart.draw_series(points.iter().map(|&p| Circle::new(p, px(2.6), color.filled())))?;
-    }
-    let series = chart.draw_series(LineSeries::new(points, color.stroke_width(px(1.8))))?;
-    let sample =
-        move |(x, y): (i32, i32)| PathElement::new(vec![(x, y), (x + px(18.0) as i32, y)], color.stroke_width(px(2.0)));
-    series.label(name).legend(sample);
-    Ok(())
-}
-
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .margin(px(8.0))
-        .legend_area_size(px(26.0))
-        .label_font(letters(12.0, INK))
-        .background_style(WHITE.mix(0.85))
-        .border_style(FAINT.mix(0.4))
-        .draw()?;
-    Ok(())
 }

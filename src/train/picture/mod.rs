@@ -1,4 +1,4 @@
-//! Pictures of runs: image grids, scatters, loss curves, score fields and trajectories, as `.png` and `.gif`.
+//! Pictures of runs: image grids, scatters, curves of losses and others, score fields and trajectories, as `.png` and `.gif`.
 //!
 //! The functions take plain slices and a path, and write whole files or none. Nothing here panics on data that is empty,
 //! constant or not finite: an empty panel says so, pixels that are not finite are vermilion, and points that cannot be
@@ -6,6 +6,8 @@
 
 mod axis;
 mod canvas;
+mod chart;
+mod curves;
 mod error;
 mod field;
 mod grid;
@@ -14,6 +16,7 @@ mod scatter;
 mod trajectory;
 mod view;
 
+pub use curves::{Curves, write_curves};
 pub use error::PictureError;
 pub use field::{ScoreField, write_field};
 pub use grid::{GridLayout, write_grid};

@@ -1,0 +1,203 @@
+//! Error against evaluations for every sampler, on mixtures whose answers are known: the pictures and the table of
+//! docs/samplers.md.
+//!
+//! cargo run --release --example samplers [FOLDER]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tweedie::cpu::{Program, Store};
+use tweedie::graph::{Graph, random};
+use tweedie::nn::Mixture;
+use tweedie::sampler::{Grid, Noise, Options, SAMPLERS, Sampler, Spacing, names, sampling_step_with};
+use tweedie::sde::{Exact, Model, Sde, Vp};
+
+/// A mixture in D dimensions.
+struct Law {
+    weights: Vec<f64>,
+    means: Vec<f64>,
+    widths: Vec<f64>,
+    dims: usize,
+}
+
+impl Law {
+    fn mixture(&self) -> Mixture {
+        Mixture { components: self.weights.len(), dims: self.dims }
+    }
+
+    /// Quantiles at (i + ½) / n of the coordinate along a direction.
+    fn quantiles(&self, direction: &[f64], n: usize) -> Vec<f64> {
+        let parts: Vec<[f64; 3]> = (0..self.weights.len())
+            .map(|k| {
+                let at = |values: &[f64], d: usize| values[k * self.dims + d];
+                let mean = (0..self.dims).map(|d| direction[d] * at(&self.means, d)).sum();
+                let variance: f64 = (0..self.dims).map(|d| (direction[d] * at(&self.widths, d)).powi(2)).sum();
+                [self.weights[k], mean, variance.sqrt()]
+            })
+            .collect();
+        let distribution =
+            |x: f64| parts.iter().map(|[w, mean, width]| w * normal_distribution((x - mean) / width)).sum::<f64>();
+        let mut quantiles = Vec::with_capacity(n);
+        for i in 0..n {
+            let wanted = (i as f64 + 0.5) / n as f64;
+            let (mut low, mut high) = (-20.0, 20.0);
+            for _ in 0..60 {
+                let middle = 0.5 * (low + high);
+                if distribution(middle) < wanted { low = middle } else { high = middle }
+            }
+            quantiles.push(0.5 * (low + high));
+        }
+        quantiles
+    }
+}
+
+/// Φ(z) by its series.
+fn normal_distribution(z: f64) -> f64 {
+    if z.abs() > 6.0 {
+        return f64::from(u8::from(z > 0.0));
+    }
+    let (mut term, mut sum) = (z, z);
+    for n in 1..120 {
+        term *= -0.5 * z * z / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// Samples from `x` with the exact score.
+fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
+    let table = sampler.coefficients(sde, &grid);
+    let mixture = law.mixture();
+    let model = |_: &mut Graph| -> Box<dyn Model> {
+        Box::new(Exact {
+            sde,
+            score: move |graph: &mut Graph, x, alpha, sigma| mixture.score(graph, x, alpha, sigma),
+            denoised: move |graph: &mut Graph, x, alpha, sigma| mixture.denoised(graph, x, alpha, sigma),
+        })
+    };
+    let graph = sampling_step_with(sampler, law.dims, table.len(), Noise::Drawn, model);
+    let mut store = Store::<f64>::new();
+    for (name, values) in Mixture::states(&law.weights, &law.means, &law.widths) {
+        store.upload(name, &values);
+    }
+    store.upload(names::TABLE, &table.concat());
+    store.upload(names::X, x);
+    store.upload_words(names::CLOCK, &[0, 0, 5, 0]);
+    sampler.states().iter().for_each(|name| store.create(name, x.len()));
+    let mut program = Program::new(&graph, "params");
+    for _ in &table {
+        program.run(&mut store, &[], x.len() / law.dims).expect("a program over its own store");
+    }
+    store.get(names::X).expect("the samples").to_vec()
+}
+
+fn normals(count: usize, stream: u32) -> Vec<f64> {
+    let words = |i: usize| random::words([0, 0, 3, 0], i as u32, 0, stream);
+    (0..count.div_ceil(4)).flat_map(|i| random::normals_f64(words(i))).take(count).collect()
+}
+
+/// Mean over directions of the distance of Wasserstein (order 1) between samples and the law.
+fn distance(law: &Law, x: &[f64], directions: &[(Vec<f64>, Vec<f64>)]) -> f64 {
+    let along = |(direction, quantiles): &(Vec<f64>, Vec<f64>)| {
+        let project = |x: &[f64]| x.iter().zip(direction).map(|(x, d)| x * d).sum::<f64>();
+        let mut values: Vec<f64> = x.chunks(law.dims).map(project).collect();
+        values.sort_by(f64::total_cmp);
+        values.iter().zip(quantiles).map(|(a, b)| (a - b).abs()).sum::<f64>() / values.len() as f64
+    };
+    directions.iter().map(along).sum::<f64>() / directions.len() as f64
+}
+
+/// One picture's curves: errors over evaluations, by sampler.
+type Errors = BTreeMap<usize, (String, Vec<(f64, f64)>)>;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "assets/pictures".to_owned());
+    let sde = Vp { t_min: 1e-4, ..Vp::default() };
+    let count = 8192;
+    let one = Law { weights: vec![0.5, 0.5], means: vec![1.0, -1.0], widths: vec![0.25; 2], dims: 1 };
+    let two = Law {
+        weights: vec![0.5, 0.3, 0.2],
+        means: vec![-1.0, 0.5, 1.0, -0.5, 0.6, 1.0],
+        widths: vec![0.3, 0.3, 0.2, 0.1, 0.1, 0.2],
+        dims: 2,
+    };
+    let directions = |law: &Law| -> Vec<(Vec<f64>, Vec<f64>)> {
+        let angles = if law.dims == 1 { 1 } else { 6 };
+        let direction = |i: usize| {
+            let angle = std::f64::consts::PI * i as f64 / angles as f64;
+            [angle.cos(), angle.sin()][..law.dims].to_vec()
+        };
+        (0..angles).map(direction).map(|direction| (direction.clone(), law.quantiles(&direction, count))).collect()
+    };
+    let (in_one, in_two) = (directions(&one), directions(&two));
+    // Quantiles of the prior, so that paths end at those of the data.
+    let prior = Law { weights: vec![1.0], means: vec![0.0], widths: vec![1.0], dims: 1 };
+    let quantiles = prior.quantiles(&[1.0], 512);
+    let ends = one.quantiles(&[1.0], 512);
+
+    let (mut paths, mut laws, mut plane) = (Errors::new(), Errors::new(), Errors::new());
+    for (place, (name, make)) in SAMPLERS.iter().enumerate() {
+        for evaluations in [6, 8, 12, 16, 24, 32, 64, 128, 256] {
+            // Langevin's dynamics wants many steps a level, whatever is to be had.
+            let sampler = make(&Options { steps_per_level: Some(8), ..Options::default() });
+            let fits = |steps: &usize| {
+                let grid = Grid { steps: *steps, spacing: Spacing::LogSnr, denoise: true };
+                *steps >= sampler.least_steps() && sampler.evaluations(&grid) <= evaluations
+            };
+            let Some(steps) = (1..=evaluations).rev().find(fits) else { continue };
+            let grid = Grid { steps, spacing: Spacing::LogSnr, denoise: true };
+            let spent = sampler.evaluations(&grid) as f64;
+            let add = |errors: &mut Errors, error: f64| {
+                errors.entry(place).or_insert_with(|| ((*name).to_string(), Vec::new())).1.push((spent, error));
+            };
+            if sampler.draws() == 0 {
+                let x = samples(sampler.as_ref(), &sde, &one, grid, &quantiles);
+                let squares: f64 = x.iter().zip(&ends).map(|(a, b)| (a - b).powi(2)).sum();
+                add(&mut paths, (squares / x.len() as f64).sqrt());
+            } else {
+                let x = samples(sampler.as_ref(), &sde, &one, grid, &normals(count, 1));
+                add(&mut laws, distance(&one, &x, &in_one));
+            }
+            let x = samples(sampler.as_ref(), &sde, &two, grid, &normals(2 * count, 2));
+            add(&mut plane, distance(&two, &x, &in_two));
+        }
+    }
+    print_table("1-D, deterministic: root mean square error of the path's end", &paths);
+    print_table("1-D, stochastic: distance of the laws", &laws);
+    print_table("2-D: distance of the laws", &plane);
+    write(Path::new(&folder), paths, laws, plane)
+}
+
+fn print_table(title: &str, errors: &Errors) {
+    println!("\n{title}");
+    for (name, points) in errors.values() {
+        let cells: Vec<String> =
+            points.iter().map(|(evaluations, error)| format!("{evaluations} {error:.2e}")).collect();
+        println!("{name:20} {}", cells.join("  "));
+    }
+}
+
+#[cfg(feature = "cli")]
+fn write(folder: &Path, paths: Errors, laws: Errors, plane: Errors) -> Result<(), Box<dyn std::error::Error>> {
+    use tweedie::train::picture::{Curves, write_curves};
+    let [paths, laws] = [paths, laws].map(|errors| errors.into_values().collect::<Vec<_>>());
+    let deterministic = |name: &str| paths.iter().any(|(known, _)| known == name);
+    let (flows, noises): (Vec<_>, Vec<_>) = plane.into_values().partition(|(name, _)| deterministic(name));
+    let panel = |title, y, curves| Curves { title, axes: ["evaluations", y], curves };
+    let in_one = [
+        panel("1-D mixture: paths", "error of the end", &paths),
+        panel("1-D mixture: laws", "Wasserstein distance", &laws),
+    ];
+    let in_two = [
+        panel("2-D mixture: without noise", "Wasserstein distance", &flows),
+        panel("2-D mixture: with noise", "Wasserstein distance", &noises),
+    ];
+    write_curves(&folder.join("samplers-1d.png"), &in_one)?;
+    write_curves(&folder.join("samplers-2d.png"), &in_two)?;
+    Ok(())
+}
+
+#[cfg(not(feature = "cli"))]
+fn write(_: &Path, _: Errors, _: Errors, _: Errors) -> Result<(), Box<dyn std::error::Error>> {
+    Err("pictures need the feature cli".into())
+}

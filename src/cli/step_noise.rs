@@ -1,0 +1,57 @@
+//! The file of `--step-noise`.
+
+use std::path::Path;
+
+use super::CliError;
+use crate::data;
+use crate::sampler::{Grid, Sampler};
+use crate::train::experiment::Experiment;
+
+/// Noise for all steps of a sampler.
+pub(super) struct StepNoise {
+    /// Of how many samples.
+    pub n: usize,
+    /// `[steps, draws, n, D]`, all finite.
+    pub values: Vec<f32>,
+}
+
+/// Reads noise for the steps of `sampler` on `grid`, of `wanted` samples if that many are known to be drawn.
+pub(super) fn read_step_noise(
+    path: &Path,
+    sampler: &dyn Sampler,
+    grid: &Grid,
+    wanted: Option<usize>,
+    experiment: &Experiment,
+) -> Result<StepNoise, CliError> {
+    let bad = |what: String| CliError::bad_input(format!("--step-noise {}: {what}", path.display()));
+    let (rows, draws) = (sampler.rows(grid), sampler.draws());
+    if draws == 0 {
+        return Err(bad(format!("{} is deterministic and draws nothing in its steps; leave it out", sampler.name())));
+    }
+    let array = data::read_npy(path).map_err(|error| CliError::bad_input(format!("--step-noise {error}")))?;
+    let shape = &experiment.train.shape;
+    let n = match &array.shape[..] {
+        [steps, each, n, rest @ ..]
+            if *steps == rows
+                && *each == draws
+                && *n > 0
+                && wanted.is_none_or(|wanted| wanted == *n)
+                && (rest == &shape[..] || rest == [experiment.dims()]) =>
+        {
+            *n
+        }
+        found => {
+            let n = wanted.map_or("N".to_string(), |n| n.to_string());
+            return Err(bad(format!(
+                "has shape {found:?}; should be ({rows}, {draws}, {n}, {}): steps, draws in a step of {}, samples, coordinates",
+                experiment.dims(),
+                sampler.name()
+            )));
+        }
+    };
+    let values = array.values.to_f32();
+    if let Some(place) = values.iter().position(|x| !x.is_finite()) {
+        return Err(bad(format!("value {place} (counted from 0) is {}; should be finite", values[place])));
+    }
+    Ok(StepNoise { n, values })
+}

@@ -1,0 +1,71 @@
+//! The linear multistep method on the noise level.
+
+use super::{Grid, Level, Row, Sampler, adams};
+use crate::graph::{Graph, Value};
+use crate::sde::{Model, Sde};
+
+/// The Adams-Bashforth method with steps of any length (Crowson 2022, "LMS" of k-diffusion): in y = x / alpha and
+/// s = sigma / alpha the flow is dy/ds = epsilon, and
+///
+/// y ← y + ∫_s^s′ P(v) dv, P the polynomial in s through the last values of epsilon.
+///
+/// The first steps go by fewer values. The last step keeps its order where it goes to no noise, as there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lms {
+    /// Values of epsilon that a step goes by: 1 to 4.
+    pub order: usize,
+}
+
+impl Lms {
+    /// The table of a path through these levels.
+    pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
+        adams::table(levels, self.order, |past, to| {
+            let from = past[past.len() - 1].noise_to_signal();
+            let nodes: Vec<f64> = past.iter().rev().map(|level| level.noise_to_signal() / from - 1.0).collect();
+            let end = to.noise_to_signal() / from - 1.0;
+            let integral = |k: usize| {
+                let terms = adams::lagrange(&nodes, k).into_iter().zip(1..);
+                terms.map(|(coefficient, power)| coefficient * end.powi(power) / f64::from(power)).sum()
+            };
+            (0..nodes.len()).map(integral).collect()
+        })
+    }
+}
+
+impl Sampler for Lms {
+    fn name(&self) -> &'static str {
+        "lms"
+    }
+
+    fn order(&self) -> usize {
+        self.order
+    }
+
+    fn evaluations_per_step(&self) -> usize {
+        1
+    }
+
+    fn least_steps(&self) -> usize {
+        self.order
+    }
+
+    fn options(&self) -> &'static [&'static str] {
+        &["order"]
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        &adams::PAST
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &adams::COLUMNS
+    }
+
+    fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
+        self.table(&grid.levels(sde))
+    }
+
+    fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
+        adams::step(graph, model, x, row)
+    }
+}

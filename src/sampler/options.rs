@@ -1,0 +1,50 @@
+//! What can be said to a sampler beside its steps.
+
+/// Numbers of samplers; `None` is a sampler's own. Each sampler says which it takes ([`Sampler::options`]).
+///
+/// [`Sampler::options`]: super::Sampler::options
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How many past values a multistep method goes by.
+    pub order: Option<usize>,
+    /// How much of the noise is new.
+    pub eta: Option<f64>,
+    /// Noise that is added on the whole way.
+    pub churn: Option<f64>,
+    /// The least sigma / alpha at which it is added.
+    pub churn_min: Option<f64>,
+    /// The largest.
+    pub churn_max: Option<f64>,
+    /// Its standard deviation.
+    pub churn_noise: Option<f64>,
+    /// The share of noise in a correction.
+    pub snr: Option<f64>,
+    /// Corrections at each level.
+    pub corrector_steps: Option<usize>,
+    /// Whether the norms of a correction are means over the batch.
+    pub batch_norms: Option<bool>,
+    /// The step of Langevin's dynamics in units of sigma².
+    pub step_size: Option<f64>,
+    /// Its steps at each level.
+    pub steps_per_level: Option<usize>,
+}
+
+impl Options {
+    /// The names of those that are given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("order", self.order.is_some()),
+            ("eta", self.eta.is_some()),
+            ("churn", self.churn.is_some()),
+            ("churn_min", self.churn_min.is_some()),
+            ("churn_max", self.churn_max.is_some()),
+            ("churn_noise", self.churn_noise.is_some()),
+            ("snr", self.snr.is_some()),
+            ("corrector_steps", self.corrector_steps.is_some()),
+            ("batch_norms", self.batch_norms.is_some()),
+            ("step_size", self.step_size.is_some()),
+            ("steps_per_level", self.steps_per_level.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+}

@@ -1,0 +1,64 @@
+//! The discretised forward process, reversed.
+
+use super::{Grid, Level, Row, Sampler};
+use crate::graph::{Graph, Value};
+use crate::sde::{Model, Quantity, Sde};
+
+/// The reverse diffusion sampler (Song et al. 2021, appendix E). From x′ at the next level the forward process comes to
+/// x = r x′ + √q z, with r = alpha / alpha′ and q = sigma² − r² sigma′², that is, x = x′ + f(x′) + G z with f(x) = (r − 1) x
+/// and G² = q. Reversed like the SDE itself:
+///
+/// x_mean = x − f(x) + G² score(x, t), x ← x_mean + G z
+///
+/// For VP and VE these are the published steps; for any other linear process they are their like. A step to no noise adds
+/// none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReverseDiffusion;
+
+impl ReverseDiffusion {
+    /// The table of a path through these levels.
+    pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
+        let row = |pair: &[Level]| [vec![pair[0].t], reverse_diffusion_row(&pair[0], &pair[1]).to_vec()].concat();
+        levels.windows(2).map(row).collect()
+    }
+}
+
+impl Sampler for ReverseDiffusion {
+    fn name(&self) -> &'static str {
+        "reverse-diffusion"
+    }
+
+    fn order(&self) -> usize {
+        1
+    }
+
+    fn evaluations_per_step(&self) -> usize {
+        1
+    }
+
+    fn draws(&self) -> usize {
+        1
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["t", "x", "score", "noise"]
+    }
+
+    fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
+        self.table(&grid.levels(sde))
+    }
+
+    fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
+        let t = row.entry(graph, "t");
+        let score = model.predict(graph, x, t, Quantity::Score);
+        let z = row.normal(graph, 0, x);
+        row.combine(graph, &[("x", x), ("score", score), ("noise", z)])
+    }
+}
+
+/// The factors of x, score and noise in a step from one level to the next.
+pub(super) fn reverse_diffusion_row(from: &Level, to: &Level) -> [f64; 3] {
+    let variance = from.sigma.powi(2) * -(-2.0 * from.growth(to)).exp_m1();
+    let noise = if to.is_clean() { 0.0 } else { variance.sqrt() };
+    [2.0 - from.alpha / to.alpha, variance, noise]
+}

@@ -1,0 +1,57 @@
+//! Curves on logarithmic axes, several panels side by side.
+
+use super::PictureError;
+use super::axis::Axis;
+use super::canvas::{Area, BLUE, Drawn, FAINT, INK, VERMILION, draw, save_png, say_empty};
+use super::chart::{curve, legend, panel};
+use plotters::prelude::*;
+use std::path::Path;
+
+/// One panel of [`write_curves`].
+#[derive(Clone, Copy, Debug)]
+pub struct Curves<'a> {
+    /// What it shows.
+    pub title: &'a str,
+    /// The names of the axes.
+    pub axes: [&'a str; 2],
+    /// Name and points of each curve; points that are not above 0 are left out.
+    pub curves: &'a [(String, Vec<(f64, f64)>)],
+}
+
+/// Colours of Okabe and Ito, and two greys.
+const COLORS: [RGBColor; 9] = [
+    BLUE,
+    VERMILION,
+    RGBColor(0, 158, 115),
+    RGBColor(230, 159, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    INK,
+    RGBColor(196, 180, 30),
+    FAINT,
+];
+
+/// Writes panels of curves as a `.png`, both axes logarithmic, each point marked.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_curves(path: &Path, panels: &[Curves]) -> Result<(), PictureError> {
+    let image = draw(path, 520 * panels.len().max(1) as u32, 460, |area| {
+        let areas = area.split_evenly((1, panels.len().max(1)));
+        panels.iter().zip(&areas).try_for_each(|(panel, area)| one(area, panel))
+    })?;
+    save_png(path, &image)
+}
+
+fn one(area: &Area, shown: &Curves) -> Drawn {
+    let points = || shown.curves.iter().flat_map(|(_, points)| points);
+    let x = Axis::around(points().map(|point| point.0), true, 0.04);
+    let y = Axis::around(points().map(|point| point.1), true, 0.08);
+    let (Some(x), Some(y)) = (x, y) else { return say_empty(area, "nothing to show") };
+    let mut chart = panel(area, shown.title, shown.axes, x, y)?;
+    for ((name, points), color) in shown.curves.iter().zip(COLORS.iter().cycle()) {
+        let seen = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite() && *x > 0.0 && *y > 0.0);
+        curve(&mut chart, seen.collect(), *color, name, true)?;
+    }
+    legend(&mut chart, SeriesLabelPosition::LowerLeft)
+}

@@ -1,0 +1,143 @@
+//! `tweedie sample` and its samplers, as a user calls them.
+
+#[path = "common/binary.rs"]
+mod binary;
+
+use std::fs;
+
+use binary::{good, tweedie, words};
+use tempfile::TempDir;
+use tweedie::data::{read_npy, write_npy};
+use tweedie::train::config::SamplerKind;
+
+const EXACT: &str = r#"
+[data]
+kind = "mixture"
+weights = [0.7, 0.3]
+means = [[-1.0, 0.5], [1.0, -0.5]]
+widths = [0.3, 0.2]
+n = 600
+[model]
+kind = "exact"
+[sde]
+kind = "vp"
+[sample]
+kind = "ode-heun"
+steps = 8
+n = 8
+"#;
+
+/// A folder with `exact.toml`.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("exact.toml"), EXACT).expect("a file");
+    folder
+}
+
+#[test]
+fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
+    let folder = folder();
+    let write = |name: &str, shape: &[usize]| {
+        let count = shape.iter().product();
+        write_npy(&folder.path().join(name), shape, &vec![0.5; count]).expect("an array");
+    };
+    write("steps.npy", &[8, 1, 4, 2]);
+    write("fewer.npy", &[7, 1, 4, 2]);
+    write("draws.npy", &[8, 2, 4, 2]);
+    write("wide.npy", &[8, 1, 4, 3]);
+    write("prior.npy", &[5, 2]);
+    let mut bad = vec![0.0; 64];
+    bad[9] = f32::NAN;
+    write_npy(&folder.path().join("nan.npy"), &[8, 1, 4, 2], &bad).expect("an array");
+    let cases: [(&str, &[&str]); 19] = [
+        ("--sampler ode-heun --set sample.eta=0.5", &["sample.eta = 0.5", "ode-heun takes no options", "ddim"]),
+        ("--sampler ddim --set sample.churn=3", &["sample.churn", "ddim takes eta", "edm-stochastic"]),
+        ("--sampler ddim --set sample.eta=1.5", &["sample.eta = 1.5", "≥ 0 and ≤ 1"]),
+        ("--sampler ancestral --set sample.snr=0.1", &["sample.snr", "predictor-corrector"]),
+        ("--sampler dpm++3m --steps 2", &["--steps", "sample.steps = 2", "at least 3"]),
+        ("--sampler pndm --steps 3", &["sample.steps = 3", "at least 4"]),
+        ("--sampler lms --set sample.order=4 --steps 3", &["sample.steps = 3", "at least 4"]),
+        ("--sampler unipc --set sample.order=4", &["sample.order = 4", "1, 2 or 3"]),
+        ("--set sample.rho=3", &["sample.rho", "linear", "karras"]),
+        ("--set sample.spacing=karas", &["sample.spacing", "karras"]),
+        ("--sampler edm-stochastic --set sample.churn_min=3 --set sample.churn_max=2", &["churn_min", "churn_max"]),
+        ("--sampler dpm-solver", &["--sampler", "dpm++2m"]),
+        ("--set train.steps=3", &["--set train", "[sample]"]),
+        ("--sampler ode-heun --step-noise steps.npy", &["--step-noise", "deterministic"]),
+        ("--sampler ancestral --step-noise fewer.npy", &["fewer.npy", "[7, 1, 4, 2]", "(8, 1, N, 2)"]),
+        ("--sampler ancestral --step-noise draws.npy", &["draws.npy", "[8, 2, 4, 2]", "(8, 1, N, 2)"]),
+        ("--sampler ancestral --step-noise wide.npy", &["wide.npy", "[8, 1, 4, 3]"]),
+        ("--sampler ancestral --step-noise steps.npy --noise prior.npy", &["steps.npy", "(8, 1, 5, 2)"]),
+        ("--sampler ancestral --step-noise nan.npy", &["nan.npy", "value 9", "NaN"]),
+    ];
+    for (flags, wanted) in cases {
+        let line = format!("sample exact.toml --device cpu --out a.npy {flags}");
+        let said = tweedie(folder.path(), &words(&line));
+        assert_eq!((said.code, said.stderr.trim_end().lines().count()), (Some(2), 1), "{line}: {}", said.stderr);
+        for word in wanted {
+            assert!(said.stderr.contains(word), "{line}: no {word} in {}", said.stderr);
+        }
+        assert!(!folder.path().join("a.npy").exists());
+    }
+}
+
+#[test]
+fn every_sampler_is_listed_and_says_what_it_spent() {
+    let folder = folder();
+    let list = good(folder.path(), "sample --list").stdout;
+    for kind in SamplerKind::ALL {
+        let line = list.lines().find(|line| line.split_whitespace().next() == Some(kind.name()));
+        let line = line.unwrap_or_else(|| panic!("{} is not listed", kind.name()));
+        assert!(line.ends_with(kind.about()), "{line}");
+    }
+    let row = |name: &str| -> Vec<&str> {
+        list.lines().find(|line| line.starts_with(name)).expect("listed").split_whitespace().take(4).collect()
+    };
+    assert_eq!(row("dpm++3m "), ["dpm++3m", "3", "1", "0"]);
+    assert_eq!(row("sra1 "), ["sra1", "2", "2", "2"]);
+    for (flags, evaluations) in [
+        ("--sampler dpm++2m", 8),
+        ("--sampler ode-heun", 16),
+        ("--sampler pndm", 17),
+        ("--sampler predictor-corrector --set sample.corrector_steps=2", 24),
+        ("--sampler annealed-langevin --set sample.steps_per_level=3", 25),
+    ] {
+        let said = good(folder.path(), &format!("sample exact.toml --device cpu --out a.npy {flags}"));
+        assert!(said.stderr.contains(&format!("{evaluations} evaluations each")), "{flags}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn noise_from_a_file_is_what_the_samplers_use() {
+    let folder = folder();
+    let (steps, n) = (6, 1030);
+    let number = |i: usize, salt: usize| ((i * 7919 + salt) % 1000) as f32 / 250.0 - 2.0;
+    let prior: Vec<f32> = (0..n * 2).map(|i| number(i, 1)).collect();
+    for (sampler, draws) in [("ancestral", 1), ("sra1", 2), ("predictor-corrector", 2)] {
+        let noise: Vec<f32> = (0..steps * draws * n * 2).map(|i| number(i, 2)).collect();
+        // All samples in two lots, and the last six alone.
+        let last = n - 6;
+        let part: Vec<f32> = noise.chunks(2 * n).flat_map(|lot| &lot[2 * last..]).copied().collect();
+        let draw = |name: &str, count: usize, prior: &[f32], noise: &[f32], seed: u64| {
+            let at = |name: &str| folder.path().join(name);
+            write_npy(&at("z.npy"), &[count, 2], prior).expect("noise");
+            write_npy(&at("steps.npy"), &[steps, draws, count, 2], noise).expect("noise");
+            good(
+                folder.path(),
+                &format!(
+                    "sample exact.toml --device cpu --sampler {sampler} --steps {steps} --seed {seed} --noise z.npy \
+                     --step-noise steps.npy --out {name}.npy"
+                ),
+            );
+            read_npy(&at(&format!("{name}.npy"))).expect("samples").values.to_f32()
+        };
+        let whole = draw("whole", n, &prior, &noise, 1);
+        assert_eq!(
+            whole[2 * last..],
+            draw("part", 6, &prior[2 * last..], &part, 2),
+            "{sampler}: nothing else is random"
+        );
+        let other: Vec<f32> = part.iter().map(|z| -z).collect();
+        assert_ne!(whole[2 * last..], draw("other", 6, &prior[2 * last..], &other, 1), "{sampler}");
+    }
+}
