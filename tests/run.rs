@@ -53,6 +53,37 @@ steps = 4
 n = 8
 "#;
 
+/// Images, and a network that draws masks and flips.
+const TINY_UNET: &str = r#"
+[data]
+kind = "digits"
+
+[model]
+kind = "unet"
+channels = 4
+multipliers = [1]
+groups = 2
+conditional = true
+dropout = 0.2
+
+[sde]
+kind = "vp"
+
+[train]
+steps = 300
+batch = 3
+flip = true
+learning_rate = 1e-3
+checkpoint_every = 300
+evaluate_every = 300
+log_every = 1
+
+[sample]
+kind = "ode-euler"
+steps = 2
+n = 2
+"#;
+
 struct Silent;
 impl Observer for Silent {}
 
@@ -217,6 +248,40 @@ fn two_thousand_steps_allocate_what_ten_did() {
         assert!(after_ten > 0);
         assert_eq!(training.engine.allocated_bytes(), after_ten);
     }
+}
+
+#[test]
+fn three_hundred_steps_of_a_unet_allocate_what_ten_did_and_resuming_changes_no_bit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let request = |name: &str, steps: &str| {
+        let mut overrides = Overrides::none();
+        overrides.set(steps).expect("a good override");
+        let config = Config::parse(TINY_UNET, "tiny-unet.toml", &overrides).expect("a good config");
+        let out = folder.path().join(name);
+        Request { config, out, start: Start::New(Existing::Refuse), device: gpu(), cache: None }
+    };
+    let straight = request("straight", "train.steps=10");
+    let (mut training, _) = training::train(&straight, &mut Silent).expect("training");
+    assert_eq!(training.step(), 10);
+    let after_ten = training.engine.allocated_bytes();
+    training.experiment.config.train.steps = 300;
+    assert_eq!(training.go_on(&mut Silent).expect("training"), Outcome::Finished);
+    assert_eq!((training.step(), training.engine.allocated_bytes()), (300, after_ten));
+    assert!(after_ten > 0);
+    drop(training);
+
+    let mut stopped = request("stopped", "train.steps=300");
+    let (training, outcome) = training::train(&stopped, &mut StopAt(1, false)).expect("training");
+    assert_eq!(outcome, Outcome::Stopped);
+    assert!((1..300).contains(&training.step()), "stopped at step {}", training.step());
+    drop(training);
+    stopped.start = Start::Resume;
+    let (_, outcome) = training::train(&stopped, &mut Silent).expect("training");
+    assert_eq!(outcome, Outcome::Finished);
+    assert_same(&straight.out, &stopped.out, 300, false);
+    let trained =
+        |run: &Path| -> Vec<Line> { metrics(run).into_iter().filter(|line| matches!(line, Line::Train(_))).collect() };
+    assert_eq!(trained(&straight.out), trained(&stopped.out));
 }
 
 #[cfg(unix)]

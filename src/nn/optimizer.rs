@@ -1,8 +1,8 @@
 //! Clip, Adam and the moving average of the weights, as one pointwise bundle over the flat arenas.
 //!
 //! What lasts are the states `params`, `adam_m`, `adam_v`, `ema`, each `[arena_elements]`. The bundle reads them, the
-//! gradient, the clock and one scalar and writes the four: seven tensors. Where the scalar is negative nothing changes,
-//! bit for bit.
+//! gradient, one scalar, and a row of rates that the clock's step gives, and writes the four: eight tensors with the clock.
+//! Where the scalar is negative nothing changes, bit for bit.
 
 use self::names::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::graph::expr::Term;
@@ -123,27 +123,37 @@ impl Optimizer {
         let states = [PARAMS, ADAM_M, ADAM_V, EMA];
         let old = states.map(|name| graph.state(name, TensorType::f32(shape.clone())));
         let [weight, mean, square, ema, gradient_, scale_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
-        let step = Expr::new(Term::Step(6));
-        let updates = &step + 1.0;
+        let updates = Expr::new(Term::Step(0)) + 1.0;
 
         let g = gradient_ * &scale_;
         let new_mean = &mean * self.beta1 + &g * (1.0 - self.beta1);
         let new_square = &square * self.beta2 + g.square() * (1.0 - self.beta2);
         // 1 − βⁿ without cancellation, which would cost digits in the first steps for β near 1.
         let correction = |beta: f64| if beta > 0.0 { -(&updates * beta.ln()).expm1() } else { Expr::constant(1.0) };
-        let direction = (&new_mean / correction(self.beta1))
-            / ((&new_square / correction(self.beta2)).sqrt() + self.epsilon)
-            + &weight * self.weight_decay;
-        let new_weight = &weight - self.learning_rate.at(&step) * direction;
-        // 1 − min(decay, (1 + n) / (10 + n))
-        let fresh = (9.0 / (&updates + 10.0)).max(1.0 - self.ema_decay);
+        // What is the same for all weights is computed once.
+        let rates = [
+            self.learning_rate.at(&Expr::new(Term::Step(0))),
+            1.0 / correction(self.beta1),
+            1.0 / correction(self.beta2),
+            // 1 − min(decay, (1 + n) / (10 + n))
+            (9.0 / (&updates + 10.0)).max(1.0 - self.ema_decay),
+        ];
+        let rates = graph.scoped("adam", |graph| {
+            let rates = graph.pointwise(&[clock], &rates, Some(Shape::fixed(&[1, 1])));
+            graph.concat(&rates, 1)
+        });
+        let [rate, of_mean, of_square, fresh] =
+            [0, 1, 2, 3].map(|column| Expr::new(Term::Table { table: 7, clock: 6, column }));
+        let direction =
+            (&new_mean * of_mean) / ((&new_square * of_square).sqrt() + self.epsilon) + &weight * self.weight_decay;
+        let new_weight = &weight - rate * direction;
         let new_ema = &ema + fresh * (&new_weight - &ema);
 
         let keep = scale_.less(0.0);
         let exprs = [(&weight, new_weight), (&mean, new_mean), (&square, new_square), (&ema, new_ema)]
             .map(|(old, new)| keep.select(old, new));
         let [weight, mean, square, ema] = old;
-        let inputs = [weight, mean, square, ema, gradient, scale, clock];
+        let inputs = [weight, mean, square, ema, gradient, scale, clock, rates];
         let new = graph.scoped("adam", |graph| graph.pointwise(&inputs, &exprs, Some(shape)));
         for (name, value) in states.into_iter().zip(new) {
             graph.assign(name, value);
