@@ -10,7 +10,8 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// As in the published experiments, N steps visit N evenly spaced times from t_max to t_min, both included, with
 /// dt = t_max / N, and the result is the last x_mean (with [`Grid::denoise`]). On another [`Spacing`], dt is the distance
-/// to the next time, and to 0 at the last.
+/// to the next time, and to 0 at the last. From alpha = 0, where drift and g are infinite and x says nothing of the
+/// data, the step is x ← sigma′ z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EulerMaruyama;
 
@@ -40,8 +41,12 @@ impl Sampler for EulerMaruyama {
                 Spacing::Karras { .. } => times[i] - next,
             };
             let at = sde.at(times[i]);
+            let last = grid.denoise && i + 1 == grid.steps;
+            if at.alpha == 0.0 {
+                return vec![times[i], 1.0, 0.0, if last { 0.0 } else { sde.at(next).sigma }];
+            }
             let variance = at.diffusion_squared * dt;
-            let noise = if grid.denoise && i + 1 == grid.steps { 0.0 } else { variance.sqrt() };
+            let noise = if last { 0.0 } else { variance.sqrt() };
             vec![times[i], at.drift_rate * dt, variance, noise]
         };
         (0..grid.steps).map(row).collect()

@@ -9,7 +9,8 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// d = (y − denoised(x, t)) / s, y ← y + (s′ − s) d
 ///
-/// For VP this is DDIM (Song, Meng and Ermon 2021). The last step of a [`Grid`] that denoises goes to s′ = 0.
+/// For VP this is DDIM (Song, Meng and Ermon 2021). The last step of a [`Grid`] that denoises goes to s′ = 0. In x itself
+/// the step is x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) denoised, which also holds where alpha is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OdeEuler;
 
@@ -31,10 +32,9 @@ impl Sampler for OdeEuler {
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
-        let row = |level: &Step| {
-            // y′ = (s′/s) y + (1 − s′/s) denoised, times alpha′.
-            let ratio = level.s_next / level.s;
-            vec![level.t, ratio * level.alpha_next / level.alpha, (1.0 - ratio) * level.alpha_next]
+        let row = |step: &Step| {
+            let [of_x, of_denoised] = step.euler();
+            vec![step.t, of_x, of_denoised]
         };
         steps(sde, grid).iter().map(row).collect()
     }
@@ -47,31 +47,34 @@ impl Sampler for OdeEuler {
     }
 }
 
-/// One step of a deterministic sampler: from (t, alpha, s) to the next, s being sigma / alpha.
+/// One step of a deterministic sampler: from (t, alpha, sigma) to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub t: f64,
     pub alpha: f64,
-    pub s: f64,
-    /// Equal to `t` where the step goes to s′ = 0, for which there may be no time.
+    pub sigma: f64,
+    /// Equal to `t` where the step goes to sigma′ = 0, for which there may be no time.
     pub t_next: f64,
     pub alpha_next: f64,
-    pub s_next: f64,
+    pub sigma_next: f64,
 }
 
-/// The steps of a grid: N + 1 times for N steps, or, if it denoises, N times and then s′ = 0, alpha′ = 1.
+impl Step {
+    /// The factors of x and denoised in Euler's step.
+    pub fn euler(&self) -> [f64; 2] {
+        let ratio = self.sigma_next / self.sigma;
+        [ratio, self.alpha_next - self.alpha * ratio]
+    }
+}
+
+/// The steps of a grid: N + 1 times for N steps, or, if it denoises, N times and then sigma′ = 0, alpha′ = 1.
 pub(super) fn steps(sde: &dyn Sde, grid: &Grid) -> Vec<Step> {
     let times = grid.times(sde, if grid.denoise { grid.steps } else { grid.steps + 1 });
     let step = |i: usize| {
         let (t, at) = (times[i], sde.at(times[i]));
-        let (alpha, s) = (at.alpha, at.noise_to_signal());
-        match times.get(i + 1) {
-            Some(&t_next) => {
-                let next = sde.at(t_next);
-                Step { t, alpha, s, t_next, alpha_next: next.alpha, s_next: next.noise_to_signal() }
-            }
-            None => Step { t, alpha, s, t_next: t, alpha_next: 1.0, s_next: 0.0 },
-        }
+        let next = times.get(i + 1).map(|t_next| (*t_next, sde.at(*t_next)));
+        let (t_next, alpha_next, sigma_next) = next.map_or((t, 1.0, 0.0), |(t, at)| (t, at.alpha, at.sigma));
+        Step { t, alpha: at.alpha, sigma: at.sigma, t_next, alpha_next, sigma_next }
     };
     (0..grid.steps).map(step).collect()
 }

@@ -10,7 +10,10 @@ use crate::sde::{Model, Quantity, Sde};
 /// d = (y − denoised(x, t)) / s, y′ = y + (s′ − s) d, then
 /// d′ = (y′ − denoised(x′, t′)) / s′, y ← y + (s′ − s) (d + d′) / 2
 ///
-/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing.
+/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing. A first
+/// step from alpha = 0, where s is infinite, is Heun's in x / sigma and alpha / sigma, whose slope is denoised:
+///
+/// x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) (denoised(x, t) + denoised(x′, t′)) / 2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OdeHeun;
 
@@ -33,16 +36,18 @@ impl Sampler for OdeHeun {
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
         let row = |step: &Step| {
-            let Step { t, alpha, s, t_next, alpha_next, s_next } = *step;
-            let ratio = s_next / s;
-            let euler = [ratio * alpha_next / alpha, (1.0 - ratio) * alpha_next];
-            let mut row = vec![t, t_next, euler[0], euler[1]];
-            if s_next > 0.0 {
-                // y ← y + ½ (s′ − s) (y − denoised) / s + ½ (s′ − s) (y′ − denoised′) / s′, times alpha′.
-                let (h, h_next) = (0.5 * (ratio - 1.0), 0.5 * (1.0 - s / s_next));
-                row.extend([(1.0 + h) * alpha_next / alpha, -h * alpha_next, h_next, -h_next * alpha_next]);
+            let [euler_x, euler_denoised] = step.euler();
+            let mut row = vec![step.t, step.t_next, euler_x, euler_denoised];
+            if step.sigma_next == 0.0 {
+                row.extend([euler_x, euler_denoised, 0.0, 0.0]);
+            } else if step.alpha == 0.0 {
+                row.extend([euler_x, 0.5 * euler_denoised, 0.0, 0.5 * euler_denoised]);
             } else {
-                row.extend([euler[0], euler[1], 0.0, 0.0]);
+                // y ← y + ½ (s′ − s) (y − denoised) / s + ½ (s′ − s) (y′ − denoised′) / s′, times alpha′.
+                let (s, s_next) = (step.sigma / step.alpha, step.sigma_next / step.alpha_next);
+                let (h, h_next) = (0.5 * (s_next / s - 1.0), 0.5 * (1.0 - s / s_next));
+                let alpha_next = step.alpha_next;
+                row.extend([(1.0 + h) * alpha_next / step.alpha, -h * alpha_next, h_next, -h_next * alpha_next]);
             }
             row
         };

@@ -55,6 +55,11 @@ impl Sde for Ve {
         self.sigma(t).square() * (2.0 * self.log_ratio())
     }
 
+    /// The derivative of x_t in sigma, which is epsilon.
+    fn velocity(&self, _: &Expr) -> [Expr; 2] {
+        [0.0, 1.0].map(Expr::constant)
+    }
+
     fn t_min(&self) -> f64 {
         self.t_min
     }

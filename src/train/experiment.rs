@@ -14,7 +14,7 @@ use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
 use crate::sampler::{self, Sampler, prior_draw, sampling_step, score_graph};
-use crate::sde::{Sde, Ve, Vp};
+use crate::sde::Sde;
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
@@ -59,10 +59,6 @@ impl Experiment {
         };
         let dataset = config.data.dataset().map_err(named)?;
         let split = dataset.split().map_err(named)?;
-        let sde: Box<dyn Sde> = match &config.sde {
-            config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
-            config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
-        };
         let (mean, std) = split.train.mean_std();
         let unet = unet_shape(&config.model, &dataset)?;
         if config.train.flip && dataset.shape.len() != 3 {
@@ -74,7 +70,7 @@ impl Experiment {
             train: split.train,
             held_out: split.held_out,
             mixture: dataset.exact,
-            sde,
+            sde: config.sde.process(),
             sigma_data: mean.hypot(std).max(1e-6),
             unet,
             parameters: Vec::new(),

@@ -23,9 +23,9 @@ pub struct Denoising {
     pub parameterisation: Parameterisation,
     /// Weight of a noise level on the squared error of the score.
     pub weighting: Weighting,
-    /// The smallest time that training draws; times are even from here to 1. At most `sde.t_min`, so that the network
-    /// knows what the last sampling steps ask.
-    #[schemars(range(min = 1e-9, max = 0.999))]
+    /// The smallest time that training draws. At most `sde.t_min`, so that the network
+    /// knows what the last sampling steps ask; 0 where a process has noise at time 0.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub t_min: f64,
     /// How the squared errors of a sample's coordinates become one number.
     pub reduce: Reduce,

@@ -29,7 +29,7 @@ pub use loss::{Denoising, Loss};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
-pub use sde::{Sde, Ve, Vp};
+pub use sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
@@ -119,13 +119,45 @@ impl Config {
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
             ));
         }
+        if matches!(self.model, Model::Exact(_)) {
+            return Ok(());
+        }
+        self.check_noise_levels()
+    }
+
+    /// Whether training sees the noise levels that samplers ask for, and can learn from all that it sees.
+    fn check_noise_levels(&self) -> Result<(), error::Violation> {
         let Loss::Denoising(loss) = &self.loss;
-        if !matches!(self.model, Model::Exact(_)) && loss.t_min > self.sde.t_min() {
+        let process = self.sde.process();
+        // Within a percent of the noise, a network knows what it was not shown.
+        let [trained, sampled] = [loss.t_min, process.t_min()].map(|t| process.at(t).noise_to_signal());
+        if loss.t_min > process.t_min() && trained > 1.01 * sampled {
             return Err(error::Violation::new(
                 "loss.t_min",
                 &format!(
                     "must be at most sde.t_min = {}, where samplers end: below loss.t_min the network learns nothing",
-                    self.sde.t_min()
+                    process.t_min()
+                ),
+            ));
+        }
+        if loss.t_min == 0.0 && process.at(0.0).sigma == 0.0 {
+            return Err(error::Violation::new(
+                "loss.t_min",
+                &format!(
+                    "must be above 0: at time 0 sde.kind = \"{}\" has no noise, and the score of data without noise may \
+                     be infinite",
+                    self.sde.kind()
+                ),
+            ));
+        }
+        if process.loses_all_signal() && !loss.parameterisation.survives_loss_of_signal() {
+            return Err(error::Violation::new(
+                "loss.parameterisation",
+                &format!(
+                    "must be edm, velocity or denoised with sde.kind = \"{}\": at t = {} nothing is left of the data, and \
+                     they cannot be told from the noise",
+                    self.sde.kind(),
+                    process.t_max()
                 ),
             ));
         }
