@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::loss::Weighting;
 use tweedie::sde::Parameterisation;
-use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, markdown};
+use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, Time, Weighting, markdown};
 
 /// The smallest config there is.
 const SMALL: &str = "[data]\nkind = \"two-moons\"\n[model]\nkind = \"mlp\"\n[sde]\nkind = \"vp\"\n";
@@ -195,6 +194,14 @@ fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
 }
 
 #[test]
+fn weightings_and_times_have_the_published_numbers() {
+    let Loss::Denoising(loss) = parse(&format!("{SMALL}[loss]\nweighting = \"min-snr\"\ntime = \"log-normal\"\n")).loss;
+    assert_eq!((loss.weighting, loss.time), (Weighting::MinSnr, Time::LogNormal));
+    assert_eq!((loss.snr_gamma, loss.p2_k, loss.p2_gamma), (5.0, 1.0, 1.0));
+    assert_eq!((loss.log_sigma_mean, loss.log_sigma_std), (-1.2, 1.2));
+}
+
+#[test]
 fn bad_overrides_are_named() {
     let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
     for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {
@@ -241,7 +248,7 @@ fn unknown_words_are_named_with_what_is_allowed() {
     );
     assert_eq!(
         small_and("[loss]\nweighting = \"sigma\""),
-        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform (did you mean sigma2?)"
+        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform, edm, min-snr, soft-min-snr, p2, sigmoid (did you mean sigma2?)"
     );
     assert!(
         small_and("[sample]\nkind = \"heun\"")
@@ -402,10 +409,24 @@ fn noise_levels_that_are_none_are_refused() {
     for kind in ["ve", "edm"] {
         parse(&with(&format!("kind = \"{kind}\""), "t_min = 0"));
     }
-    assert_eq!(
-        error(&with("kind = \"cosine\"", "t_min = 0")),
-        "c.toml: loss.t_min = 0: must be above 0: at time 0 sde.kind = \"cosine\" has no noise, and the score of data \
-         without noise may be infinite"
+    for (lines, wanted) in [
+        ("t_min = 0", "loss.t_min = 0: must be above 0: at time 0 there is no noise, and the score may be infinite"),
+        (
+            "t_min = 0\nweighting = \"likelihood\"",
+            "loss.weighting = \"likelihood\": counts time 0, where there is no noise, infinitely: loss.t_min must be above 0",
+        ),
+        (
+            "t_min = 0\ntime = \"importance\"",
+            "loss.time = \"importance\": counts time 0, where there is no noise, infinitely: loss.t_min must be above 0",
+        ),
+    ] {
+        let wanted = format!("c.toml: {wanted} with sde.kind = \"cosine\"");
+        assert_eq!(error(&with("kind = \"cosine\"", lines)), wanted);
+    }
+    let line = error(&with("kind = \"rectified-flow\"", "time = \"importance\""));
+    assert!(
+        line.starts_with("c.toml: loss.time = \"importance\": needs a process that keeps some signal: with"),
+        "{line}"
     );
     for (sde, wanted) in [
         ("kind = \"sigmoid\"\nend = -4", "sde.end = -4: must be above sde.start = -3"),

@@ -27,7 +27,7 @@ fn processes() -> Vec<(String, Box<dyn Sde>)> {
 /// Times at which a process is looked at: short of the end where nothing is left of the data, and so few digits of it just
 /// before.
 fn times(sde: &dyn Sde, shares: &[f64]) -> Vec<f64> {
-    let last = if sde.loses_all_signal() { 0.99 * sde.t_max() } else { sde.t_max() };
+    let last = if sde.loses_all_signal() { 0.95 * sde.t_max() } else { sde.t_max() };
     shares.iter().map(|share| share * last).collect()
 }
 

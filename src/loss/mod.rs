@@ -9,6 +9,7 @@ mod dsm;
 mod evaluation;
 mod flip;
 mod step;
+mod time;
 mod weighting;
 
 pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
@@ -16,4 +17,5 @@ pub use dsm::{Denoising, Loss, Reduce};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
 pub use flip::flip_half;
 pub use step::{RING_COLUMNS, Source, TrainingStep, names, training_step};
+pub use time::TimeSampling;
 pub use weighting::Weighting;

@@ -53,7 +53,7 @@ impl Coefficients {
 
     /// alpha q − sigma p, by which x and velocity are turned back into x_0 and epsilon. It is 1 in every process that
     /// preserves variance, has alpha = 1, or follows the straight line.
-    pub(super) fn determinant(&self) -> Expr {
+    pub(crate) fn determinant(&self) -> Expr {
         let [p, q] = &self.velocity;
         &self.alpha * q - &self.sigma * p
     }

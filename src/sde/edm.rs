@@ -78,6 +78,11 @@ impl Sde for Edm {
         self.sigma_max
     }
 
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        let [least, most] = self.roots();
+        ((log_snr * (-0.5 / self.rho)).exp() - least) * (1.0 / (most - least))
+    }
+
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
         OutOfRange::check(self, "noise_to_signal", ratio, Marginal::noise_to_signal)?;
         let [least, most] = self.roots();

@@ -85,6 +85,19 @@ pub trait Sde: Debug + Send + Sync {
         invert(self, "sigma", sigma, |marginal| marginal.sigma)
     }
 
+    /// The time at which ln SNR is `log_snr`, for one that the process has between 0 and t_max. An expression, so that
+    /// devices can draw noise levels; unless a process says otherwise, thirty halvings of [0, t_max].
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        let mut low = Expr::constant(0.0);
+        let mut width = self.t_max();
+        for _ in 0..30 {
+            width *= 0.5;
+            let middle = &low + width;
+            low = log_snr.less(self.log_snr(&middle)).select(middle, low);
+        }
+        low + 0.5 * width
+    }
+
     /// Everything at time `t`, in f64.
     fn at(&self, t: f64) -> Marginal {
         let time = Expr::input(0);

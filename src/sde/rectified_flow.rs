@@ -62,6 +62,10 @@ impl Sde for RectifiedFlow {
         [-1.0, 1.0].map(Expr::constant)
     }
 
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        ((self.log_snr_shift - log_snr) * 0.5).sigmoid()
+    }
+
     fn t_min(&self) -> f64 {
         self.t_min
     }

@@ -67,6 +67,10 @@ impl Sde for Shifted {
         self.process.diffusion_squared(t) / self.total(t)
     }
 
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        self.process.t_of_log_snr(&(log_snr - self.log_snr_shift))
+    }
+
     fn t_min(&self) -> f64 {
         self.process.t_min()
     }

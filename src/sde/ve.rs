@@ -68,6 +68,10 @@ impl Sde for Ve {
         self.sigma_max
     }
 
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        (log_snr * -0.5 - self.sigma_min.ln()) * (1.0 / self.log_ratio())
+    }
+
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
         OutOfRange::check(self, "noise_to_signal", ratio, super::Marginal::noise_to_signal)?;
         Ok(((ratio / self.sigma_min).ln() / self.log_ratio()).clamp(0.0, 1.0))

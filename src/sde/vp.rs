@@ -82,6 +82,13 @@ impl Sde for Vp {
         1.0
     }
 
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        // e^B = 1 + e^{−ln SNR}
+        let integral = (-log_snr).softplus();
+        let slope = self.beta_max - self.beta_min;
+        2.0 * &integral / ((&integral * (2.0 * slope) + self.beta_min.powi(2)).sqrt() + self.beta_min)
+    }
+
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
         OutOfRange::check(self, "noise_to_signal", ratio, super::Marginal::noise_to_signal)?;
         Ok(self.t_of_integral((ratio * ratio).ln_1p()))

@@ -7,7 +7,7 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Source, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
+    Denoising, Evaluation, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
     evaluation_step, names, training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
@@ -131,7 +131,12 @@ impl Experiment {
 
     fn objective(&self) -> Denoising {
         let config::Loss::Denoising(loss) = &self.config.loss;
-        Denoising { weighting: loss.weighting, reduce: loss.reduce, t_min: loss.t_min }
+        Denoising {
+            weighting: loss.weighting(self.sigma_data),
+            reduce: loss.reduce,
+            time: loss.time(self.config.train.batch, self.parts()),
+            t_min: loss.t_min,
+        }
     }
 
     fn optimizer(&self) -> Optimizer {
@@ -199,8 +204,14 @@ impl Experiment {
                 ("train", update_step(&step, model), "params"),
             ],
         };
-        let spec =
-            Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
+        let exact = self.exact();
+        let spec = Evaluation {
+            sde: self.sde.as_ref(),
+            loss: &objective,
+            data: source(&self.held_out),
+            exact: exact.as_deref(),
+            levels: LEVELS,
+        };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         let sampler = sampler_of(self.config.sample.sampler);
         graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw));
@@ -287,12 +298,13 @@ impl Experiment {
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;
         engine.set_floats(accumulation_names::PARTS, &[0.0])?;
+        engine.set_floats(names::STRATA, &TimeSampling::strata(self.config.train.batch))?;
         self.fill_labels(engine)?;
         self.fill_drawing(engine)
     }
 
     fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
+        if let Some(mixture) = &self.mixture {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;

@@ -83,16 +83,19 @@ impl Experiment {
                 let weight = graph.state(label_names::GUIDANCE, TensorType::f32(Shape::fixed(&[1])));
                 Box::new(Guided { with, without, weight })
             }
-            config::Model::Exact(_) => {
-                let mixture = self.mixture.as_ref().expect("the config was checked: exact models know their mixture");
-                let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
-                Box::new(Exact {
-                    sde: self.sde.as_ref(),
-                    score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
-                    denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
-                })
-            }
+            config::Model::Exact(_) => self.exact().expect("the config was checked: exact models know their mixture"),
         }
+    }
+
+    /// The exact score, where the data's density is known.
+    pub(super) fn exact(&self) -> Option<Box<dyn Model + '_>> {
+        let mixture = self.mixture.as_ref()?;
+        let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
+        Some(Box::new(Exact {
+            sde: self.sde.as_ref(),
+            score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
+            denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
+        }))
     }
 
     fn network<'a>(&'a self, network: impl Fn(&mut Graph, Value, Value) -> Value + 'a) -> Box<dyn Model + 'a> {

@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
-pub use loss::{Denoising, Loss};
+pub use loss::{Denoising, Loss, Time, Weighting};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
@@ -140,28 +140,7 @@ impl Config {
                 ),
             ));
         }
-        if loss.t_min == 0.0 && process.at(0.0).sigma == 0.0 {
-            return Err(error::Violation::new(
-                "loss.t_min",
-                &format!(
-                    "must be above 0: at time 0 sde.kind = \"{}\" has no noise, and the score of data without noise may \
-                     be infinite",
-                    self.sde.kind()
-                ),
-            ));
-        }
-        if process.loses_all_signal() && !loss.parameterisation.survives_loss_of_signal() {
-            return Err(error::Violation::new(
-                "loss.parameterisation",
-                &format!(
-                    "must be edm, velocity or denoised with sde.kind = \"{}\": at t = {} nothing is left of the data, and \
-                     they cannot be told from the noise",
-                    self.sde.kind(),
-                    process.t_max()
-                ),
-            ));
-        }
-        Ok(())
+        loss.check_process(process.as_ref(), self.sde.kind())
     }
 
     /// The whole config as TOML, defaults included. Parsing it gives an equal config.
