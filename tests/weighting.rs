@@ -152,8 +152,8 @@ fn times_are_found_again_from_the_log_snr() {
 fn draw(time: TimeSampling, sde: &dyn Sde, t_min: f64, count: usize) -> Vec<f64> {
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
-    let t = time.draw(&mut graph, sde, t_min, clock);
-    graph.output("t", t);
+    let drawn = time.draw(&mut graph, sde, t_min, clock);
+    graph.output("t", drawn.t);
     let mut store = Store::new();
     store.upload_words("clock", &[5, 0, 1, 2]);
     let strata: Vec<f64> = TimeSampling::strata(count).iter().map(|place| f64::from(*place)).collect();
@@ -213,8 +213,8 @@ fn stratified_times_have_one_in_each_part_of_time_however_a_step_is_split() {
     let time = TimeSampling::Stratified { batch, parts: 4 };
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
-    let t = time.draw(&mut graph, &sde, t_min, clock);
-    graph.output("t", t);
+    let drawn = time.draw(&mut graph, &sde, t_min, clock);
+    graph.output("t", drawn.t);
     let mut store = Store::new();
     store.upload(names::STRATA, &TimeSampling::strata(batch).iter().map(|place| f64::from(*place)).collect::<Vec<_>>());
     let mut program = Program::<f64>::new(&graph, "params");
