@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::loss::Weighting;
 use tweedie::sde::Parameterisation;
-use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, markdown};
+use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, Time, Weighting, markdown};
 
 /// The smallest config there is.
 const SMALL: &str = "[data]\nkind = \"two-moons\"\n[model]\nkind = \"mlp\"\n[sde]\nkind = \"vp\"\n";
@@ -183,7 +182,7 @@ fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
         ("sde.t_min=1e-46", "1e-9"),
         ("sde.beta_min=1e-46", "1e-9"),
         ("sde.beta_max=1e39", "170"),
-        ("loss.t_min=1e-46", "1e-9"),
+        ("loss.t_min=-1e-46", "≥ 0"),
         ("train.batch=4294967295", "1048576"),
         ("sample.steps=4294967295", "1000000"),
         ("sample.n=4294967295", "10000000"),
@@ -193,6 +192,23 @@ fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
         let key = set.split('=').next().unwrap();
         assert!(error.contains(key) && error.contains(wanted), "{set}: {error}");
     }
+}
+
+#[test]
+fn weightings_and_times_have_the_published_numbers() {
+    let Loss::Denoising(loss) = parse(&format!("{SMALL}[loss]\nweighting = \"min-snr\"\ntime = \"log-normal\"\n")).loss;
+    assert_eq!((loss.weighting, loss.time), (Weighting::MinSnr, Time::LogNormal));
+    assert_eq!((loss.snr_gamma, loss.p2_k, loss.p2_gamma), (5.0, 1.0, 1.0));
+    assert_eq!((loss.log_sigma_mean, loss.log_sigma_std), (-1.2, 1.2));
+}
+
+#[test]
+fn what_is_learned_of_whole_steps_refuses_their_parts() {
+    assert_eq!(
+        small_and("[loss]\ntime = \"loss-second-moment\"\n[train]\naccumulate = 2"),
+        "c.toml: loss.time = \"loss-second-moment\": learns from whole steps: train.accumulate must be 1, or choose \
+         uniform, stratified or importance"
+    );
 }
 
 #[test]
@@ -226,7 +242,7 @@ fn small_and(lines: &str) -> String {
 fn unknown_words_are_named_with_what_is_allowed() {
     assert_eq!(
         small_and("beta_mn = 0.1"),
-        "c.toml: sde.beta_mn = 0.1: unknown key for kind = \"vp\"; allowed: kind, beta_min, beta_max, t_min (did you mean beta_min?)"
+        "c.toml: sde.beta_mn = 0.1: unknown key for kind = \"vp\"; allowed: kind, beta_min, beta_max, zero_terminal_snr, log_snr_shift, t_min (did you mean beta_min?)"
     );
     assert_eq!(
         small_and("[trian]\nsteps = 3"),
@@ -238,11 +254,11 @@ fn unknown_words_are_named_with_what_is_allowed() {
     );
     assert_eq!(
         error(&SMALL.replace("vp", "vpp")),
-        "c.toml: sde.kind = \"vpp\": unknown kind; allowed: vp, ve (did you mean vp?)"
+        "c.toml: sde.kind = \"vpp\": unknown kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow (did you mean vp?)"
     );
     assert_eq!(
         small_and("[loss]\nweighting = \"sigma\""),
-        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform (did you mean sigma2?)"
+        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform, edm, min-snr, soft-min-snr, p2, sigmoid, uncertainty (did you mean sigma2?)"
     );
     assert!(
         small_and("[sample]\nkind = \"heun\"")
@@ -259,9 +275,12 @@ fn unknown_words_are_named_with_what_is_allowed() {
 fn missing_things_are_named() {
     assert_eq!(
         error(&SMALL.replace("[sde]\nkind = \"vp\"\n", "")),
-        "c.toml: missing table [sde] with the key kind; allowed: vp, ve"
+        "c.toml: missing table [sde] with the key kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
     );
-    assert_eq!(error(&SMALL.replace("kind = \"vp\"\n", "")), "c.toml: sde.kind: missing key; allowed: vp, ve");
+    assert_eq!(
+        error(&SMALL.replace("kind = \"vp\"\n", "")),
+        "c.toml: sde.kind: missing key; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
+    );
     assert_eq!(
         error(&MIXTURE.replace("widths = [1, 0.5]\n", "")),
         "c.toml: data.widths: missing key; it must be an array, not empty, each entry a number, or an array, each entry a number"
@@ -284,7 +303,10 @@ fn wrong_types_are_named() {
     );
     assert_eq!(small_and("[sample]\ndenoise = 1"), "c.toml: sample.denoise = 1: must be true or false");
     assert_eq!(small_and("[loss]\nreduce = 3"), "c.toml: loss.reduce = 3: must be one of \"mean\", \"sum\"");
-    assert_eq!(error(&SMALL.replace("\"vp\"", "3")), "c.toml: sde.kind = 3: must be a string; allowed: vp, ve");
+    assert_eq!(
+        error(&SMALL.replace("\"vp\"", "3")),
+        "c.toml: sde.kind = 3: must be a string; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
+    );
     assert_eq!(error(&format!("train = 3\n{SMALL}")), "c.toml: train must be a table: [train]");
     assert_eq!(
         error(&MIXTURE.replace("[0.8, 0.2]", "[0.8, \"b\"]")),
@@ -353,6 +375,77 @@ fn keys_that_do_not_fit_together_are_named() {
         parse(&SMALL.replace("mlp", "exact").replace("two-moons", "eight-gaussians")).model,
         Model::Exact(_)
     ));
+}
+
+#[test]
+fn processes_that_end_without_signal_refuse_what_says_nothing_of_the_data_there() {
+    let with = |sde: &str, loss: &str| format!("{}[loss]\n{loss}\n", SMALL.replace("kind = \"vp\"", sde));
+    let lossy = [
+        ("kind = \"rectified-flow\"", "rectified-flow"),
+        ("kind = \"vp\"\nzero_terminal_snr = true", "vp"),
+        ("kind = \"cosine\"\nt_max = 1", "cosine"),
+        ("kind = \"sigmoid\"\nt_max = 1.0\nlog_snr_shift = -1", "sigmoid"),
+    ];
+    for (sde, kind) in lossy {
+        for parameterisation in ["epsilon", "score"] {
+            assert_eq!(
+                error(&with(sde, &format!("parameterisation = \"{parameterisation}\""))),
+                format!(
+                    "c.toml: loss.parameterisation = \"{parameterisation}\": must be edm, velocity or denoised with \
+                     sde.kind = \"{kind}\": at t = 1 nothing is left of the data, and they cannot be told from the noise"
+                )
+            );
+        }
+        for parameterisation in ["edm", "velocity", "denoised"] {
+            assert!(
+                parse(&with(sde, &format!("parameterisation = \"{parameterisation}\"")))
+                    .sde
+                    .process()
+                    .loses_all_signal()
+            );
+        }
+    }
+    for kind in ["vp", "cosine", "sigmoid", "sub-vp", "ve", "edm"] {
+        let config = parse(&with(&format!("kind = \"{kind}\""), "parameterisation = \"epsilon\""));
+        assert_eq!((config.sde.kind(), config.sde.process().name()), (kind, kind));
+        assert!(!config.sde.process().loses_all_signal());
+    }
+}
+
+#[test]
+fn noise_levels_that_are_none_are_refused() {
+    let with = |sde: &str, loss: &str| format!("{}[loss]\n{loss}\n", SMALL.replace("kind = \"vp\"", sde));
+    // Processes with noise at time 0 may be trained there.
+    for kind in ["ve", "edm"] {
+        parse(&with(&format!("kind = \"{kind}\""), "t_min = 0"));
+    }
+    for (lines, wanted) in [
+        ("t_min = 0", "loss.t_min = 0: must be above 0: at time 0 there is no noise, and the score may be infinite"),
+        (
+            "t_min = 0\nweighting = \"likelihood\"",
+            "loss.weighting = \"likelihood\": counts time 0, where there is no noise, infinitely: loss.t_min must be above 0",
+        ),
+        (
+            "t_min = 0\ntime = \"importance\"",
+            "loss.time = \"importance\": counts time 0, where there is no noise, infinitely: loss.t_min must be above 0",
+        ),
+    ] {
+        let wanted = format!("c.toml: {wanted} with sde.kind = \"cosine\"");
+        assert_eq!(error(&with("kind = \"cosine\"", lines)), wanted);
+    }
+    let line = error(&with("kind = \"rectified-flow\"", "time = \"importance\""));
+    assert!(
+        line.starts_with("c.toml: loss.time = \"importance\": needs a process that keeps some signal: with"),
+        "{line}"
+    );
+    for (sde, wanted) in [
+        ("kind = \"sigmoid\"\nend = -4", "sde.end = -4: must be above sde.start = -3"),
+        ("kind = \"cosine\"\nt_max = 0.01\nt_min = 0.02", "sde.t_max = 0.01: must be above sde.t_min = 0.02"),
+        ("kind = \"edm\"\nsigma_max = 0.001", "sde.sigma_max = 0.001: must be above sde.sigma_min = 0.002"),
+        ("kind = \"sub-vp\"\nbeta_min = 30", "sde.beta_max: must be at least sde.beta_min = 30"),
+    ] {
+        assert_eq!(error(&with(sde, "")), format!("c.toml: {wanted}"));
+    }
 }
 
 #[test]

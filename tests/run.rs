@@ -498,7 +498,7 @@ fn what_is_resumed_or_sampled_is_what_was_trained() {
     assert_eq!(fs::read(at("run/config.toml")).expect("a config"), config);
     // A config that was changed by hand.
     let text = String::from_utf8(config.clone()).expect("text");
-    fs::write(at("run/config.toml"), text.replace("\"preconditioned\"", "\"epsilon\"")).expect("a config");
+    fs::write(at("run/config.toml"), text.replace("\"edm\"", "\"epsilon\"")).expect("a config");
     refused("sample run --device cpu --out drawn.npy", &["step-20", "config.toml"]);
     refused("score run --device cpu --x data.npy --t 0.5 --out score.npy", &["step-20", "config.toml"]);
     refused("train run/config.toml --device cpu --out run --resume", &["step-20", "config.toml"]);

@@ -12,7 +12,7 @@ use tweedie::cpu::Store;
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
 use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, names, sampling_step_with};
-use tweedie::sde::{Model, Quantity, conversion::convert};
+use tweedie::sde::{Coefficients, Model, Quantity, conversion::convert};
 
 /// Of each row, for its first and second evaluation: gain, alpha, sigma.
 type Gains = Vec<[[f64; 3]; 2]>;
@@ -33,7 +33,7 @@ impl Model for Linear {
             graph.map_to(&[entry], &Expr::input(0), &Shape::fixed(&[1, 1]))
         });
         let [x_, gain, alpha, sigma] = [0, 1, 2, 3].map(Expr::input);
-        let expr = convert(Quantity::Denoised, quantity, &(gain * &x_), &x_, &alpha, &sigma);
+        let expr = convert(Quantity::Denoised, quantity, &(gain * &x_), &x_, &Coefficients::new(&alpha, &sigma));
         graph.map(&[x, entries[0], entries[1], entries[2]], &expr)
     }
 }

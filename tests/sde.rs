@@ -2,7 +2,34 @@
 
 use tweedie::graph::expr::{Constant, Term, binary, unary};
 use tweedie::graph::{Expr, Tape};
-use tweedie::sde::{PROCESSES, Parameterisation, Quantity, Sde, Ve, Vp, conversion::convert, preconditioning};
+use tweedie::sde::{
+    Coefficients, Cosine, DiscreteSchedule, Edm, PROCESSES, Parameterisation, Quantity, RectifiedFlow, Sde, Shifted,
+    Sigmoid, SubVp, TotalNoise, Ve, Vp, ZeroTerminalSnr, conversion::convert, log_snr_shift, preconditioning,
+};
+
+/// Every process, those that end without signal, and those that are made of others.
+fn processes() -> Vec<(String, Box<dyn Sde>)> {
+    let mut all: Vec<(String, Box<dyn Sde>)> =
+        PROCESSES.iter().map(|(name, process)| (name.to_string(), process())).collect();
+    let vp = || Box::new(Vp::default());
+    let others: [(&str, Box<dyn Sde>); 6] = [
+        ("cosine to the end", Box::new(Cosine { t_max: 1.0, ..Cosine::default() })),
+        ("sigmoid to the end", Box::new(Sigmoid { t_max: 1.0, ..Sigmoid::default() })),
+        ("zero-terminal vp", Box::new(ZeroTerminalSnr::new(vp()))),
+        ("shifted vp", Box::new(Shifted::new(vp(), log_snr_shift(256.0)))),
+        ("shifted zero-terminal vp", Box::new(Shifted::new(Box::new(ZeroTerminalSnr::new(vp())), 1.5))),
+        ("shifted flow", Box::new(RectifiedFlow { log_snr_shift: -2.0, ..RectifiedFlow::default() })),
+    ];
+    all.extend(others.map(|(name, sde)| (name.to_string(), sde)));
+    all
+}
+
+/// Times at which a process is looked at: short of the end where nothing is left of the data, and so few digits of it just
+/// before.
+fn times(sde: &dyn Sde, shares: &[f64]) -> Vec<f64> {
+    let last = if sde.loses_all_signal() { 0.95 * sde.t_max() } else { sde.t_max() };
+    shares.iter().map(|share| share * last).collect()
+}
 
 /// Equal to all the digits that are printed.
 fn printed(name: &str, value: f64, expected: &str) {
@@ -65,8 +92,9 @@ fn drift_and_diffusion_are_those_of_the_marginals() {
     // d alpha/dt = rate alpha and d sigma²/dt = 2 rate sigma² + g²; d log_snr/dt = −g² / sigma².
     let t = Expr::input(0);
     for (name, process) in PROCESSES {
-        let sde = process();
-        assert_eq!(*name, sde.name());
+        assert_eq!(*name, process().name());
+    }
+    for (name, sde) in processes() {
         let (alpha, variance) = (sde.alpha(&t), sde.sigma(&t).square());
         let (rate, g2) = (sde.drift_rate(&t), sde.diffusion_squared(&t));
         let pairs = [
@@ -76,7 +104,7 @@ fn drift_and_diffusion_are_those_of_the_marginals() {
             (sde.noise_to_signal(&t), sde.sigma(&t) / sde.alpha(&t)),
             (sde.log_snr(&t), (alpha.square() / &variance).ln()),
         ];
-        for time in [1e-5, 1e-3, 0.07, 0.3, 0.8, 1.0] {
+        for time in times(sde.as_ref(), &[1e-5, 1e-3, 0.07, 0.3, 0.8, 1.0]) {
             for (i, (left, right)) in pairs.iter().enumerate() {
                 let values = Tape::new(&[left.clone(), right.clone()]).evaluate(&[time]);
                 let tolerance = 1e-9 * (values[1].abs() + 1e-3);
@@ -124,10 +152,9 @@ fn f32_is_enough_where_nothing_of_the_data_is_left() {
 #[test]
 fn f32_is_enough_near_time_0() {
     let t = Expr::input(0);
-    for (name, process) in PROCESSES {
-        let sde = process();
-        for time in [1e-5f32, 3e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0] {
-            let time = f64::from(time);
+    for (name, sde) in processes() {
+        for time in times(sde.as_ref(), &[1e-5, 3e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0]) {
+            let time = f64::from(time as f32);
             let at = sde.at(time);
             let pairs = [
                 ("alpha", sde.alpha(&t), at.alpha),
@@ -137,7 +164,9 @@ fn f32_is_enough_near_time_0() {
             ];
             for (quantity, expr, exact) in pairs {
                 let value = evaluate_f32(&expr, time);
-                let error = (value - exact).abs() / exact.abs().max(1.0e-3);
+                // An error of a logarithm is a relative error already.
+                let floor = if quantity == "log_snr" { 1.0 } else { 1e-3 };
+                let error = (value - exact).abs() / exact.abs().max(floor);
                 assert!(error < 3e-6, "{name} {quantity} at {time}: {value}, exactly {exact}");
             }
         }
@@ -150,9 +179,8 @@ fn f32_is_enough_near_time_0() {
 
 #[test]
 fn times_are_found_again_from_noise_levels() {
-    for (name, process) in PROCESSES {
-        let sde = process();
-        for t in [1e-5, 1e-3, 0.02, 0.4, 0.77, 1.0] {
+    for (name, sde) in processes() {
+        for t in times(sde.as_ref(), &[1e-5, 1e-3, 0.02, 0.4, 0.77, 1.0]) {
             let at = sde.at(t);
             let from_ratio = sde.t_of_noise_to_signal(at.noise_to_signal()).unwrap();
             assert!((from_ratio - t).abs() < 1e-9 * t.max(1e-2), "{name}: {from_ratio} for {t}");
@@ -213,15 +241,23 @@ fn a_process_without_inverses_gets_them_by_bisection() {
     }
 }
 
+/// What conversions need of a process at time `t`.
+fn coefficients(sde: &dyn Sde, t: &Expr) -> Coefficients {
+    Coefficients { alpha: sde.alpha(t), sigma: sde.sigma(t), velocity: sde.velocity(t) }
+}
+
 #[test]
 fn conversions_are_inverse_to_each_other() {
-    let [value, x, alpha, sigma] = [0, 1, 2, 3].map(Expr::input);
-    for from in Quantity::ALL {
-        for to in Quantity::ALL {
-            let there = convert(from, to, &value, &x, &alpha, &sigma);
-            let back = convert(to, from, &there, &x, &alpha, &sigma);
-            let result = Tape::new(&[back]).evaluate(&[0.37, -1.3, 0.8, 0.6])[0];
-            assert!((result - 0.37).abs() < 1e-12, "{from:?} to {to:?}: {result}");
+    let [value, x, t] = [0, 1, 2].map(Expr::input);
+    for (name, sde) in processes() {
+        let at = coefficients(sde.as_ref(), &t);
+        for from in Quantity::ALL {
+            for to in Quantity::ALL {
+                let there = convert(from, to, &value, &x, &at);
+                let back = convert(to, from, &there, &x, &at);
+                let result = Tape::new(&[back]).evaluate(&[0.37, -1.3, 0.4])[0];
+                assert!((result - 0.37).abs() < 1e-9, "{name}: {from:?} to {to:?}: {result}");
+            }
         }
     }
 }
@@ -231,15 +267,17 @@ fn conversions_know_the_score_of_a_gaussian() {
     // x_0 ~ N(m, s²): score = (alpha m − x) / v, E[x_0 | x] = m + alpha s² / v (x − alpha m), v = alpha² s² + sigma².
     let (m, s, alpha, sigma, x) = (0.7f64, 1.4f64, 0.8f64, 0.6f64, -1.1f64);
     let v = alpha * alpha * s * s + sigma * sigma;
+    let (epsilon, denoised) = (sigma * (x - alpha * m) / v, m + alpha * s * s / v * (x - alpha * m));
     let exact = |quantity| match quantity {
         Quantity::Score => (alpha * m - x) / v,
-        Quantity::Epsilon => sigma * (x - alpha * m) / v,
-        Quantity::Denoised => m + alpha * s * s / v * (x - alpha * m),
+        Quantity::Epsilon => epsilon,
+        Quantity::Velocity => alpha * epsilon - sigma * denoised,
+        Quantity::Denoised => denoised,
     };
     let inputs = [0, 1, 2, 3].map(Expr::input);
     for from in Quantity::ALL {
         for to in Quantity::ALL {
-            let expr = convert(from, to, &inputs[0], &inputs[1], &inputs[2], &inputs[3]);
+            let expr = convert(from, to, &inputs[0], &inputs[1], &Coefficients::new(&inputs[2], &inputs[3]));
             let value = Tape::new(&[expr]).evaluate(&[exact(from), x, alpha, sigma])[0];
             assert!((value - exact(to)).abs() < 1e-12, "{from:?} to {to:?}");
         }
@@ -261,7 +299,13 @@ fn preconditioning_has_the_published_coefficients() {
     let [f, x, alpha, sigma] = [0, 1, 2, 3].map(Expr::input);
     for (level, skip, out, scale, noise) in table {
         let level: f64 = level.parse().unwrap();
-        let denoised = Parameterisation::Preconditioned.quantity(Quantity::Denoised, &f, &x, &alpha, &sigma, 0.5);
+        let denoised = Parameterisation::Preconditioned.quantity(
+            Quantity::Denoised,
+            &f,
+            &x,
+            &Coefficients::new(&alpha, &sigma),
+            0.5,
+        );
         let tape = Tape::new(&[denoised, preconditioning::input_scale(&alpha, &sigma, 0.5)]);
         printed("c_skip", tape.evaluate(&[0.0, 1.0, 1.0, level])[0], skip);
         printed("c_out", tape.evaluate(&[1.0, 0.0, 1.0, level])[0], out);
@@ -275,21 +319,211 @@ fn preconditioning_has_the_published_coefficients() {
 
 #[test]
 fn every_parameterisation_gives_consistent_quantities() {
-    let [f, x, alpha, sigma] = [0, 1, 2, 3].map(Expr::input);
-    for parameterisation in [
-        Parameterisation::Preconditioned,
-        Parameterisation::Epsilon,
-        Parameterisation::Score,
-        Parameterisation::Denoised,
-    ] {
-        for to in Quantity::ALL {
-            for from in Quantity::ALL {
-                let direct = parameterisation.quantity(to, &f, &x, &alpha, &sigma, 0.7);
-                let other = parameterisation.quantity(from, &f, &x, &alpha, &sigma, 0.7);
-                let converted = convert(from, to, &other, &x, &alpha, &sigma);
-                let values = Tape::new(&[direct, converted]).evaluate(&[0.3, -1.2, 0.6, 0.8]);
-                assert!((values[0] - values[1]).abs() < 1e-12, "{parameterisation:?} {from:?} {to:?}: {values:?}");
+    let [f, x, t] = [0, 1, 2].map(Expr::input);
+    for (name, sde) in processes() {
+        let at = coefficients(sde.as_ref(), &t);
+        for parameterisation in PARAMETERISATIONS {
+            for to in Quantity::ALL {
+                for from in Quantity::ALL {
+                    let direct = parameterisation.quantity(to, &f, &x, &at, 0.7);
+                    let other = parameterisation.quantity(from, &f, &x, &at, 0.7);
+                    let converted = convert(from, to, &other, &x, &at);
+                    let values = Tape::new(&[direct, converted]).evaluate(&[0.3, -1.2, 0.4]);
+                    let error = (values[0] - values[1]).abs() / values[0].abs().max(1.0);
+                    assert!(error < 1e-9, "{name} {parameterisation:?} {from:?} {to:?}: {values:?}");
+                }
             }
+        }
+    }
+}
+
+const PARAMETERISATIONS: [Parameterisation; 5] = [
+    Parameterisation::Preconditioned,
+    Parameterisation::Epsilon,
+    Parameterisation::Score,
+    Parameterisation::Velocity,
+    Parameterisation::Denoised,
+];
+
+#[test]
+fn where_nothing_is_left_of_the_data_they_are_still_told_from_the_output() {
+    // alpha = 0 and sigma = 1: x is epsilon, and what a network puts out is all that is known of the data.
+    let [f, x, t] = [0, 1, 2].map(Expr::input);
+    for (name, sde) in processes().into_iter().filter(|(_, sde)| sde.loses_all_signal()) {
+        let at = coefficients(sde.as_ref(), &t);
+        let last = sde.at(sde.t_max());
+        assert!((last.sigma - 1.0).abs() < 1e-12 && last.log_snr.is_finite(), "{name}: {last:?}");
+        for parameterisation in PARAMETERISATIONS.into_iter().filter(|p| p.survives_loss_of_signal()) {
+            let exprs = Quantity::ALL.map(|to| parameterisation.quantity(to, &f, &x, &at, 0.7));
+            let [score, epsilon, velocity, denoised] =
+                Tape::new(&exprs).evaluate(&[0.3, -1.2, sde.t_max()])[..].try_into().unwrap();
+            assert!((epsilon + 1.2).abs() < 1e-12 && (score - 1.2).abs() < 1e-12, "{name} {parameterisation:?}");
+            let [p, q] = sde.velocity(&Expr::constant(sde.t_max())).map(|expr| expr.as_constant().unwrap());
+            assert!((velocity - (p * denoised + q * epsilon)).abs() < 1e-12, "{name} {parameterisation:?}: {velocity}");
+            let expected = match parameterisation {
+                Parameterisation::Denoised => 0.3,
+                // p denoised + q epsilon = f
+                Parameterisation::Velocity => (0.3 - q * epsilon) / p,
+                _ => 0.7 * 0.3,
+            };
+            assert!((denoised - expected).abs() < 1e-12, "{name} {parameterisation:?}: {denoised}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn velocity_is_the_derivative_of_the_path() {
+    // d(alpha, sigma)/dt is a positive multiple of velocity's factors where alpha² + sigma² or alpha is constant or the
+    // path straight; for rectified flow it is the derivative itself.
+    let t = Expr::input(0);
+    for (name, sde) in processes() {
+        let [p, q] = sde.velocity(&t);
+        let slopes = [sde.alpha(&t).derivative(0), sde.sigma(&t).derivative(0)];
+        let [slope_alpha, slope_sigma, p, q] =
+            Tape::new(&[slopes[0].clone(), slopes[1].clone(), p, q]).evaluate(&[0.4])[..].try_into().unwrap();
+        if name == "rectified-flow" {
+            assert_eq!((slope_alpha, slope_sigma), (p, q));
+        }
+        if name != "sub-vp" {
+            let cross = (slope_alpha * q - slope_sigma * p) / slope_alpha.hypot(slope_sigma);
+            assert!(cross.abs() < 1e-12 && slope_alpha * p + slope_sigma * q > 0.0, "{name}: {cross}");
+        }
+    }
+}
+
+#[test]
+fn sub_vp_marginals_are_the_published_ones() {
+    // t, sigma, g².
+    let table = [
+        (1e-5, "1.000994499e-6", "2.005971952e-7"),
+        (1e-3, "1.099439557e-4", "2.636311127e-5"),
+        (0.01, "0.00199301131", "0.001190633107"),
+        (0.1, "0.1037178356", "0.4110576091"),
+        (0.5, "0.9209361875", "9.987176581"),
+        (0.9, "0.9997111202", "18.0099985"),
+        (1.0, "0.9999568143", "19.99999996"),
+    ];
+    for (t, sigma, g2) in table {
+        let (at, vp) = (SubVp::default().at(t), Vp::default().at(t));
+        printed("sigma", at.sigma, sigma);
+        printed("g²", at.diffusion_squared, g2);
+        assert_eq!((at.alpha, at.drift_rate), (vp.alpha, vp.drift_rate));
+        assert!((at.log_snr - 2.0 * (at.alpha / at.sigma).ln()).abs() < 1e-12 * at.log_snr.abs());
+    }
+}
+
+#[test]
+fn the_discrete_schedules_are_the_published_ones() {
+    let linear = DiscreteSchedule::linear(1e-4, 0.02, 1000);
+    let signal = linear.signal();
+    for (i, expected) in [(0, "0.9999"), (499, "0.0785872429"), (999, "4.03582977e-5")] {
+        printed("linear", signal[i], expected);
+    }
+    printed("largest sigma / alpha", (1.0 / signal[999] - 1.0).sqrt(), "157.407281");
+    let rescaled = linear.with_zero_terminal_snr().signal();
+    for (i, expected) in [(0, "0.9999"), (499, "0.076028751"), (500, "0.0752462157")] {
+        printed("rescaled", rescaled[i], expected);
+    }
+    assert_eq!(rescaled[999], 0.0);
+
+    let cosine = DiscreteSchedule::of(&Cosine::default(), 1000, 0.999);
+    for (i, expected) in [(0, "4.12842248e-5"), (499, "0.00314588623"), (998, "0.749999393"), (999, "0.999")] {
+        printed("cosine, beta", cosine.betas[i], expected);
+    }
+    let signal = cosine.signal();
+    for (i, expected) in [(0, "0.999958716"), (499, "0.493843590"), (998, "2.42876691e-6"), (999, "2.42876691e-9")] {
+        printed("cosine", signal[i], expected);
+    }
+}
+
+#[test]
+fn zero_terminal_snr_is_the_limit_of_its_discrete_form() {
+    // At ever smaller steps, whose first alpha goes to 1.
+    let vp = || Box::new(Vp::default());
+    let process = ZeroTerminalSnr::new(vp());
+    let error = |steps: usize| {
+        let discrete = DiscreteSchedule::of(&Vp::default(), steps, 1.0).with_zero_terminal_snr().signal();
+        let at = |share: usize| (discrete[steps * share / 10 - 1] - process.at(0.1 * share as f64).alpha.powi(2)).abs();
+        (1..=10).map(at).fold(0.0, f64::max)
+    };
+    let (coarse, fine) = (error(1000), error(4000));
+    assert!(fine < 1e-4 && coarse > 2.0 * fine, "{coarse}, {fine}");
+    assert!(process.loses_all_signal() && !Vp::default().loses_all_signal());
+    assert_eq!(process.at(0.0).alpha, 1.0);
+}
+
+#[test]
+fn the_sigmoid_schedule_is_its_definition() {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for (start, end, temperature) in [(-3.0, 3.0, 1.0), (0.0, 3.0, 0.3), (-3.0, 3.0, 1.7)] {
+        let sde = Sigmoid { start, end, temperature, ..Sigmoid::default() };
+        for t in [0.05, 0.3, 0.5, 0.9] {
+            let v = sigmoid((start + t * (end - start)) / temperature);
+            let [first, last] = [start, end].map(|x| sigmoid(x / temperature));
+            let at = sde.at(t);
+            assert!((at.alpha.powi(2) - (last - v) / (last - first)).abs() < 1e-12, "{t}: {at:?}");
+            assert!((at.alpha.powi(2) + at.sigma.powi(2) - 1.0).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn a_shift_moves_the_log_snr_and_nothing_else() {
+    assert!((log_snr_shift(256.0) + 2.7726).abs() < 5e-5, "as published");
+    let (cosine, shift) = (Cosine::default(), log_snr_shift(256.0));
+    let shifted = Shifted::new(Box::new(cosine), shift);
+    let straight = RectifiedFlow { log_snr_shift: shift, ..RectifiedFlow::default() };
+    for t in [1e-3, 0.25, 0.5, 0.9] {
+        let (at, before) = (shifted.at(t), cosine.at(t));
+        assert!((at.log_snr - before.log_snr - shift).abs() < 1e-12);
+        assert!((2.0 * (at.alpha / at.sigma).ln() - at.log_snr).abs() < 1e-10);
+        assert!((at.alpha.powi(2) + at.sigma.powi(2) - 1.0).abs() < 1e-12);
+        // Esser et al. (2024), eq. 23: t' = r t / (1 + (r − 1) t) with r = √(m / n), here 256 / 64.
+        let at = straight.at(t);
+        assert!((at.sigma - 4.0 * t / (1.0 + 3.0 * t)).abs() < 1e-12 && (at.alpha + at.sigma - 1.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn even_times_of_edm_are_the_published_grid() {
+    let published = [
+        80.0, 57.586, 40.7856, 28.3746, 19.3525, 12.9101, 8.40094, 5.31519, 3.25682, 1.92334, 1.08817, 0.585348,
+        0.296442, 0.139516, 0.0599473, 0.0229345, 0.00752802, 0.002,
+    ];
+    for (i, expected) in (0..18).zip(published) {
+        let sigma = Edm::default().at(1.0 - f64::from(i) / 17.0).sigma;
+        assert!((sigma / expected - 1.0).abs() < 6e-6, "{sigma}, published {expected}");
+    }
+}
+
+#[test]
+fn the_noise_of_symbols_is_the_published_one() {
+    // t; log-linear with epsilon = 1e-3: total, rate and the weight of what is masked; geometric from 1e-4 to 20.
+    let table = [
+        (0.001, ["0.00099949933", "0.999999", "1000"], ["0.00010122809", "0.0012355974"]),
+        (0.1, ["0.10524941", "1.1098767", "10"], ["0.00033892453", "0.0041369374"]),
+        (0.5, ["0.69214768", "1.996004", "2"], ["0.04472136", "0.54587216"]),
+        (0.9, ["2.2936254", "9.900892", "1.1111111"], ["5.9010188", "72.028264"]),
+        (0.999, ["6.2151082", "499.74987", "1.001001"], ["19.757362", "241.1598"]),
+    ];
+    let t = Expr::input(0);
+    let (even, geometric) =
+        (TotalNoise::LogLinear { epsilon: 1e-3 }, TotalNoise::Geometric { least: 1e-4, most: 20.0 });
+    let exprs = [even, geometric].map(|noise| [noise.total(&t), noise.rate(&t), noise.masked_weight(&t)]).concat();
+    for (time, log_linear, of_geometric) in table {
+        let values = Tape::new(&exprs).evaluate(&[time]);
+        for (value, expected) in values.iter().zip(log_linear).chain(values[3..].iter().zip(of_geometric)) {
+            if expected.contains('.') {
+                printed("noise", *value, expected);
+            } else {
+                assert!((value / expected.parse::<f64>().unwrap() - 1.0).abs() < 1e-12);
+            }
+        }
+        // The weight by its definition, and the rate by differentiation.
+        let slopes = Tape::new(&[even.total(&t).derivative(0), geometric.total(&t).derivative(0)]).evaluate(&[time]);
+        for (i, slope) in slopes.into_iter().enumerate() {
+            assert!((values[3 * i + 1] / slope - 1.0).abs() < 1e-12);
+            assert!((values[3 * i + 2] / (slope / values[3 * i].exp_m1()) - 1.0).abs() < 1e-9);
         }
     }
 }

@@ -55,6 +55,8 @@ enum Output {
     Denoised,
     /// The mean of the unit noise in x_t
     Epsilon,
+    /// The mean of the direction in which x_t moves as noise grows
+    Velocity,
 }
 
 /// A noise level in the user's own terms; the SDE turns it into a time.
@@ -134,6 +136,7 @@ fn score(request: Request) -> Result<(), CliError> {
         Output::Score => Quantity::Score,
         Output::Denoised => Quantity::Denoised,
         Output::Epsilon => Quantity::Epsilon,
+        Output::Velocity => Quantity::Velocity,
     };
     let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;

@@ -1,13 +1,14 @@
 //! Denoising score matching (Vincent 2011) over a continuum of noise levels (Song et al. 2021).
 //!
 //! x_t = alpha x_0 + sigma epsilon; the loss of a sample is λ(t) ‖score(x_t, t) + epsilon / sigma‖², computed as
-//! (λ / sigma²) ‖epsilon(x_t, t) − epsilon‖², in which nothing is large at small sigma.
+//! (λ / sigma²) ‖epsilon(x_t, t) − epsilon‖², in which nothing is large at small sigma; or as the same in velocity, in
+//! which nothing is large at small alpha either.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Weighting;
-use crate::graph::{Expr, Graph, Shape, Value};
+use super::{TimeSampling, Weighting};
+use crate::graph::{Expr, Graph, Value};
 use crate::sde::model::functions_of_time;
 use crate::sde::{Model, Quantity, Sde};
 
@@ -39,13 +40,15 @@ pub struct Denoising {
     pub weighting: Weighting,
     /// Over coordinates.
     pub reduce: Reduce,
-    /// Times are drawn evenly from [t_min, t_max of the process]; score_sde trains from 1e-5.
+    /// How times are drawn from [t_min, t_max of the process].
+    pub time: TimeSampling,
+    /// The smallest time; score_sde trains from 1e-5.
     pub t_min: f64,
 }
 
 impl Default for Denoising {
     fn default() -> Self {
-        Self { weighting: Weighting::default(), reduce: Reduce::default(), t_min: 1e-5 }
+        Self { weighting: Weighting::default(), reduce: Reduce::default(), time: TimeSampling::default(), t_min: 1e-5 }
     }
 }
 
@@ -60,15 +63,41 @@ pub struct Loss {
     pub mean: Value,
 }
 
+impl Loss {
+    /// The loss whose samples are `expr` of (the sample's loss, `other`), `[Batch, 1]` both.
+    fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
+        let per_sample = graph.map(&[self.per_sample, other], expr);
+        Self { per_sample, t: self.t, mean: mean_over_batch(graph, per_sample) }
+    }
+}
+
 impl Denoising {
     /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
     pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
-        let t = graph.map(&[u], &(Expr::input(0) * (sde.t_max() - self.t_min) + self.t_min));
-        let t = graph.reshape(t, Shape::batch(&[1]));
+        let drawn = self.time.draw(graph, sde, self.t_min, clock);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
-        self.loss_at(graph, sde, model, x0, t, noise)
+        let time = Expr::input(0);
+        let (quantity, weight) = match (self.time, self.weighting.per_log_snr(sde, &time)) {
+            // What the density has is what the weight would have had.
+            (TimeSampling::Importance, Some(weight)) => {
+                (Quantity::Epsilon, weight * self.time.normaliser(sde, self.t_min))
+            }
+            _ => {
+                let quantity = self.weighting.quantity(sde);
+                let correction = self.time.correction(sde, self.t_min, &time);
+                (quantity, self.weighting.of(quantity, sde, &time) * correction)
+            }
+        };
+        let mut loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
+        if let (TimeSampling::LossSecondMoment(moments), Some(binned)) = (self.time, &drawn.binned) {
+            moments.observe(graph, binned, loss.per_sample);
+            loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
+        }
+        if let Some(u) = model.uncertainty(graph, drawn.t) {
+            loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
+        }
+        loss
     }
 
     /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).
@@ -81,25 +110,46 @@ impl Denoising {
         t: Value,
         noise: Value,
     ) -> Loss {
+        let quantity = self.weighting.quantity(sde);
+        let weight = self.weighting.of(quantity, sde, &Expr::input(0));
+        self.loss_of(graph, sde, model, [x0, t, noise], quantity, &weight)
+    }
+
+    /// The squared error of `quantity` times `weight`, an expression of time.
+    fn loss_of(
+        &self,
+        graph: &mut Graph,
+        sde: &dyn Sde,
+        model: &dyn Model,
+        [x0, t, noise]: [Value; 3],
+        quantity: Quantity,
+        weight: &Expr,
+    ) -> Loss {
         let time = Expr::input(0);
         let functions = [sde.alpha(&time), sde.sigma(&time)];
         let [alpha, sigma] = functions_of_time(graph, t, functions);
         let [x0_, alpha_, sigma_, noise_] = [0, 1, 2, 3].map(Expr::input);
         let x = graph.map(&[x0, alpha, sigma, noise], &(alpha_ * x0_ + sigma_ * noise_));
-        let epsilon = model.predict(graph, x, t, Quantity::Epsilon);
+        let predicted = model.predict(graph, x, t, quantity);
+        let target = if quantity == Quantity::Velocity {
+            let [p, q] = functions_of_time(graph, t, sde.velocity(&time));
+            let [x0_, noise_, p_, q_] = [0, 1, 2, 3].map(Expr::input);
+            graph.map(&[x0, noise, p, q], &(p_ * x0_ + q_ * noise_))
+        } else {
+            noise
+        };
 
-        let weight = self.weighting.of_epsilon(sde, &time);
         let dims = graph.shape(x0).inner_elements();
         let factor = self.reduce.factor(dims);
         let outputs = match weight.as_constant() {
-            Some(weight) => graph.composite("dsm_loss", &[epsilon, noise], |graph, inputs| {
+            Some(weight) => graph.composite("dsm_loss", &[predicted, target], |graph, inputs| {
                 let error = (Expr::input(0) - Expr::input(1)).square() * (weight * factor);
                 let error = graph.map(inputs, &error);
                 over_batch(graph, error)
             }),
             None => {
-                let [weight] = functions_of_time(graph, t, [weight]);
-                graph.composite("dsm_loss", &[epsilon, noise, weight], |graph, inputs| {
+                let [weight] = functions_of_time(graph, t, [weight.clone()]);
+                graph.composite("dsm_loss", &[predicted, target, weight], |graph, inputs| {
                     let error = (Expr::input(0) - Expr::input(1)).square() * (Expr::input(2) * factor);
                     let error = graph.map(inputs, &error);
                     over_batch(graph, error)
@@ -113,7 +163,11 @@ impl Denoising {
 /// `[Batch, D]` → the sums of the samples `[Batch, 1]` and their mean `[1]`.
 fn over_batch(graph: &mut Graph, error: Value) -> Vec<Value> {
     let per_sample = graph.sum(error, &[1]);
+    vec![per_sample, mean_over_batch(graph, per_sample)]
+}
+
+/// `[Batch, 1]` → its mean, `[1]`.
+pub(super) fn mean_over_batch(graph: &mut Graph, per_sample: Value) -> Value {
     let total = graph.sum_all(per_sample);
-    let mean = graph.map(&[total], &(Expr::input(0) / Expr::batch()));
-    vec![per_sample, mean]
+    graph.map(&[total], &(Expr::input(0) / Expr::batch()))
 }

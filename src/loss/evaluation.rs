@@ -1,11 +1,11 @@
 //! The loss on data that training does not see, at fixed noise levels.
 
 use super::{Denoising, Source};
-use crate::graph::{Graph, Order, Shape, Storage, TensorType};
+use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType};
 use crate::sde::{Model, Sde};
 
 /// What an evaluation is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Evaluation<'a> {
     /// The forward process.
     pub sde: &'a dyn Sde,
@@ -13,6 +13,8 @@ pub struct Evaluation<'a> {
     pub loss: &'a Denoising,
     /// The held-out data.
     pub data: Source,
+    /// The exact score of the noised data, where it is known: its loss is the least that there is.
+    pub exact: Option<&'a dyn Model>,
     /// Number of times L in the state `evaluation.levels`, `[L, 1]`.
     pub levels: usize,
 }
@@ -30,8 +32,9 @@ pub mod names {
 }
 
 /// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod L of the
-/// levels. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; then the clock ticks. The
-/// parameters may be bound to the raw weights or to their average.
+/// levels. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known
+/// also `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock ticks. The parameters may be bound to the
+/// raw weights or to their average.
 pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
@@ -45,6 +48,12 @@ pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> 
     graph.output("per_sample", loss.per_sample);
     graph.output("t", loss.t);
     graph.output("loss", loss.mean);
+    if let Some(exact) = spec.exact {
+        let least = spec.loss.loss_at(&mut graph, spec.sde, exact, x0, t, noise);
+        // An output of its own, even where the model is the exact one.
+        let least = graph.map(&[least.per_sample], &Expr::input(0));
+        graph.output("irreducible", least);
+    }
     let ticked = graph.tick(clock, status);
     graph.assign(names::CLOCK, ticked);
     graph

@@ -14,6 +14,8 @@ pub mod names {
     pub const STATUS: &str = "status";
     /// `[rows, 4]`: the records of the last steps.
     pub const RING: &str = "ring";
+    /// `[batch, 1]`: the numbers from 0 on, which times that are drawn in turn start from.
+    pub const STRATA: &str = "train.strata";
     /// `[rows, D]`: the data.
     pub const DATASET: &str = "dataset";
 }

@@ -66,8 +66,8 @@ pub fn prior_draw(sde: &dyn Sde, dims: usize) -> Graph {
     graph
 }
 
-/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `t` (`[1]`) the outputs `score`, `epsilon` and
-/// `denoised`, each `[Batch, D]`.
+/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `t` (`[1]`) the outputs `score`, `epsilon`,
+/// `velocity` and `denoised`, each `[Batch, D]`.
 pub fn score_graph<'m>(dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);

@@ -1,26 +1,57 @@
 //! Forward processes: how data becomes noise, and what follows from that alone.
 //!
-//! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon and denoised into each
-//! other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
-//! score, learned or exact. A new process is one file and a line in [`PROCESSES`].
+//! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
+//! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
+//! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] and [`Shifted`]
+//! make another one of a process that preserves variance, [`Warped`] of any.
 
 pub mod conversion;
+mod cosine;
 pub mod diagonal;
+mod discrete;
+mod edm;
 pub mod model;
 pub mod preconditioning;
 mod process;
+mod rectified_flow;
+mod shifted;
+mod sigmoid;
+mod sub_vp;
+mod total_noise;
 mod ve;
 mod vp;
+mod warped;
+mod work;
+mod zero_terminal_snr;
 
-pub use conversion::Quantity;
+pub use conversion::{Coefficients, Quantity};
+pub use cosine::Cosine;
+pub use discrete::DiscreteSchedule;
+pub use edm::Edm;
 pub use model::{Exact, Model, Network, functions_of_time};
 pub use preconditioning::Parameterisation;
-pub use process::{Marginal, OutOfRange, Sde};
+pub use process::{LEAST_ALPHA, Marginal, OutOfRange, Sde};
+pub use rectified_flow::RectifiedFlow;
+pub use shifted::{Shifted, log_snr_shift};
+pub use sigmoid::Sigmoid;
+pub use sub_vp::SubVp;
+pub use total_noise::TotalNoise;
 pub use ve::Ve;
 pub use vp::Vp;
+pub use warped::{BadKnots, Warped, equal_work};
+pub use work::work_graph;
+pub use zero_terminal_snr::ZeroTerminalSnr;
 
 /// A process with its default numbers.
 type Default = fn() -> Box<dyn Sde>;
 
 /// Every process: its name and its default.
-pub const PROCESSES: &[(&str, Default)] = &[("vp", || Box::new(Vp::default())), ("ve", || Box::new(Ve::default()))];
+pub const PROCESSES: &[(&str, Default)] = &[
+    ("vp", || Box::new(Vp::default())),
+    ("cosine", || Box::new(Cosine::default())),
+    ("sigmoid", || Box::new(Sigmoid::default())),
+    ("sub-vp", || Box::new(SubVp::default())),
+    ("ve", || Box::new(Ve::default())),
+    ("edm", || Box::new(Edm::default())),
+    ("rectified-flow", || Box::new(RectifiedFlow::default())),
+];

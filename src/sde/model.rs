@@ -1,15 +1,20 @@
 //! What losses and samplers see of a score: something that predicts.
 
 use super::Sde;
-use super::conversion::{Quantity, convert};
+use super::conversion::{Coefficients, Quantity};
 use super::preconditioning::{Parameterisation, input_scale, noise_level};
 use crate::graph::{Expr, Graph, Shape, Value};
 
-/// Predicts score, epsilon or denoised.
+/// Predicts score, epsilon, velocity or denoised.
 pub trait Model {
     /// `quantity` at `x` (`[Batch, D]`) and time `t` (`[Batch, 1]`, or one for all: `[1]` or `[1, 1]`), of shape
     /// `[Batch, D]`. May be called several times on the same graph; parameters are shared.
     fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value;
+
+    /// The logarithm of the loss that is to be expected at times `t` (`[Batch, 1]`), if the model learns it: `[Batch, 1]`.
+    fn uncertainty(&self, _graph: &mut Graph, _t: Value) -> Option<Value> {
+        None
+    }
 }
 
 /// A network with parameters, made a model by a process and a parameterisation.
@@ -35,9 +40,15 @@ impl<N: Fn(&mut Graph, Value, Value) -> Value> Model for Network<'_, N> {
         let [alpha, sigma, scale, level] = functions_of_time(graph, t, [alpha, sigma, scale, level]);
         let scaled = graph.times(x, scale);
         let f = (self.network)(graph, scaled, level);
-        let [f_, x_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
-        let expr = self.parameterisation.quantity(quantity, &f_, &x_, &alpha_, &sigma_, self.sigma_data);
-        graph.map(&[f, x, alpha, sigma], &expr)
+        let [f_, x_, alpha_, sigma_, p_, q_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
+        let mut at = Coefficients::new(&alpha_, &sigma_);
+        let mut inputs = vec![f, x, alpha, sigma];
+        if Quantity::Velocity == quantity || self.parameterisation.output() == Some(Quantity::Velocity) {
+            inputs.extend(functions_of_time(graph, t, self.sde.velocity(&time)));
+            at.velocity = [p_, q_];
+        }
+        let expr = self.parameterisation.quantity(quantity, &f_, &x_, &at, self.sigma_data);
+        graph.map(&inputs, &expr)
     }
 }
 
@@ -66,9 +77,14 @@ where
             Quantity::Score => (self.score)(graph, x, alpha, sigma),
             Quantity::Epsilon => {
                 let score = (self.score)(graph, x, alpha, sigma);
-                let [score_, x_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
-                let expr = convert(Quantity::Score, Quantity::Epsilon, &score_, &x_, &alpha_, &sigma_);
-                graph.map(&[score, x, alpha, sigma], &expr)
+                graph.map(&[score, sigma], &-(Expr::input(1) * Expr::input(0)))
+            }
+            Quantity::Velocity => {
+                // By its definition, which no end of time spoils.
+                let [denoised, epsilon] = [Quantity::Denoised, Quantity::Epsilon].map(|q| self.predict(graph, x, t, q));
+                let [p, q] = functions_of_time(graph, t, self.sde.velocity(&time));
+                let [denoised_, epsilon_, p_, q_] = [0, 1, 2, 3].map(Expr::input);
+                graph.map(&[denoised, epsilon, p, q], &(p_ * denoised_ + q_ * epsilon_))
             }
         }
     }

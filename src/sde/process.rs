@@ -5,6 +5,10 @@ use std::fmt::Debug;
 use crate::graph::{Expr, Tape};
 use crate::number::short;
 
+/// What alpha counts as, at least, where something is divided by it or its logarithm is taken: processes whose alpha
+/// reaches 0 stay finite there. Times short of the end have more, even in f32.
+pub const LEAST_ALPHA: f64 = 1e-8;
+
 /// A forward process dx = rate(t) x dt + g(t) dw with x_t = alpha(t) x_0 + sigma(t) epsilon.
 ///
 /// Time runs from 0 (data) to 1 (noise). The methods over [`Expr`] give trees in the expression `t`, so that the same
@@ -14,13 +18,13 @@ pub trait Sde: Debug + Send + Sync {
     /// The name in configs: `vp`, `ve`, …
     fn name(&self) -> &'static str;
 
-    /// The factor of x_0 in the mean of x_t, in (0, 1].
+    /// The factor of x_0 in the mean of x_t, in (0, 1], and 0 at t_max where nothing is left of the data.
     fn alpha(&self, t: &Expr) -> Expr;
 
     /// The standard deviation of x_t given x_0.
     fn sigma(&self, t: &Expr) -> Expr;
 
-    /// ln(alpha² / sigma²), falling in t.
+    /// ln(alpha² / sigma²), falling in t. Finite where alpha reaches 0, by [`LEAST_ALPHA`].
     fn log_snr(&self, t: &Expr) -> Expr;
 
     /// sigma / alpha, rising in t.
@@ -28,11 +32,31 @@ pub trait Sde: Debug + Send + Sync {
         self.sigma(t) / self.alpha(t)
     }
 
-    /// The drift is this times x.
-    fn drift_rate(&self, t: &Expr) -> Expr;
+    /// The drift is this times x: the derivative of ln alpha.
+    fn drift_rate(&self, t: &Expr) -> Expr {
+        let time = Expr::input(0);
+        let alpha = self.alpha(&time);
+        (alpha.derivative(0) / alpha.max(LEAST_ALPHA)).substitute(std::slice::from_ref(t))
+    }
 
-    /// g², the square of the diffusion coefficient.
-    fn diffusion_squared(&self, t: &Expr) -> Expr;
+    /// g², the square of the diffusion coefficient: −sigma² times the derivative of ln SNR.
+    fn diffusion_squared(&self, t: &Expr) -> Expr {
+        let time = Expr::input(0);
+        (-(self.log_snr(&time).derivative(0) * self.sigma(&time).square())).substitute(std::slice::from_ref(t))
+    }
+
+    /// What velocity is made of: its factors of x_0 and of epsilon. Unless a process says otherwise it is
+    /// alpha epsilon − sigma x_0 (Salimans and Ho 2022), which for alpha² + sigma² = 1 is the derivative of x_t in the
+    /// angle arctan(sigma / alpha).
+    fn velocity(&self, t: &Expr) -> [Expr; 2] {
+        [-self.sigma(t), self.alpha(t)]
+    }
+
+    /// Whether nothing of the data is left at [`t_max`](Self::t_max): alpha = 0. Epsilon then says nothing of the data
+    /// there, and the reverse SDE is singular; the probability flow is not.
+    fn loses_all_signal(&self) -> bool {
+        self.at(self.t_max()).alpha == 0.0
+    }
 
     /// Where reverse processes end, in [0, t_max).
     fn t_min(&self) -> f64;
@@ -59,6 +83,19 @@ pub trait Sde: Debug + Send + Sync {
     /// If no time in [0, t_max] has this sigma.
     fn t_of_sigma(&self, sigma: f64) -> Result<f64, OutOfRange> {
         invert(self, "sigma", sigma, |marginal| marginal.sigma)
+    }
+
+    /// The time at which ln SNR is `log_snr`, for one that the process has between 0 and t_max. An expression, so that
+    /// devices can draw noise levels; unless a process says otherwise, thirty halvings of [0, t_max].
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        let mut low = Expr::constant(0.0);
+        let mut width = self.t_max();
+        for _ in 0..30 {
+            width *= 0.5;
+            let middle = &low + width;
+            low = log_snr.less(self.log_snr(&middle)).select(middle, low);
+        }
+        low + 0.5 * width
     }
 
     /// Everything at time `t`, in f64.
@@ -98,7 +135,7 @@ pub struct Marginal {
 }
 
 impl Marginal {
-    /// sigma / alpha.
+    /// sigma / alpha; infinite where alpha is 0.
     pub fn noise_to_signal(&self) -> f64 {
         self.sigma / self.alpha
     }

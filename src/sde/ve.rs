@@ -55,12 +55,21 @@ impl Sde for Ve {
         self.sigma(t).square() * (2.0 * self.log_ratio())
     }
 
+    /// The derivative of x_t in sigma, which is epsilon.
+    fn velocity(&self, _: &Expr) -> [Expr; 2] {
+        [0.0, 1.0].map(Expr::constant)
+    }
+
     fn t_min(&self) -> f64 {
         self.t_min
     }
 
     fn prior_sigma(&self) -> f64 {
         self.sigma_max
+    }
+
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        (log_snr * -0.5 - self.sigma_min.ln()) * (1.0 / self.log_ratio())
     }
 
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {

@@ -29,12 +29,12 @@ impl Vp {
     }
 
     /// B(t) = ∫₀ᵗ β.
-    fn integral(&self, t: &Expr) -> Expr {
+    pub(super) fn integral(&self, t: &Expr) -> Expr {
         (t * (0.5 * (self.beta_max - self.beta_min)) + self.beta_min) * t
     }
 
     /// The time at which ∫ β is `integral`; the root is written so that it also holds for constant β.
-    fn t_of_integral(&self, integral: f64) -> f64 {
+    pub(super) fn t_of_integral(&self, integral: f64) -> f64 {
         let slope = self.beta_max - self.beta_min;
         2.0 * integral / (self.beta_min + (self.beta_min.powi(2) + 2.0 * slope * integral).sqrt())
     }
@@ -80,6 +80,13 @@ impl Sde for Vp {
 
     fn prior_sigma(&self) -> f64 {
         1.0
+    }
+
+    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
+        // e^B = 1 + e^{−ln SNR}
+        let integral = (-log_snr).softplus();
+        let slope = self.beta_max - self.beta_min;
+        2.0 * &integral / ((&integral * (2.0 * slope) + self.beta_min.powi(2)).sqrt() + self.beta_min)
     }
 
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {

@@ -23,25 +23,50 @@ pub struct Evaluation {
 pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
     engine.set_words(evaluation_names::CLOCK, &clock(0, 0, SEED))?;
-    let mut sums = [(0.0f64, 0u32); LEVELS];
+    let mut levels = [Moments::default(); LEVELS];
+    let knows_least = experiment.mixture.is_some();
     let mut seen = 0;
     while seen < total {
         engine.run("evaluate", batch, 1)?;
         let losses = engine.output("evaluate", "per_sample")?;
-        for loss in losses.into_iter().take(total - seen) {
-            let (sum, count) = &mut sums[seen % LEVELS];
-            *sum += f64::from(loss);
-            *count += 1;
-            seen += 1;
+        let least = if knows_least { engine.output("evaluate", "irreducible")? } else { Vec::new() };
+        for (i, loss) in losses.into_iter().enumerate().take(total - seen) {
+            levels[(seen + i) % LEVELS].add(loss, least.get(i).copied().unwrap_or(f32::NAN));
         }
+        seen = (seen + batch as usize).min(total);
     }
-    let mean: f64 = sums.iter().map(|(sum, _)| sum).sum::<f64>() / total as f64;
-    let levels = experiment.evaluation_times().into_iter().zip(sums).map(|(t, (sum, count))| LevelLoss {
-        t: t as f32,
-        sigma: experiment.sde.at(t).sigma as f32,
-        loss: (sum / f64::from(count.max(1))) as f32,
+    let mean = levels.iter().map(|level| level.sum).sum::<f64>() / total as f64;
+    let levels = experiment.evaluation_times().into_iter().zip(levels).map(|(t, level)| {
+        let count = level.count.max(1.0);
+        let mean = level.sum / count;
+        LevelLoss {
+            t: t as f32,
+            sigma: experiment.sde.at(t).sigma as f32,
+            loss: mean as f32,
+            variance: ((level.squares / count - mean * mean).max(0.0)) as f32,
+            irreducible: knows_least.then_some((level.least / count) as f32),
+        }
     });
     Ok(Evaluation { loss: mean as f32, levels: levels.collect() })
+}
+
+/// Sums over the samples of a noise level.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+    least: f64,
+}
+
+impl Moments {
+    fn add(&mut self, loss: f32, least: f32) {
+        let loss = f64::from(loss);
+        self.count += 1.0;
+        self.sum += loss;
+        self.squares += loss * loss;
+        self.least += f64::from(least);
+    }
 }
 
 /// Time and sigma of a sample whose loss was not finite in the step that set the status, if the loss was the reason.

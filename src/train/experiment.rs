@@ -7,14 +7,14 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Source, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
-    evaluation_step, names, training_step, update_step,
+    Denoising, Evaluation, SecondMoments, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step,
+    evaluation_names, evaluation_step, names, second_moment_names, training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
 use crate::sampler::{self, Noise, Obstacle, Sampler, prior_draw, sampling_step_with, score_graph};
-use crate::sde::{Sde, Ve, Vp};
+use crate::sde::Sde;
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
@@ -59,10 +59,7 @@ impl Experiment {
         };
         let dataset = config.data.dataset().map_err(named)?;
         let split = dataset.split().map_err(named)?;
-        let sde: Box<dyn Sde> = match &config.sde {
-            config::Sde::Vp(vp) => Box::new(Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min }),
-            config::Sde::Ve(ve) => Box::new(Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
-        };
+        let sde = config.sde.process();
         if let Some(obstacle) = sampler::obstacle(config.sample.sampler().as_ref(), sde.as_ref(), &config.sample.grid())
         {
             let (key, value) = match obstacle {
@@ -148,7 +145,12 @@ impl Experiment {
 
     fn objective(&self) -> Denoising {
         let config::Loss::Denoising(loss) = &self.config.loss;
-        Denoising { weighting: loss.weighting, reduce: loss.reduce, t_min: loss.t_min }
+        Denoising {
+            weighting: loss.weighting(self.sigma_data),
+            reduce: loss.reduce,
+            time: loss.time(self.config.train.batch, self.parts()),
+            t_min: loss.t_min,
+        }
     }
 
     fn optimizer(&self) -> Optimizer {
@@ -215,8 +217,14 @@ impl Experiment {
                 ("train", update_step(&step, model), "params"),
             ],
         };
-        let spec =
-            Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
+        let exact = self.exact();
+        let spec = Evaluation {
+            sde: self.sde.as_ref(),
+            loss: &objective,
+            data: source(&self.held_out),
+            exact: exact.as_deref(),
+            levels: LEVELS,
+        };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         graphs.extend(self.drawing_graphs(&self.drawing(self.config.sample.sampler().as_ref())));
         graphs
@@ -297,12 +305,13 @@ impl Experiment {
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;
         engine.set_floats(accumulation_names::PARTS, &[0.0])?;
+        engine.set_floats(names::STRATA, &TimeSampling::strata(self.config.train.batch))?;
         self.fill_labels(engine)?;
         self.fill_drawing(engine)
     }
 
     fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
+        if let Some(mixture) = &self.mixture {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;
@@ -370,7 +379,19 @@ impl Experiment {
         engine.set_floats("params", &weights)?;
         engine.set_floats("ema", &weights)?;
         engine.set_floats("adam_m", &zeros)?;
-        engine.set_floats("adam_v", &zeros)
+        engine.set_floats("adam_v", &zeros)?;
+        for (state, elements) in self.learned_states() {
+            engine.set_floats(state, &vec![1.0; elements])?;
+        }
+        Ok(())
+    }
+
+    /// States besides the arenas that training changes and a resumed run needs, all 1 at first: name and length.
+    pub fn learned_states(&self) -> Vec<(&'static str, usize)> {
+        match self.objective().time {
+            TimeSampling::LossSecondMoment(SecondMoments { bins }) => vec![(second_moment_names::SECOND_MOMENTS, bins)],
+            _ => Vec::new(),
+        }
     }
 
     /// Sets the training clock to `step` steps done.

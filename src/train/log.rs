@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"kind":"train","step":10,"loss":0.91,"grad_norm":1.7,"learning_rate":0.001,"timing":{"seconds":0.4,"steps_per_sec":25.0}}
-//! {"kind":"evaluation","step":500,"held_out_loss":0.31,"per_level":[{"t":0.1,"sigma":0.3,"loss":0.9}]}
+//! {"kind":"evaluation","step":500,"held_out_loss":0.31,"per_level":[{"t":0.1,"sigma":0.3,"loss":0.9,"variance":0.4}]}
 //! ```
 //!
 //! A run that was killed and resumed has the lines of the run that was not, but for `timing`. For that, every line of a
@@ -75,6 +75,12 @@ pub struct LevelLoss {
     /// Loss there. NaN is written as `null`.
     #[serde(deserialize_with = "nan_if_null")]
     pub loss: f32,
+    /// Variance of the loss of one sample. NaN is written as `null`.
+    #[serde(default, deserialize_with = "nan_if_null")]
+    pub variance: f32,
+    /// Loss of the exact score on the same samples, where it is known: what no network can lower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irreducible: Option<f32>,
 }
 
 impl Line {

@@ -25,11 +25,11 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
-pub use loss::{Denoising, Loss};
+pub use loss::{Denoising, Loss, Time, Weighting};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind, Spacing};
-pub use sde::{Sde, Ve, Vp};
+pub use sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
@@ -119,17 +119,34 @@ impl Config {
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
             ));
         }
+        if matches!(self.model, Model::Exact(_)) {
+            return Ok(());
+        }
+        self.check_noise_levels()
+    }
+
+    /// Whether training sees the noise levels that samplers ask for, and can learn from all that it sees.
+    fn check_noise_levels(&self) -> Result<(), error::Violation> {
         let Loss::Denoising(loss) = &self.loss;
-        if !matches!(self.model, Model::Exact(_)) && loss.t_min > self.sde.t_min() {
+        let process = self.sde.process();
+        // Within a percent of the noise, a network knows what it was not shown.
+        let [trained, sampled] = [loss.t_min, process.t_min()].map(|t| process.at(t).noise_to_signal());
+        if loss.t_min > process.t_min() && trained > 1.01 * sampled {
             return Err(error::Violation::new(
                 "loss.t_min",
                 &format!(
                     "must be at most sde.t_min = {}, where samplers end: below loss.t_min the network learns nothing",
-                    self.sde.t_min()
+                    process.t_min()
                 ),
             ));
         }
-        Ok(())
+        if loss.time == Time::LossSecondMoment && self.train.accumulate > 1 {
+            return Err(error::Violation::new(
+                "loss.time",
+                "learns from whole steps: train.accumulate must be 1, or choose uniform, stratified or importance",
+            ));
+        }
+        loss.check_process(process.as_ref(), self.sde.kind())
     }
 
     /// The whole config as TOML, defaults included. Parsing it gives an equal config.

@@ -5,25 +5,79 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::{Keys, choices};
+use crate::sde::{self, Shifted, ZeroTerminalSnr};
 
 choices! {
     /// How data becomes noise while time runs from 0 (data) to 1 (noise).
     Sde in "sde" default None, {
         /// Variance preserving.
         "vp" => Vp,
+        /// Variance preserving, by a cosine.
+        "cosine" => Cosine,
+        /// Variance preserving, by a sigmoid.
+        "sigmoid" => Sigmoid,
+        /// Variance below the variance preserving one.
+        "sub-vp" => SubVp,
         /// Variance exploding.
         "ve" => Ve,
+        /// Noise is the time.
+        "edm" => Edm,
+        /// Straight lines.
+        "rectified-flow" => RectifiedFlow,
     }
 }
 
 impl Sde {
-    /// The smallest time that is trained and sampled, in (0, 1).
-    pub fn t_min(&self) -> f64 {
+    /// The process.
+    pub fn process(&self) -> Box<dyn sde::Sde> {
         match self {
-            Self::Vp(vp) => vp.t_min,
-            Self::Ve(ve) => ve.t_min,
+            Self::Vp(vp) => {
+                let process = sde::Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min };
+                let process: Box<dyn sde::Sde> = if vp.zero_terminal_snr {
+                    Box::new(ZeroTerminalSnr::new(Box::new(process)))
+                } else {
+                    Box::new(process)
+                };
+                shifted(process, vp.log_snr_shift)
+            }
+            Self::Cosine(Cosine { offset, log_snr_shift, t_min, t_max }) => {
+                shifted(Box::new(sde::Cosine { offset: *offset, t_min: *t_min, t_max: *t_max }), *log_snr_shift)
+            }
+            Self::Sigmoid(Sigmoid { start, end, temperature, log_snr_shift, t_min, t_max }) => {
+                let process =
+                    sde::Sigmoid { start: *start, end: *end, temperature: *temperature, t_min: *t_min, t_max: *t_max };
+                shifted(Box::new(process), *log_snr_shift)
+            }
+            Self::SubVp(SubVp { beta_min, beta_max, t_min }) => {
+                let vp = sde::Vp { beta_min: *beta_min, beta_max: *beta_max, t_min: *t_min };
+                Box::new(sde::SubVp { vp })
+            }
+            Self::Ve(ve) => Box::new(sde::Ve { sigma_min: ve.sigma_min, sigma_max: ve.sigma_max, t_min: ve.t_min }),
+            Self::Edm(Edm { sigma_min, sigma_max, rho, t_min }) => {
+                Box::new(sde::Edm { sigma_min: *sigma_min, sigma_max: *sigma_max, rho: *rho, t_min: *t_min })
+            }
+            Self::RectifiedFlow(RectifiedFlow { log_snr_shift, t_min }) => {
+                Box::new(sde::RectifiedFlow { log_snr_shift: *log_snr_shift, t_min: *t_min })
+            }
         }
     }
+}
+
+fn shifted(process: Box<dyn sde::Sde>, log_snr_shift: f64) -> Box<dyn sde::Sde> {
+    if log_snr_shift == 0.0 { process } else { Box::new(Shifted::new(process, log_snr_shift)) }
+}
+
+/// A key that has to be above another one.
+fn above(key: &str, value: f64, other: &str, least: f64) -> Result<(), Violation> {
+    if value > least { Ok(()) } else { Err(Violation::new(key, &format!("must be above sde.{other} = {least}"))) }
+}
+
+/// A last β that is not below the first.
+fn rising(beta_min: f64, beta_max: f64) -> Result<(), Violation> {
+    if beta_max >= beta_min {
+        return Ok(());
+    }
+    Err(Violation::new("beta_max", &format!("must be at least sde.beta_min = {beta_min}")))
 }
 
 /// Variance preserving, `dx = -½ β(t) x dt + √β(t) dw` with `β(t) = beta_min + t (beta_max - beta_min)`
@@ -38,6 +92,13 @@ pub struct Vp {
     /// which has to be a number that a float can hold.
     #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_max: f64,
+    /// Whether that rest is taken away: alpha is shifted and stretched so that it is 0 at time 1 (Lin et al. 2024). Then
+    /// `loss.parameterisation` may be neither `epsilon` nor `score`.
+    pub zero_terminal_snr: bool,
+    /// Added to `ln(alpha² / sigma²)` at every time. For a schedule made for images of 64 × 64 pixels and images of
+    /// d × d it is `2 ln(64 / d)` (Hoogeboom, Heek and Salimans 2023): -2.7726 for 256.
+    #[schemars(range(min = -20.0, max = 20.0))]
+    pub log_snr_shift: f64,
     /// Smallest time that is trained and sampled; reverse processes end there.
     #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
@@ -45,16 +106,113 @@ pub struct Vp {
 
 impl Default for Vp {
     fn default() -> Self {
-        Self { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 }
+        Self { beta_min: 0.1, beta_max: 20.0, zero_terminal_snr: false, log_snr_shift: 0.0, t_min: 1e-3 }
     }
 }
 
 impl Keys for Vp {
     fn check(&self) -> Result<(), Violation> {
-        if self.beta_max < self.beta_min {
-            return Err(Violation::new("beta_max", &format!("must be at least sde.beta_min = {}", self.beta_min)));
-        }
-        Ok(())
+        rising(self.beta_min, self.beta_max)
+    }
+}
+
+/// Variance preserving, `alpha = cos(a + b t) / cos(a)` with `a = π/2 · offset / (1 + offset)` and
+/// `b = π/2 / (1 + offset)` (Nichol and Dhariwal 2021).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cosine {
+    /// Keeps noise from vanishing too fast near time 0.
+    #[schemars(range(min = 1e-6, max = 1.0))]
+    pub offset: f64,
+    /// As for `vp`.
+    #[schemars(range(min = -20.0, max = 20.0))]
+    pub log_snr_shift: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
+    pub t_min: f64,
+    /// Largest time that is trained and sampled; reverse processes start there. At 1 nothing is left of the data; then
+    /// `loss.parameterisation` may be neither `epsilon` nor `score`.
+    #[schemars(range(min = 1e-3, max = 1.0))]
+    pub t_max: f64,
+}
+
+impl Default for Cosine {
+    fn default() -> Self {
+        let sde::Cosine { offset, t_min, t_max } = sde::Cosine::default();
+        Self { offset, log_snr_shift: 0.0, t_min, t_max }
+    }
+}
+
+impl Keys for Cosine {
+    fn check(&self) -> Result<(), Violation> {
+        above("t_max", self.t_max, "t_min", self.t_min)
+    }
+}
+
+/// Variance preserving, `alpha² = (S(e) - S(v)) / (S(e) - S(s))` with the sigmoid S, where v runs from
+/// `s = start / temperature` to `e = end / temperature` (Jabri, Fleet and Chen 2022).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sigmoid {
+    /// The sigmoid's argument at time 0, before it is divided by `temperature`.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub start: f64,
+    /// The same at time 1; above `start`.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub end: f64,
+    /// The smaller, the steeper in the middle.
+    #[schemars(range(min = 0.1, max = 10.0))]
+    pub temperature: f64,
+    /// As for `vp`.
+    #[schemars(range(min = -20.0, max = 20.0))]
+    pub log_snr_shift: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
+    pub t_min: f64,
+    /// Largest time that is trained and sampled; reverse processes start there. At 1 nothing is left of the data; then
+    /// `loss.parameterisation` may be neither `epsilon` nor `score`.
+    #[schemars(range(min = 1e-3, max = 1.0))]
+    pub t_max: f64,
+}
+
+impl Default for Sigmoid {
+    fn default() -> Self {
+        let sde::Sigmoid { start, end, temperature, t_min, t_max } = sde::Sigmoid::default();
+        Self { start, end, temperature, log_snr_shift: 0.0, t_min, t_max }
+    }
+}
+
+impl Keys for Sigmoid {
+    fn check(&self) -> Result<(), Violation> {
+        above("end", self.end, "start", self.start)?;
+        above("t_max", self.t_max, "t_min", self.t_min)
+    }
+}
+
+/// The drift of `vp` with less noise: `sigma = 1 - alpha²` (Song et al. 2021).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubVp {
+    /// As for `vp`.
+    #[schemars(range(min = 1e-9, max = 170.0))]
+    pub beta_min: f64,
+    /// As for `vp`.
+    #[schemars(range(min = 1e-9, max = 170.0))]
+    pub beta_max: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
+    pub t_min: f64,
+}
+
+impl Default for SubVp {
+    fn default() -> Self {
+        Self { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 }
+    }
+}
+
+impl Keys for SubVp {
+    fn check(&self) -> Result<(), Violation> {
+        rising(self.beta_min, self.beta_max)
     }
 }
 
@@ -82,9 +240,60 @@ impl Default for Ve {
 
 impl Keys for Ve {
     fn check(&self) -> Result<(), Violation> {
-        if self.sigma_max <= self.sigma_min {
-            return Err(Violation::new("sigma_max", &format!("must be above sde.sigma_min = {}", self.sigma_min)));
-        }
-        Ok(())
+        above("sigma_max", self.sigma_max, "sigma_min", self.sigma_min)
     }
 }
+
+/// Noise is added and nothing is scaled, as for `ve`, at another pace: evenly spaced times have evenly spaced
+/// `sigma^(1/rho)`, the sampling grid of Karras et al. (2022).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Edm {
+    /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
+    #[schemars(range(min = 1e-9, max = 1e9))]
+    pub sigma_min: f64,
+    /// Standard deviation of the noise at time 1, above `sigma_min`.
+    #[schemars(range(min = 1e-9, max = 1e9))]
+    pub sigma_max: f64,
+    /// The larger, the more of the time has little noise.
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub rho: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 0.0, max = 0.999))]
+    pub t_min: f64,
+}
+
+impl Default for Edm {
+    fn default() -> Self {
+        let sde::Edm { sigma_min, sigma_max, rho, t_min } = sde::Edm::default();
+        Self { sigma_min, sigma_max, rho, t_min }
+    }
+}
+
+impl Keys for Edm {
+    fn check(&self) -> Result<(), Violation> {
+        above("sigma_max", self.sigma_max, "sigma_min", self.sigma_min)
+    }
+}
+
+/// Straight lines from data to noise, `x = (1 - t) x_0 + t epsilon` (Liu, Gong and Liu 2023; Lipman et al. 2023). At time
+/// 1 nothing is left of the data: `loss.parameterisation` may be neither `epsilon` nor `score`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RectifiedFlow {
+    /// As for `vp`; the lines stay straight, time runs otherwise along them (Esser et al. 2024).
+    #[schemars(range(min = -20.0, max = 20.0))]
+    pub log_snr_shift: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
+    pub t_min: f64,
+}
+
+impl Default for RectifiedFlow {
+    fn default() -> Self {
+        let sde::RectifiedFlow { log_snr_shift, t_min } = sde::RectifiedFlow::default();
+        Self { log_snr_shift, t_min }
+    }
+}
+
+impl Keys for RectifiedFlow {}

@@ -1,0 +1,111 @@
+//! Which times training draws.
+
+use super::second_moment::{Binned, SecondMoments};
+use super::weighting::log_snr_rate;
+use super::{Source, names};
+use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
+use crate::sde::Sde;
+
+/// How the times of a batch are drawn from [t_min, t_max of the process].
+///
+/// All but [`LogNormal`](Self::LogNormal) have the same expected loss: what is drawn more often than in even times counts
+/// less. They differ in the variance of a batch's loss.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub enum TimeSampling {
+    /// Evenly, each by itself.
+    #[default]
+    Uniform,
+    /// Evenly, one in each of as many equal parts of time as a step has samples: a batch has all noise levels.
+    Stratified {
+        /// Samples of a step, in all of its parts.
+        batch: usize,
+        /// Parts in which a step is computed.
+        parts: usize,
+    },
+    /// ln(sigma / alpha) is normal (Karras et al. 2022), and what is beyond an end goes to that end. The density is part
+    /// of the objective: nothing is divided by it.
+    LogNormal {
+        /// Of ln(sigma / alpha).
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+    },
+    /// In proportion to the square root of the loss's second moment (Nichol and Dhariwal 2021), learned on the way.
+    LossSecondMoment(SecondMoments),
+    /// With density g² / sigma² (Song, Durkan, Murray and Ermon 2021), which is that of even ln SNR.
+    Importance,
+}
+
+impl TimeSampling {
+    /// A time for each sample, drawn with the name `train.t`.
+    pub fn draw(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> Drawn {
+        let column = Shape::batch(&[1]);
+        let span = sde.t_max() - t_min;
+        let drawn = Expr::input(0);
+        let [low, high] = [t_min, sde.t_max()];
+        let (draw, time) = match self {
+            Self::Uniform => (graph.uniform(clock, "train.t", Shape::batch(&[])), drawn * span + t_min),
+            Self::Stratified { batch, parts } => {
+                let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
+                let places = Source { rows: batch, dims: 1, storage: Storage::F32 };
+                let place = places.part(graph, names::STRATA, clock, Order::Sequential, parts);
+                let place = graph.reshape(place, Shape::batch(&[]));
+                // Place i of n: (i + u) / n.
+                let share = (Expr::input(0) + Expr::input(1)) * (1.0 / batch as f64);
+                (graph.map(&[u, place], &share), drawn * span + t_min)
+            }
+            Self::LogNormal { mean, std } => {
+                let z = graph.normal(clock, "train.t", Shape::batch(&[]));
+                let log_snr = (drawn * std + mean) * -2.0;
+                let log_snr = log_snr.max(sde.at(high).log_snr).min(log_snr_at(sde, low));
+                (z, sde.t_of_log_snr(&log_snr).max(low).min(high))
+            }
+            Self::LossSecondMoment(moments) => {
+                let u = graph.uniform(clock, "train.t", column);
+                let binned = moments.draw(graph, sde, t_min, u);
+                return Drawn { t: binned.t, binned: Some(binned) };
+            }
+            Self::Importance => {
+                let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
+                let (most, least) = (log_snr_at(sde, low), sde.at(high).log_snr);
+                // Rounding may not leave the range.
+                (u, sde.t_of_log_snr(&(drawn * (least - most) + most)).max(low).min(high))
+            }
+        };
+        let t = graph.map(&[draw], &time);
+        Drawn { t: graph.reshape(t, column), binned: None }
+    }
+
+    /// What the loss at time `t` has to be multiplied by: the density of even times over that of these, where that is a
+    /// function of time alone.
+    pub fn correction(self, sde: &dyn Sde, t_min: f64, t: &Expr) -> Expr {
+        match self {
+            Self::Importance => self.normaliser(sde, t_min) / log_snr_rate(sde, t),
+            _ => Expr::constant(1.0),
+        }
+    }
+
+    /// The integral of g² / sigma² over the range, by its length: what importance sampling divides the density by.
+    pub fn normaliser(self, sde: &dyn Sde, t_min: f64) -> f64 {
+        (log_snr_at(sde, t_min) - sde.at(sde.t_max()).log_snr) / (sde.t_max() - t_min)
+    }
+
+    /// What the state [`names::STRATA`] holds for a batch: the places 0, 1, 2, …
+    pub fn strata(batch: usize) -> Vec<f32> {
+        (0..batch).map(|place| place as f32).collect()
+    }
+}
+
+/// The times of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn {
+    /// `[Batch, 1]`
+    pub t: Value,
+    /// What is known of their density, where it was learned.
+    pub binned: Option<Binned>,
+}
+
+/// ln SNR, of which time 0 may have infinitely much.
+fn log_snr_at(sde: &dyn Sde, t: f64) -> f64 {
+    sde.at(t).log_snr.min(1e3)
+}
