@@ -202,6 +202,15 @@ fn weightings_and_times_have_the_published_numbers() {
 }
 
 #[test]
+fn what_is_learned_of_whole_steps_refuses_their_parts() {
+    assert_eq!(
+        small_and("[loss]\ntime = \"loss-second-moment\"\n[train]\naccumulate = 2"),
+        "c.toml: loss.time = \"loss-second-moment\": learns from whole steps: train.accumulate must be 1, or choose \
+         uniform, stratified or importance"
+    );
+}
+
+#[test]
 fn bad_overrides_are_named() {
     let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
     for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {
@@ -248,7 +257,7 @@ fn unknown_words_are_named_with_what_is_allowed() {
     );
     assert_eq!(
         small_and("[loss]\nweighting = \"sigma\""),
-        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform, edm, min-snr, soft-min-snr, p2, sigmoid (did you mean sigma2?)"
+        "c.toml: loss.weighting = \"sigma\": allowed: sigma2, likelihood, uniform, edm, min-snr, soft-min-snr, p2, sigmoid, uncertainty (did you mean sigma2?)"
     );
     assert!(
         small_and("[sample]\nkind = \"heun\"")

@@ -4,7 +4,7 @@ use tweedie::graph::expr::{Constant, Term, binary, unary};
 use tweedie::graph::{Expr, Tape};
 use tweedie::sde::{
     Coefficients, Cosine, DiscreteSchedule, Edm, PROCESSES, Parameterisation, Quantity, RectifiedFlow, Sde, Shifted,
-    Sigmoid, SubVp, Ve, Vp, ZeroTerminalSnr, conversion::convert, log_snr_shift, preconditioning,
+    Sigmoid, SubVp, TotalNoise, Ve, Vp, ZeroTerminalSnr, conversion::convert, log_snr_shift, preconditioning,
 };
 
 /// Every process, those that end without signal, and those that are made of others.
@@ -493,5 +493,37 @@ fn even_times_of_edm_are_the_published_grid() {
     for (i, expected) in (0..18).zip(published) {
         let sigma = Edm::default().at(1.0 - f64::from(i) / 17.0).sigma;
         assert!((sigma / expected - 1.0).abs() < 6e-6, "{sigma}, published {expected}");
+    }
+}
+
+#[test]
+fn the_noise_of_symbols_is_the_published_one() {
+    // t; log-linear with epsilon = 1e-3: total, rate and the weight of what is masked; geometric from 1e-4 to 20.
+    let table = [
+        (0.001, ["0.00099949933", "0.999999", "1000"], ["0.00010122809", "0.0012355974"]),
+        (0.1, ["0.10524941", "1.1098767", "10"], ["0.00033892453", "0.0041369374"]),
+        (0.5, ["0.69214768", "1.996004", "2"], ["0.04472136", "0.54587216"]),
+        (0.9, ["2.2936254", "9.900892", "1.1111111"], ["5.9010188", "72.028264"]),
+        (0.999, ["6.2151082", "499.74987", "1.001001"], ["19.757362", "241.1598"]),
+    ];
+    let t = Expr::input(0);
+    let (even, geometric) =
+        (TotalNoise::LogLinear { epsilon: 1e-3 }, TotalNoise::Geometric { least: 1e-4, most: 20.0 });
+    let exprs = [even, geometric].map(|noise| [noise.total(&t), noise.rate(&t), noise.masked_weight(&t)]).concat();
+    for (time, log_linear, of_geometric) in table {
+        let values = Tape::new(&exprs).evaluate(&[time]);
+        for (value, expected) in values.iter().zip(log_linear).chain(values[3..].iter().zip(of_geometric)) {
+            if expected.contains('.') {
+                printed("noise", *value, expected);
+            } else {
+                assert!((value / expected.parse::<f64>().unwrap() - 1.0).abs() < 1e-12);
+            }
+        }
+        // The weight by its definition, and the rate by differentiation.
+        let slopes = Tape::new(&[even.total(&t).derivative(0), geometric.total(&t).derivative(0)]).evaluate(&[time]);
+        for (i, slope) in slopes.into_iter().enumerate() {
+            assert!((values[3 * i + 1] / slope - 1.0).abs() < 1e-12);
+            assert!((values[3 * i + 2] / (slope / values[3 * i].exp_m1()) - 1.0).abs() < 1e-9);
+        }
     }
 }

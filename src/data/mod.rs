@@ -15,6 +15,7 @@ mod mixture;
 mod npy;
 mod table;
 mod toys;
+mod visibility;
 pub(crate) mod whole;
 
 pub use binary::{load_cifar10, load_idx};
@@ -28,4 +29,5 @@ pub use mixture::{Mixture, Width};
 pub use npy::{Array, read_npy, write_npy};
 pub use table::{read_csv, write_csv};
 pub use toys::Toy;
+pub use visibility::{Line, Visibility};
 pub use whole::write_whole;

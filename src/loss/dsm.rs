@@ -63,10 +63,18 @@ pub struct Loss {
     pub mean: Value,
 }
 
+impl Loss {
+    /// The loss whose samples are `expr` of (the sample's loss, `other`), `[Batch, 1]` both.
+    fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
+        let per_sample = graph.map(&[self.per_sample, other], expr);
+        Self { per_sample, t: self.t, mean: mean_over_batch(graph, per_sample) }
+    }
+}
+
 impl Denoising {
     /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
     pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let t = self.time.draw(graph, sde, self.t_min, clock);
+        let drawn = self.time.draw(graph, sde, self.t_min, clock);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let time = Expr::input(0);
@@ -81,7 +89,15 @@ impl Denoising {
                 (quantity, self.weighting.of(quantity, sde, &time) * correction)
             }
         };
-        self.loss_of(graph, sde, model, [x0, t, noise], quantity, &weight)
+        let mut loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
+        if let (TimeSampling::LossSecondMoment(moments), Some(binned)) = (self.time, &drawn.binned) {
+            moments.observe(graph, binned, loss.per_sample);
+            loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
+        }
+        if let Some(u) = model.uncertainty(graph, drawn.t) {
+            loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
+        }
+        loss
     }
 
     /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).
@@ -147,7 +163,11 @@ impl Denoising {
 /// `[Batch, D]` → the sums of the samples `[Batch, 1]` and their mean `[1]`.
 fn over_batch(graph: &mut Graph, error: Value) -> Vec<Value> {
     let per_sample = graph.sum(error, &[1]);
+    vec![per_sample, mean_over_batch(graph, per_sample)]
+}
+
+/// `[Batch, 1]` → its mean, `[1]`.
+pub(super) fn mean_over_batch(graph: &mut Graph, per_sample: Value) -> Value {
     let total = graph.sum_all(per_sample);
-    let mean = graph.map(&[total], &(Expr::input(0) / Expr::batch()));
-    vec![per_sample, mean]
+    graph.map(&[total], &(Expr::input(0) / Expr::batch()))
 }

@@ -1,5 +1,6 @@
 //! Which times training draws.
 
+use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
 use super::{Source, names};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
@@ -29,13 +30,15 @@ pub enum TimeSampling {
         /// Its standard deviation.
         std: f64,
     },
+    /// In proportion to the square root of the loss's second moment (Nichol and Dhariwal 2021), learned on the way.
+    LossSecondMoment(SecondMoments),
     /// With density g² / sigma² (Song, Durkan, Murray and Ermon 2021), which is that of even ln SNR.
     Importance,
 }
 
 impl TimeSampling {
-    /// A time for each sample, `[Batch, 1]`, drawn with the name `train.t`.
-    pub fn draw(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> Value {
+    /// A time for each sample, drawn with the name `train.t`.
+    pub fn draw(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> Drawn {
         let column = Shape::batch(&[1]);
         let span = sde.t_max() - t_min;
         let drawn = Expr::input(0);
@@ -57,6 +60,11 @@ impl TimeSampling {
                 let log_snr = log_snr.max(sde.at(high).log_snr).min(log_snr_at(sde, low));
                 (z, sde.t_of_log_snr(&log_snr).max(low).min(high))
             }
+            Self::LossSecondMoment(moments) => {
+                let u = graph.uniform(clock, "train.t", column);
+                let binned = moments.draw(graph, sde, t_min, u);
+                return Drawn { t: binned.t, binned: Some(binned) };
+            }
             Self::Importance => {
                 let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
                 let (most, least) = (log_snr_at(sde, low), sde.at(high).log_snr);
@@ -65,14 +73,15 @@ impl TimeSampling {
             }
         };
         let t = graph.map(&[draw], &time);
-        graph.reshape(t, column)
+        Drawn { t: graph.reshape(t, column), binned: None }
     }
 
-    /// What the loss at time `t` has to be multiplied by: the density of even times over that of these.
+    /// What the loss at time `t` has to be multiplied by: the density of even times over that of these, where that is a
+    /// function of time alone.
     pub fn correction(self, sde: &dyn Sde, t_min: f64, t: &Expr) -> Expr {
         match self {
-            Self::Uniform | Self::Stratified { .. } | Self::LogNormal { .. } => Expr::constant(1.0),
             Self::Importance => self.normaliser(sde, t_min) / log_snr_rate(sde, t),
+            _ => Expr::constant(1.0),
         }
     }
 
@@ -85,6 +94,15 @@ impl TimeSampling {
     pub fn strata(batch: usize) -> Vec<f32> {
         (0..batch).map(|place| place as f32).collect()
     }
+}
+
+/// The times of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn {
+    /// `[Batch, 1]`
+    pub t: Value,
+    /// What is known of their density, where it was learned.
+    pub binned: Option<Binned>,
 }
 
 /// ln SNR, of which time 0 may have infinitely much.

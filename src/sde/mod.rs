@@ -3,7 +3,7 @@
 //! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
 //! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
 //! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] and [`Shifted`]
-//! make another one of a process that preserves variance.
+//! make another one of a process that preserves variance, [`Warped`] of any.
 
 pub mod conversion;
 mod cosine;
@@ -16,8 +16,11 @@ mod rectified_flow;
 mod shifted;
 mod sigmoid;
 mod sub_vp;
+mod total_noise;
 mod ve;
 mod vp;
+mod warped;
+mod work;
 mod zero_terminal_snr;
 
 pub use conversion::{Coefficients, Quantity};
@@ -31,8 +34,11 @@ pub use rectified_flow::RectifiedFlow;
 pub use shifted::{Shifted, log_snr_shift};
 pub use sigmoid::Sigmoid;
 pub use sub_vp::SubVp;
+pub use total_noise::TotalNoise;
 pub use ve::Ve;
 pub use vp::Vp;
+pub use warped::{BadKnots, Warped, equal_work};
+pub use work::work_graph;
 pub use zero_terminal_snr::ZeroTerminalSnr;
 
 /// A process with its default numbers.

@@ -10,6 +10,11 @@ pub trait Model {
     /// `quantity` at `x` (`[Batch, D]`) and time `t` (`[Batch, 1]`, or one for all: `[1]` or `[1, 1]`), of shape
     /// `[Batch, D]`. May be called several times on the same graph; parameters are shared.
     fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value;
+
+    /// The logarithm of the loss that is to be expected at times `t` (`[Batch, 1]`), if the model learns it: `[Batch, 1]`.
+    fn uncertainty(&self, _graph: &mut Graph, _t: Value) -> Option<Value> {
+        None
+    }
 }
 
 /// A network with parameters, made a model by a process and a parameterisation.

@@ -2,6 +2,7 @@
 
 use super::config::{Edm, Sde, Ve};
 use super::experiment::Experiment;
+use crate::data::Line;
 use crate::number::short;
 
 /// Where the size of data is not what the process was made for: below and above these, relative to the unit variance
@@ -10,7 +11,7 @@ const USUAL: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 
 /// One line for each.
 pub fn notes(experiment: &Experiment) -> Vec<String> {
-    [scale(experiment), picture(experiment)].into_iter().flatten().collect()
+    [scale(experiment), weights(experiment), picture(experiment)].into_iter().flatten().collect()
 }
 
 /// Data far larger than the noise is never hidden by it, and far smaller data is hidden from the start.
@@ -30,6 +31,20 @@ fn scale(experiment: &Experiment) -> Option<String> {
         _ => "about 1 is expected, so scale it".to_string(),
     };
     Some(format!("{}: the data's root mean square is {}: {mended}", experiment.train.name, short(size, 4)))
+}
+
+/// How much is in each of several modes is learned only where noise brings them together.
+fn weights(experiment: &Experiment) -> Option<String> {
+    let line = Line::along_longest(experiment.mixture.as_ref()?)?;
+    let (seen, most) = (line.most_visible(40), experiment.sde.at(experiment.sde.t_max()).noise_to_signal());
+    (seen > most).then(|| {
+        format!(
+            "{}: how much of the data is in each of its modes is seen best with noise of {}, and sigma / alpha ends at {}",
+            experiment.train.name,
+            short(seen, 2),
+            short(most, 4)
+        )
+    })
 }
 
 /// Images are told by their shape.

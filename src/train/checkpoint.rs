@@ -8,6 +8,7 @@
 //! | `state.json` | step, seed, versions, the config's fingerprint, the size of every other file |
 //! | `params.safetensors`, `ema.safetensors` | one f32 tensor per parameter, by name |
 //! | `optimizer.safetensors` | `adam_m.NAME` and `adam_v.NAME` per parameter |
+//! | `learned.safetensors` | what else training learns, by the state's name; only where there is such |
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -92,6 +93,9 @@ pub const PARAMS: &str = "params";
 pub const EMA: &str = "ema";
 /// The group of Adam's moments, `adam_m.NAME` and `adam_v.NAME`.
 pub const OPTIMIZER: &str = "optimizer";
+
+/// The group of whatever else training learns; only where there is such.
+pub const LEARNED: &str = "learned";
 
 #[derive(Serialize, Deserialize)]
 struct State {

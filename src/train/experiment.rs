@@ -7,8 +7,8 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
-    evaluation_step, names, training_step, update_step,
+    Denoising, Evaluation, SecondMoments, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step,
+    evaluation_names, evaluation_step, names, second_moment_names, training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
@@ -372,7 +372,19 @@ impl Experiment {
         engine.set_floats("params", &weights)?;
         engine.set_floats("ema", &weights)?;
         engine.set_floats("adam_m", &zeros)?;
-        engine.set_floats("adam_v", &zeros)
+        engine.set_floats("adam_v", &zeros)?;
+        for (state, elements) in self.learned_states() {
+            engine.set_floats(state, &vec![1.0; elements])?;
+        }
+        Ok(())
+    }
+
+    /// States besides the arenas that training changes and a resumed run needs, all 1 at first: name and length.
+    pub fn learned_states(&self) -> Vec<(&'static str, usize)> {
+        match self.objective().time {
+            TimeSampling::LossSecondMoment(SecondMoments { bins }) => vec![(second_moment_names::SECOND_MOMENTS, bins)],
+            _ => Vec::new(),
+        }
     }
 
     /// Sets the training clock to `step` steps done.

@@ -5,7 +5,7 @@ use super::error::TrainError;
 use super::experiment::Experiment;
 use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
-use crate::loss::{Source, evaluation_names, names};
+use crate::loss::{Source, Uncertain, Uncertainty, evaluation_names, names};
 use crate::nn::unet::{Told, UNet, UNetShape};
 use crate::nn::{self, Mlp, MlpShape};
 use crate::sampler::Guided;
@@ -57,8 +57,19 @@ pub fn unet_shape(model: &config::Model, data: &Dataset) -> Result<Option<UNetSh
 }
 
 impl Experiment {
-    /// Adds the model to a graph.
+    /// Adds the model to a graph, with what training learns besides.
     pub(super) fn model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
+        let model = self.bare_model(graph, purpose);
+        let config::Loss::Denoising(loss) = &self.config.loss;
+        if loss.weighting != config::Weighting::Uncertainty || !self.is_trainable() {
+            return model;
+        }
+        // In every graph, so that all agree on the arena.
+        let uncertainty = Uncertainty::new(graph);
+        Box::new(Uncertain { model, sde: self.sde.as_ref(), uncertainty })
+    }
+
+    fn bare_model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
         match &self.config.model {
             config::Model::Mlp(mlp) => {
                 let shape =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::advice;
-use super::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
+use super::checkpoint::{Checkpoint, EMA, LEARNED, OPTIMIZER, PARAMS, Tensor};
 use super::config::Config;
 use super::engine::{Device, Engine, News};
 use super::error::TrainError;
@@ -359,6 +359,7 @@ fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainErro
         arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
         arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
+        learned(experiment, &step.path, &checkpoint)?;
         origin::check_config(&experiment.config, &checkpoint, &step.path)?;
         origin::check_data(experiment, &checkpoint, &step.path)?;
     }
@@ -370,6 +371,10 @@ fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainErro
 
 /// Everything that a resumed run needs.
 fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Result<Checkpoint, TrainError> {
+    let mut states = Vec::new();
+    for (name, elements) in experiment.learned_states() {
+        states.push(Tensor { name: name.to_owned(), shape: vec![elements], values: engine.floats(name, elements)? });
+    }
     let elements = experiment.arena_elements();
     let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<Tensor>, TrainError> {
         let flat = engine.floats(arena, elements)?;
@@ -395,7 +400,7 @@ fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Resu
         seed: experiment.config.train.seed,
         fingerprint: experiment.config.fingerprint(),
         extra: origin::record(experiment),
-        groups: groups.into_iter().collect(),
+        groups: groups.into_iter().chain((!states.is_empty()).then(|| (LEARNED.to_owned(), states))).collect(),
     })
 }
 
@@ -412,7 +417,24 @@ fn restore(
     let moments = arena_of(experiment, path, checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
     engine.set_floats("adam_m", &moments[0])?;
     engine.set_floats("adam_v", &moments[1])?;
+    for tensor in learned(experiment, path, checkpoint)? {
+        engine.set_floats(&tensor.name, &tensor.values)?;
+    }
     Ok(())
+}
+
+/// What a checkpoint holds of the states that are learned besides the arenas.
+fn learned<'a>(
+    experiment: &Experiment,
+    path: &Path,
+    checkpoint: &'a Checkpoint,
+) -> Result<Vec<&'a Tensor>, TrainError> {
+    let expected: Vec<(String, Vec<usize>)> =
+        experiment.learned_states().into_iter().map(|(name, elements)| (name.to_owned(), vec![elements])).collect();
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(checkpoint.expect(path, LEARNED, &expected)?)
 }
 
 /// The flat arenas that a group of a checkpoint holds, one for each prefix of names.

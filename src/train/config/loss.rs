@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::{Keys, choices};
-use crate::loss::{self, Reduce, TimeSampling};
+use crate::loss::{self, Reduce, SecondMoments, TimeSampling};
 use crate::sde::{self, Parameterisation};
+
+/// Parts of time of `loss-second-moment`.
+const BINS: usize = 32;
 
 choices! {
     /// What is minimised.
@@ -81,7 +84,7 @@ impl Denoising {
             Weighting::Sigma2 => loss::Weighting::Sigma2,
             Weighting::Likelihood => loss::Weighting::Likelihood,
             Weighting::Uniform => loss::Weighting::Uniform,
-            Weighting::Edm => loss::Weighting::Edm { sigma_data },
+            Weighting::Edm | Weighting::Uncertainty => loss::Weighting::Edm { sigma_data },
             Weighting::MinSnr => loss::Weighting::MinSnr { gamma: self.snr_gamma },
             Weighting::SoftMinSnr => loss::Weighting::SoftMinSnr { sigma_data },
             Weighting::P2 => loss::Weighting::P2 { k: self.p2_k, gamma: self.p2_gamma },
@@ -96,6 +99,7 @@ impl Denoising {
             Time::Stratified => TimeSampling::Stratified { batch, parts },
             Time::LogNormal => TimeSampling::LogNormal { mean: self.log_sigma_mean, std: self.log_sigma_std },
             Time::Importance => TimeSampling::Importance,
+            Time::LossSecondMoment => TimeSampling::LossSecondMoment(SecondMoments { bins: BINS }),
         }
     }
 
@@ -161,6 +165,10 @@ pub enum Weighting {
     P2,
     /// `1 / (1 + exp(ln SNR - b))` for each unit of ln SNR (Kingma and Gao 2023).
     Sigmoid,
+    /// That of `edm`, divided by the loss that is to be expected at each noise level, which is learned with the network:
+    /// `L exp(-u) + u` with a learned function u of the noise level (Karras et al. 2024). The logged training loss is that
+    /// whole sum; the held-out loss is that of `edm`.
+    Uncertainty,
 }
 
 /// A way to draw times, by name.
@@ -173,6 +181,9 @@ pub enum Time {
     Stratified,
     /// By a normal `ln(sigma / alpha)` (Karras et al. 2022); the density is part of the objective.
     LogNormal,
+    /// In proportion to the square root of the mean squared loss of each of 32 equal parts of time, learned on the way
+    /// (Nichol and Dhariwal 2021). Not with `train.accumulate` above 1.
+    LossSecondMoment,
     /// In proportion to `g² / sigma²`, which is evenly in ln SNR (Song, Durkan, Murray and Ermon 2021).
     Importance,
 }

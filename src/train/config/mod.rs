@@ -140,6 +140,12 @@ impl Config {
                 ),
             ));
         }
+        if loss.time == Time::LossSecondMoment && self.train.accumulate > 1 {
+            return Err(error::Violation::new(
+                "loss.time",
+                "learns from whole steps: train.accumulate must be 1, or choose uniform, stratified or importance",
+            ));
+        }
         loss.check_process(process.as_ref(), self.sde.kind())
     }
 

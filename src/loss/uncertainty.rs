@@ -1,0 +1,54 @@
+//! A learned weight for each noise level.
+
+use crate::graph::{Expr, Graph, Value};
+use crate::nn::{Linear, sinusoidal_features};
+use crate::sde::model::functions_of_time;
+use crate::sde::preconditioning::noise_level;
+use crate::sde::{Model, Quantity, Sde};
+
+/// Waves that tell noise levels apart.
+const FEATURES: usize = 32;
+
+/// u(sigma), the logarithm of the loss that is to be expected at a noise level (Karras et al. 2024, eq. 14 and 15): a loss
+/// L becomes L / e^u + u, which is least at u = ln E[L]. Then every level's gradient counts the same.
+///
+/// u is a linear function of sines and cosines of ¼ ln(sigma / alpha), and 0 at first. Its parameters are learned with the
+/// network's, which it has no part in.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncertainty {
+    layer: Linear,
+}
+
+impl Uncertainty {
+    /// Adds the parameters.
+    pub fn new(graph: &mut Graph) -> Self {
+        Self { layer: Linear::zero(graph, "uncertainty", FEATURES, 1) }
+    }
+
+    /// u at times `t` (`[Batch, 1]`): `[Batch, 1]`.
+    pub fn forward(&self, graph: &mut Graph, sde: &dyn Sde, t: Value) -> Value {
+        let [level] = functions_of_time(graph, t, [noise_level(&sde.log_snr(&Expr::input(0)))]);
+        let features = sinusoidal_features(graph, level, FEATURES);
+        self.layer.forward(graph, features)
+    }
+}
+
+/// A model whose training learns what loss is to be expected of it.
+pub struct Uncertain<'a> {
+    /// The model.
+    pub model: Box<dyn Model + 'a>,
+    /// The forward process.
+    pub sde: &'a dyn Sde,
+    /// What is expected.
+    pub uncertainty: Uncertainty,
+}
+
+impl Model for Uncertain<'_> {
+    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
+        self.model.predict(graph, x, t, quantity)
+    }
+
+    fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {
+        Some(self.uncertainty.forward(graph, self.sde, t))
+    }
+}

@@ -1,0 +1,155 @@
+//! Whole runs with other processes, weightings and times than the usual: on the GPU as on the CPU, and resumed as not
+//! stopped.
+#![cfg(feature = "cli")]
+
+#[path = "common/gpu.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use tweedie::gpu::Choice;
+use tweedie::train::checkpoint::{Checkpoint, LEARNED};
+use tweedie::train::config::{Config, Overrides};
+use tweedie::train::log::{self, Line};
+use tweedie::train::run_folder::Existing;
+use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
+
+/// Points in space, which have no pictures.
+const TINY: &str = r#"
+[data]
+kind = "mixture"
+weights = [0.7, 0.3]
+means = [[-1.0, 0.5, 0.0], [1.0, -0.5, 0.5]]
+widths = [0.3, 0.2]
+n = 600
+
+[model]
+kind = "mlp"
+width = 8
+depth = 1
+embedding = 8
+
+[sde]
+kind = "vp"
+
+[train]
+steps = 24
+batch = 16
+learning_rate = 1e-2
+checkpoint_every = 12
+evaluate_every = 12
+log_every = 1
+
+[sample]
+kind = "ode-heun"
+steps = 4
+n = 8
+"#;
+
+struct Silent;
+impl Observer for Silent {}
+
+/// Stops a run at the first moment at which it has done a step.
+struct StopAtOnce(bool);
+impl Observer for StopAtOnce {
+    fn progress(&mut self, progress: Progress) {
+        self.0 |= progress.step > 0;
+    }
+    fn stop(&mut self) -> bool {
+        self.0
+    }
+}
+
+fn request(out: PathBuf, device: Choice, sets: &[&str]) -> Request {
+    let mut overrides = Overrides::none();
+    sets.iter().for_each(|set| overrides.set(set).expect("a good override"));
+    let config = Config::parse(TINY, "tiny.toml", &overrides).unwrap_or_else(|error| panic!("{sets:?}: {error}"));
+    Request { config, out, start: Start::New(Existing::Refuse), device, cache: None }
+}
+
+fn metrics(run: &Path) -> Vec<Line> {
+    let lines = log::read(&run.join("metrics.jsonl")).expect("whole metrics");
+    lines.into_iter().map(Line::without_timing).collect()
+}
+
+/// All losses of a run, and those of each noise level.
+fn losses(run: &Path) -> Vec<f32> {
+    let of = |line: &Line| match line {
+        Line::Train(line) => vec![line.loss],
+        Line::Evaluation(line) => {
+            let level =
+                |level: &log::LevelLoss| [level.loss, level.variance, level.irreducible.expect("a known density")];
+            line.per_level.iter().flat_map(level).collect()
+        }
+    };
+    metrics(run).iter().flat_map(of).collect()
+}
+
+/// Runs that draw on every way there is.
+const RUNS: [&[&str]; 6] = [
+    &[
+        "sde.kind=rectified-flow",
+        "loss.parameterisation=velocity",
+        "loss.weighting=sigmoid",
+        "loss.time=stratified",
+        "train.accumulate=2",
+    ],
+    &["sde.kind=cosine", "loss.weighting=min-snr", "loss.time=importance"],
+    &[
+        "sde.log_snr_shift=-1.0",
+        "sde.zero_terminal_snr=true",
+        "loss.weighting=uncertainty",
+        "loss.time=loss-second-moment",
+    ],
+    &["sde.kind=edm", "loss.weighting=edm", "loss.time=log-normal", "loss.t_min=0"],
+    &["sde.kind=sub-vp", "loss.parameterisation=epsilon", "loss.weighting=likelihood", "loss.time=importance"],
+    &["sde.kind=sigmoid", "loss.parameterisation=denoised", "loss.weighting=p2", "sde.t_max=1", "loss.time=stratified"],
+];
+
+#[test]
+fn every_run_takes_the_same_steps_on_gpu_and_cpu() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (i, sets) in RUNS.iter().enumerate() {
+        let cpu = folder.path().join(format!("cpu{i}"));
+        let (_, outcome) = training::train(&request(cpu.clone(), Choice::Cpu, sets), &mut Silent).expect("training");
+        assert_eq!(outcome, Outcome::Finished);
+        let exact = losses(&cpu);
+        assert!(exact.iter().all(|loss| loss.is_finite()), "{sets:?}: {exact:?}");
+        // Pipelines are slow to make in software: half of the runs have all of their kinds.
+        if i >= 3 {
+            continue;
+        }
+        let gpu = folder.path().join(format!("gpu{i}"));
+        let choice = common::choice().parse().expect("a choice of the command line");
+        training::train(&request(gpu.clone(), choice, sets), &mut Silent).expect("training");
+        for (line, (gpu, cpu)) in losses(&gpu).into_iter().zip(exact).enumerate() {
+            assert!(
+                (gpu - cpu).abs() < 2e-3 * cpu.abs().max(0.05),
+                "{sets:?}, {line}: {gpu} on the GPU, {cpu} on the CPU"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_training_learns_besides_the_network_survives_a_stop() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let sets = RUNS[2];
+    training::train(&request(at("straight"), Choice::Cpu, sets), &mut Silent).expect("training");
+    let mut stopped = request(at("stopped"), Choice::Cpu, sets);
+    let (training, outcome) = training::train(&stopped, &mut StopAtOnce(false)).expect("training");
+    assert_eq!(outcome, Outcome::Stopped);
+    assert!(training.step() < 24);
+    drop(training);
+    stopped.start = Start::Resume;
+    training::train(&stopped, &mut Silent).expect("training");
+    let read = |run: &str| Checkpoint::read(&at(run).join("step-24")).expect("a whole checkpoint");
+    let (straight, resumed) = (read("straight"), read("stopped"));
+    assert_eq!(straight, resumed);
+    let moments = &straight.groups[LEARNED][0];
+    assert_eq!((moments.name.as_str(), moments.values.len()), ("time.second_moments", 32));
+    assert!(moments.values.iter().any(|moment| *moment != 1.0));
+    assert!(straight.groups["params"].iter().any(|tensor| tensor.name.starts_with("uncertainty.")));
+    assert_eq!(metrics(&at("straight")), metrics(&at("stopped")));
+}

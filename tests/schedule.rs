@@ -1,0 +1,254 @@
+//! Learned schedules: the bound does not depend on the pace of noise, its variance does, and what is learned comes near to
+//! the best there is; grids of equal work; the noise at which a mixture's weights are seen. Closed forms and published
+//! values.
+
+use tweedie::cpu::{Program, Store};
+use tweedie::data::{Line, Mixture, Width};
+use tweedie::graph::{Expr, Graph, Shape, Tape};
+use tweedie::loss::TimeWarp;
+use tweedie::sde::{Cosine, Exact, Model, Sde, Vp, Warped, equal_work, work_graph};
+
+/// Standard deviation of the data, which are normal on a line.
+const WIDTH: f64 = 0.5;
+
+/// The exact score.
+fn exact(sde: &dyn Sde) -> Box<dyn Model + '_> {
+    let variance = || Expr::input(1).square() * (WIDTH * WIDTH) + Expr::input(2).square();
+    Box::new(Exact {
+        sde,
+        score: move |graph: &mut Graph, x, alpha, sigma| graph.map(&[x, alpha, sigma], &-(Expr::input(0) / variance())),
+        denoised: move |graph: &mut Graph, x, alpha, sigma| {
+            let gain = Expr::input(1) * (WIDTH * WIDTH) / variance();
+            graph.map(&[x, alpha, sigma], &(gain * Expr::input(0)))
+        },
+    })
+}
+
+/// Twelve pairs of data and noise with even weights, exact for polynomials of two normal numbers up to degree 5 (Stroud
+/// 1971: a hexagon and, six times, its middle); the squared loss is of degree 4.
+fn points() -> Vec<(f64, f64)> {
+    let vertex = |i: u32| {
+        let (sin, cos) = (f64::from(i) * std::f64::consts::FRAC_PI_3).sin_cos();
+        [(0.0, 0.0), (2.0 * WIDTH * cos, 2.0 * sin)]
+    };
+    (0..6).flat_map(vertex).collect()
+}
+
+/// Mean of the loss, mean of its square, and the gradient of that, for logits.
+struct Objective {
+    program: Program<f64>,
+    store: Store<f64>,
+    inputs: [Vec<f64>; 3],
+    span: f64,
+}
+
+impl Objective {
+    fn new(sde: &dyn Sde, pieces: usize, range: [f64; 2], times: usize) -> Self {
+        let mut graph = Graph::new();
+        let warp = TimeWarp::new(&mut graph, pieces, range);
+        let [x0, noise, t] = ["x0", "noise", "t"].map(|name| graph.input(name, Shape::batch(&[1])));
+        let loss = warp.loss(&mut graph, sde, exact(sde).as_ref(), x0, t, noise);
+        let parameters = graph.parameter_values();
+        let gradient = graph.gradient(loss.second_moment, &parameters)[0];
+        graph.output("loss", loss.per_sample);
+        graph.output("second_moment", loss.second_moment);
+        graph.output("gradient", gradient);
+        let [low, high] = range;
+        let time = |i: usize| low + (high - low) * (i as f64 + 0.5) / times as f64;
+        let points = points();
+        let all = || (0..times).flat_map(|i| points.iter().map(move |point| (time(i), *point)));
+        let inputs = [
+            all().map(|(_, (x0, _))| x0).collect(),
+            all().map(|(_, (_, noise))| noise).collect(),
+            all().map(|(t, _)| t).collect(),
+        ];
+        Self { program: Program::new(&graph, "params"), store: Store::new(), inputs, span: high - low }
+    }
+
+    fn at(&mut self, logits: &[f64]) -> (f64, f64, Vec<f64>) {
+        let mut arena = logits.to_vec();
+        arena.resize(logits.len().next_multiple_of(64), 0.0);
+        self.store.upload("params", &arena);
+        let [x0, noise, t] = &self.inputs;
+        self.program.run(&mut self.store, &[("x0", x0), ("noise", noise), ("t", t)], t.len()).unwrap();
+        let losses = self.program.output("loss");
+        let bound = losses.iter().sum::<f64>() / losses.len() as f64 * self.span;
+        (
+            bound,
+            self.program.output("second_moment")[0] * self.span * self.span,
+            self.program.output("gradient").to_vec(),
+        )
+    }
+}
+
+/// E[loss] and the root of E[loss²] for each unit of time: ½ g² / sigma² times c, and √3 times that, where c is what is
+/// left of the noise's variance when x is known.
+fn expected(sde: &dyn Sde, t: f64) -> f64 {
+    let at = sde.at(t);
+    let signal = (WIDTH * at.alpha).powi(2);
+    0.5 * at.diffusion_squared / at.sigma.powi(2) * signal / (signal + at.sigma.powi(2))
+}
+
+/// ∫ `f` by the midpoint rule.
+fn integral([low, high]: [f64; 2], f: impl Fn(f64) -> f64) -> f64 {
+    let n = 40_000;
+    let step = (high - low) / f64::from(n);
+    (0..n).map(|i| f(low + step * (f64::from(i) + 0.5)) * step).sum()
+}
+
+#[test]
+fn the_bound_does_not_depend_on_the_pace_and_its_variance_is_learned_away() {
+    let sde = Vp::default();
+    let range = [2e-2, 1.0];
+    let bound = integral(range, |t| expected(&sde, t));
+    // Closed form: with SNR = e^λ, ∫ ½ 0.25 e^λ / (0.25 e^λ + 1) dλ = ½ ln(1 + 0.25 SNR) between the ends.
+    let end = |t: f64| 0.5 * (0.25 * sde.at(t).log_snr.exp()).ln_1p();
+    assert!((bound - (end(range[0]) - end(range[1]))).abs() < 1e-4);
+    let pieces = 16;
+    let mut objective = Objective::new(&sde, pieces, range, 320);
+    let wild: Vec<f64> = (0..pieces).map(|i| (i as f64 * 1.7).sin()).collect();
+    let even = objective.at(&vec![0.0; pieces]);
+    for logits in [&vec![0.0; pieces], &wild] {
+        let (found, ..) = objective.at(logits);
+        assert!((found / bound - 1.0).abs() < 5e-3, "{found}, {bound}");
+    }
+
+    // Adam.
+    let (mut logits, mut m, mut v) = (vec![0.0; pieces], vec![0.0; pieces], vec![0.0; pieces]);
+    for step in 1..=80 {
+        let (.., gradient) = objective.at(&logits);
+        for i in 0..pieces {
+            m[i] = 0.9 * m[i] + 0.1 * gradient[i];
+            v[i] = 0.99 * v[i] + 0.01 * gradient[i] * gradient[i];
+            let (m, v) = (m[i] / (1.0 - 0.9f64.powi(step)), v[i] / (1.0 - 0.99f64.powi(step)));
+            let rate = 0.3 * (1.0 - f64::from(step - 1) / 80.0);
+            logits[i] -= rate * m / (v.sqrt() + 1e-12);
+        }
+    }
+    let (learned_bound, learned, _) = objective.at(&logits);
+    assert!((learned_bound / bound - 1.0).abs() < 5e-3, "{learned_bound}, {bound}");
+    // E[L²] = ∫ m / density is least, (∫ √m)², where density is in proportion to √m.
+    let uniform = integral(range, |t| 3.0 * expected(&sde, t).powi(2)) * (range[1] - range[0]);
+    let best = 3.0 * bound * bound;
+    assert!((even.1 / uniform - 1.0).abs() < 0.02, "{}, {uniform}", even.1);
+    // Sixteen straight pieces cannot do better than 15 % above the smooth best; even times are 700 % above.
+    assert!(learned < 1.2 * best && uniform > 5.0 * best, "{learned}, best {best}, uniform {uniform}");
+
+    // As a process of its own it is the same path, with even steps where the loss is even.
+    let knots = TimeWarp::knots(&logits, range);
+    let warped = Warped::new(Box::new(Vp { t_min: range[0], ..sde }), knots.clone()).unwrap();
+    let at: Vec<f64> = (0..=pieces).map(|i| range[0] + (range[1] - range[0]) * i as f64 / pieces as f64).collect();
+    for (t, knot) in at.iter().zip(&knots) {
+        assert!((warped.at(*t).log_snr - sde.at(*knot).log_snr).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_warped_process_is_a_process() {
+    let t = Expr::input(0);
+    let warped = Warped::new(Box::new(Cosine::default()), vec![1e-3, 0.1, 0.15, 0.6, 0.9946]).unwrap();
+    let (alpha, variance) = (warped.alpha(&t), warped.sigma(&t).square());
+    let (rate, g2) = (warped.drift_rate(&t), warped.diffusion_squared(&t));
+    let pairs = [
+        (alpha.derivative(0), &rate * &alpha),
+        (variance.derivative(0), 2.0 * &rate * &variance + &g2),
+        (warped.log_snr(&t).derivative(0), -(&g2 / &variance)),
+    ];
+    for time in [5e-4, 0.1, 0.3, 0.55, 0.9] {
+        for (left, right) in &pairs {
+            let values = Tape::new(&[left.clone(), right.clone()]).evaluate(&[time]);
+            assert!((values[0] - values[1]).abs() < 1e-9 * (values[1].abs() + 1e-3), "{time}: {values:?}");
+        }
+        let found = warped.t_of_noise_to_signal(warped.at(time).noise_to_signal()).unwrap();
+        assert!((found - time).abs() < 1e-9, "{found}, {time}");
+    }
+    for (knots, wanted) in [
+        (vec![1e-3, 0.5, 0.4, 0.9946], "each above the one before"),
+        (vec![0.5], "two or more"),
+        (vec![0.1, 0.9], "must go from t_min = 0.001 to t_max = 0.9946"),
+    ] {
+        let error = Warped::new(Box::new(Cosine::default()), knots).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn equal_work_is_equal() {
+    // Of the exact score: denoised = k(t) x with k = 0.25 alpha / v, so that E of the squared change is a closed form.
+    let sde = Vp::default();
+    let change = |a: f64, b: f64| {
+        let [a, b] = [a, b].map(|t| sde.at(t));
+        let gain = |m: &tweedie::sde::Marginal| {
+            let k = 0.25 * m.alpha / (0.25 * m.alpha.powi(2) + m.sigma.powi(2));
+            (k * m.alpha, k * m.sigma)
+        };
+        let ((signal_a, noise_a), (signal_b, noise_b)) = (gain(&a), gain(&b));
+        (0.25 * (signal_a - signal_b).powi(2) + (noise_a - noise_b).powi(2)).sqrt()
+    };
+    let times: Vec<f64> = (0..=400).map(|i| 1e-3 + 0.999 * f64::from(i) / 400.0).collect();
+    let distances: Vec<f64> = times.windows(2).map(|pair| change(pair[0], pair[1])).collect();
+    let grid = equal_work(&times, &distances, 10);
+    assert_eq!((grid.len(), grid[0], grid[10]), (11, times[0], times[400]));
+    let way = |a: f64, b: f64| {
+        let n = 2000;
+        let at = |i: usize| a + (b - a) * i as f64 / n as f64;
+        (0..n).map(|i| change(at(i), at(i + 1))).sum::<f64>()
+    };
+    let ways: Vec<f64> = grid.windows(2).map(|pair| way(pair[0], pair[1])).collect();
+    let mean = ways.iter().sum::<f64>() / 10.0;
+    assert!(ways.iter().all(|way| (way / mean - 1.0).abs() < 0.01), "{ways:?}");
+    let even: Vec<f64> = (0..10).map(|i| way(1e-3 + 0.0999 * f64::from(i), 1e-3 + 0.0999 * f64::from(i + 1))).collect();
+    assert!(even.iter().any(|way| (way / mean - 1.0).abs() > 0.5), "the even grid is far from it: {even:?}");
+
+    // A model says the same of itself.
+    let graph = work_graph(&sde, 1, |_| exact(&sde));
+    let mut program = Program::<f64>::new(&graph, "params");
+    let points = points();
+    let [x0, noise]: [Vec<f64>; 2] = [points.iter().map(|p| p.0).collect(), points.iter().map(|p| p.1).collect()];
+    for pair in [[0.05, 0.1], [0.4, 0.41]] {
+        let inputs = [("x0", &x0[..]), ("noise", &noise), ("t", &pair[..1]), ("t_next", &pair[1..])];
+        program.run(&mut Store::new(), &inputs, points.len()).unwrap();
+        let work = program.output("work").iter().sum::<f64>() / points.len() as f64;
+        let expected = change(pair[0], pair[1]).powi(2);
+        assert!((work / expected - 1.0).abs() < 1e-9, "{work}, {expected}");
+    }
+}
+
+/// Two modes of width 1, 0.8 of the data in the one at distance / 2.
+fn modes(distance: f64) -> Line {
+    Line { weights: vec![0.8, 0.2], means: vec![0.5 * distance, -0.5 * distance], widths: vec![1.0, 1.0] }
+}
+
+#[test]
+fn what_is_seen_of_weights_is_the_published_table() {
+    // Distance; Fisher divergence and KL at sigma = 0, 1, 2, 5, 10.
+    let table = [
+        (4.0, [6.371e-2, 5.797e-2, 2.341e-2, 1.702e-3, 1.326e-4], [0.1791, 0.1470, 0.0908, 0.0247, 0.0069]),
+        (6.0, [8.113e-3, 2.649e-2, 2.404e-2, 3.040e-3, 2.773e-4], [0.1919, 0.1826, 0.1408, 0.0493, 0.0150]),
+        (8.0, [3.308e-4, 6.284e-3, 1.676e-2, 4.103e-3, 4.485e-4], [0.1927, 0.1913, 0.1709, 0.0761, 0.0254]),
+        (10.0, [4.621e-6, 8.374e-4, 8.743e-3, 4.707e-3, 6.268e-4], [0.1927, 0.1926, 0.1851, 0.1018, 0.0374]),
+        (200f64.sqrt(), [2.448e-11, 2.310e-6, 1.040e-3, 4.526e-3, 9.561e-4], [0.1927, 0.1927, 0.1923, 0.1447, 0.0650]),
+    ];
+    for (distance, fisher, kl) in table {
+        for ((sigma, fisher), kl) in [0.0, 1.0, 2.0, 5.0, 10.0].into_iter().zip(fisher).zip(kl) {
+            let seen = modes(distance).visibility(sigma);
+            assert!((seen.fisher / fisher - 1.0).abs() < 6e-4, "{distance}, {sigma}: {seen:?}, {fisher}");
+            assert!((seen.kl - kl).abs() < 6e-5, "{distance}, {sigma}: {seen:?}, {kl}");
+        }
+    }
+    // Seen best near a quarter of the distance.
+    for (distance, sigma) in [(200f64.sqrt(), 3.8), (4.0, 0.6)] {
+        let found = modes(distance).most_visible(200);
+        assert!((found - sigma).abs() < 0.1, "{distance}: {found}");
+    }
+}
+
+#[test]
+fn a_mixture_is_seen_along_its_longest_line() {
+    let mixture =
+        Mixture::new(&[0.8, 0.2], &[vec![5.0, 5.0], vec![-5.0, -5.0]], &[Width::Isotropic(1.0), Width::Isotropic(1.0)])
+            .unwrap();
+    let line = Line::along_longest(&mixture).unwrap();
+    assert!((line.visibility(5.0).fisher / 4.526e-3 - 1.0).abs() < 6e-4, "{line:?}");
+    assert!(Line::along_longest(&Mixture::new(&[1.0], &[vec![0.0, 1.0]], &[Width::Isotropic(1.0)]).unwrap()).is_none());
+}
