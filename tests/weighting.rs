@@ -1,5 +1,7 @@
 //! Weightings and the drawing of times against published values and closed forms, in f64 on the CPU executor.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
@@ -23,7 +25,7 @@ fn weights_of_snr_are_the_published_ones() {
     let table = [
         (1e-3, 1.0, 0.001, 0.000999001, 0.9995, 0.999001),
         (0.1, 1.0, 0.1, 0.0909091, 0.953463, 0.909091),
-        (1.0, 1.0, 1.0, 0.5, 0.707107, 0.5),
+        (1.0, 1.0, 1.0, 0.5, FRAC_1_SQRT_2, 0.5),
         (5.0, 1.0, 5.0, 0.833333, 0.408248, 0.166667),
         (100.0, 0.05, 5.0, 0.049505, 0.0995037, 0.00990099),
         (1e4, 0.0005, 5.0, 0.00049995, 0.0099995, 0.00009999),
@@ -128,7 +130,9 @@ fn importance_has_the_published_normalisers() {
         let f = |i: usize| {
             let t = (t_min.ln() * (1.0 - i as f64 / n as f64)).exp();
             let at = sde.at(t);
-            t * at.diffusion_squared / at.sigma.powi(2) * [2.0, 4.0][i % 2] * if i % n == 0 { 0.5 } else { 1.0 }
+            t * at.diffusion_squared / at.sigma.powi(2)
+                * [2.0, 4.0][i % 2]
+                * if i.is_multiple_of(n) { 0.5 } else { 1.0 }
         };
         let integral = (0..=n).map(f).sum::<f64>() * -t_min.ln() / (3 * n) as f64;
         assert!((integral - expected).abs() < 1e-6, "{integral}");

@@ -1,5 +1,7 @@
 //! A process at another pace.
 
+use std::cmp::Ordering;
+
 use super::Sde;
 use crate::graph::Expr;
 
@@ -21,7 +23,8 @@ impl Warped {
     /// If the knots are fewer than two, do not rise, or do not begin at t_min and end at t_max.
     pub fn new(process: Box<dyn Sde>, knots: Vec<f64>) -> Result<Self, BadKnots> {
         let ends = [process.t_min(), process.t_max()];
-        if knots.len() < 2 || knots.windows(2).any(|pair| !(pair[0] < pair[1])) {
+        let rises = |pair: &[f64]| pair[0].partial_cmp(&pair[1]) == Some(Ordering::Less);
+        if knots.len() < 2 || !knots.windows(2).all(rises) {
             return Err(BadKnots::DoNotRise);
         }
         let given = [knots[0], knots[knots.len() - 1]];
