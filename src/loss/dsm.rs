@@ -63,9 +63,7 @@ pub struct Loss {
 impl Denoising {
     /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
     pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
-        let t = graph.map(&[u], &(Expr::input(0) * (sde.t_max() - self.t_min) + self.t_min));
-        let t = graph.reshape(t, Shape::batch(&[1]));
+        let t = drawn_times(graph, sde, self.t_min, clock);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         self.loss_at(graph, sde, model, x0, t, noise)
@@ -81,14 +79,10 @@ impl Denoising {
         t: Value,
         noise: Value,
     ) -> Loss {
-        let time = Expr::input(0);
-        let functions = [sde.alpha(&time), sde.sigma(&time)];
-        let [alpha, sigma] = functions_of_time(graph, t, functions);
-        let [x0_, alpha_, sigma_, noise_] = [0, 1, 2, 3].map(Expr::input);
-        let x = graph.map(&[x0, alpha, sigma, noise], &(alpha_ * x0_ + sigma_ * noise_));
+        let (x, _) = perturbed(graph, sde, x0, t, noise);
         let epsilon = model.predict(graph, x, t, Quantity::Epsilon);
 
-        let weight = self.weighting.of_epsilon(sde, &time);
+        let weight = self.weighting.of_epsilon(sde, &Expr::input(0));
         let dims = graph.shape(x0).inner_elements();
         let factor = self.reduce.factor(dims);
         let outputs = match weight.as_constant() {
@@ -110,10 +104,31 @@ impl Denoising {
     }
 }
 
+/// A time for each sample, `[Batch, 1]`, drawn evenly from [t_min, t_max of the process] with the name `train.t`.
+pub(super) fn drawn_times(graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> Value {
+    let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
+    let t = graph.map(&[u], &(Expr::input(0) * (sde.t_max() - t_min) + t_min));
+    graph.reshape(t, Shape::batch(&[1]))
+}
+
+/// alpha x_0 + sigma epsilon for x_0 and epsilon `[Batch, D]` at times `[Batch, 1]`, with alpha and sigma, `[Batch, 1]`.
+pub(super) fn perturbed(graph: &mut Graph, sde: &dyn Sde, x0: Value, t: Value, epsilon: Value) -> (Value, [Value; 2]) {
+    let time = Expr::input(0);
+    let [alpha, sigma] = functions_of_time(graph, t, [sde.alpha(&time), sde.sigma(&time)]);
+    let [x0_, alpha_, sigma_, epsilon_] = [0, 1, 2, 3].map(Expr::input);
+    let x = graph.map(&[x0, alpha, sigma, epsilon], &(alpha_ * x0_ + sigma_ * epsilon_));
+    (x, [alpha, sigma])
+}
+
 /// `[Batch, D]` → the sums of the samples `[Batch, 1]` and their mean `[1]`.
 fn over_batch(graph: &mut Graph, error: Value) -> Vec<Value> {
     let per_sample = graph.sum(error, &[1]);
-    let total = graph.sum_all(per_sample);
-    let mean = graph.map(&[total], &(Expr::input(0) / Expr::batch()));
+    let mean = mean_over_batch(graph, per_sample);
     vec![per_sample, mean]
+}
+
+/// `[Batch, 1]` → its mean, `[1]`.
+pub(super) fn mean_over_batch(graph: &mut Graph, per_sample: Value) -> Value {
+    let total = graph.sum_all(per_sample);
+    graph.map(&[total], &(Expr::input(0) / Expr::batch()))
 }
