@@ -163,6 +163,13 @@ pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, settings, noise, class, guidance, known, wanted, device, out, format } = request;
     let experiment = Experiment::new(source.config())?;
+    if experiment.is_without_noise() {
+        return Err(CliError::bad_input(format!(
+            "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
+             tweedie score --sigma 0 shows it",
+            source.describe()
+        )));
+    }
     if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
         return Err(CliError::bad_input(match experiment.classes() {
             0 => format!("--class {class}: this network knows no classes (model.conditional = false)"),

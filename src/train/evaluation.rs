@@ -12,7 +12,7 @@ const SEED: u64 = 0x7477_6565_6469_6500;
 pub struct Evaluation {
     /// Mean over samples and noise levels.
     pub loss: f32,
-    /// At each noise level.
+    /// At each noise level; without noise there is one.
     pub levels: Vec<LevelLoss>,
 }
 
@@ -36,12 +36,13 @@ pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Eval
         }
     }
     let mean: f64 = sums.iter().map(|(sum, _)| sum).sum::<f64>() / total as f64;
-    let levels = experiment.evaluation_times().into_iter().zip(sums).map(|(t, (sum, count))| LevelLoss {
-        t: t as f32,
-        sigma: experiment.sde.at(t).sigma as f32,
-        loss: (sum / f64::from(count.max(1))) as f32,
-    });
-    Ok(Evaluation { loss: mean as f32, levels: levels.collect() })
+    let times = experiment.evaluation_times();
+    let level = |t: f64, loss: f64| LevelLoss { t: t as f32, sigma: experiment.sigma_at(t) as f32, loss: loss as f32 };
+    let levels = match experiment.is_without_noise() {
+        true => vec![level(times[0], mean)],
+        false => times.iter().zip(sums).map(|(t, (sum, count))| level(*t, sum / f64::from(count.max(1)))).collect(),
+    };
+    Ok(Evaluation { loss: mean as f32, levels })
 }
 
 /// Time and sigma of a sample whose loss was not finite in the step that set the status, if the loss was the reason.
@@ -49,5 +50,5 @@ pub fn bad_noise_level(engine: &mut dyn Engine, experiment: &Experiment) -> Opti
     let step = *engine.words(names::CLOCK, 1).ok()?.first()? as usize;
     let ring = engine.floats(names::RING, RING_ROWS * RING_COLUMNS).ok()?;
     let t = *ring.get((step % RING_ROWS) * RING_COLUMNS + 3)?;
-    (t >= 0.0).then(|| (t, experiment.sde.at(f64::from(t)).sigma))
+    (t >= 0.0).then(|| (t, experiment.sigma_at(f64::from(t))))
 }

@@ -7,8 +7,8 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, Source, TrainingStep, accumulation_names, accumulation_step, evaluation_names,
-    evaluation_step, names, training_step, update_step,
+    Evaluation, Source, TrainingStep, accumulation_names, accumulation_step, evaluation_names, evaluation_step, names,
+    training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
@@ -133,11 +133,6 @@ impl Experiment {
         image.filter(|_| self.config.train.flip)
     }
 
-    fn objective(&self) -> Denoising {
-        let config::Loss::Denoising(loss) = &self.config.loss;
-        Denoising { weighting: loss.weighting, reduce: loss.reduce, t_min: loss.t_min }
-    }
-
     fn optimizer(&self) -> Optimizer {
         let train = &self.config.train;
         Optimizer {
@@ -189,7 +184,7 @@ impl Experiment {
         let optimizer = self.optimizer();
         let step = TrainingStep {
             sde: self.sde.as_ref(),
-            loss: &objective,
+            loss: objective.as_ref(),
             optimizer: &optimizer,
             data: source(&self.train),
             flip: self.flipped(),
@@ -203,8 +198,12 @@ impl Experiment {
                 ("train", update_step(&step, model), "params"),
             ],
         };
-        let spec =
-            Evaluation { sde: self.sde.as_ref(), loss: &objective, data: source(&self.held_out), levels: LEVELS };
+        let spec = Evaluation {
+            sde: self.sde.as_ref(),
+            loss: objective.as_ref(),
+            data: source(&self.held_out),
+            levels: LEVELS,
+        };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         let sampler = sampler_of(self.config.sample.sampler);
         graphs.extend(self.drawing_graphs(sampler.as_ref(), self.config.sample.steps as usize, Purpose::Draw));
@@ -272,8 +271,12 @@ impl Experiment {
         self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
     }
 
-    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on.
+    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on; without noise
+    /// all the same.
     pub fn evaluation_times(&self) -> Vec<f64> {
+        if self.is_without_noise() {
+            return vec![self.time_without_noise(); LEVELS];
+        }
         let (low, high) = (self.sde.t_min(), self.sde.t_max());
         (0..LEVELS).map(|level| low + (high - low) * (level as f64 + 0.5) / LEVELS as f64).collect()
     }
@@ -296,7 +299,8 @@ impl Experiment {
     }
 
     fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        if let (Some(mixture), false) = (&self.mixture, self.is_trainable()) {
+        let needs_density = !self.is_trainable() || matches!(self.config.loss, config::Loss::Explicit(_));
+        if let Some(mixture) = self.mixture.as_ref().filter(|_| needs_density) {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;

@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{Source, evaluation_names, names};
 use crate::nn::unet::{Told, UNet, UNetShape};
-use crate::nn::{self, Mlp, MlpShape};
+use crate::nn::{Mlp, MlpShape};
 use crate::sampler::Guided;
 use crate::sde::{Exact, Model, Network};
 
@@ -84,8 +84,7 @@ impl Experiment {
                 Box::new(Guided { with, without, weight })
             }
             config::Model::Exact(_) => {
-                let mixture = self.mixture.as_ref().expect("the config was checked: exact models know their mixture");
-                let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
+                let law = self.density();
                 Box::new(Exact {
                     sde: self.sde.as_ref(),
                     score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
@@ -96,10 +95,9 @@ impl Experiment {
     }
 
     fn network<'a>(&'a self, network: impl Fn(&mut Graph, Value, Value) -> Value + 'a) -> Box<dyn Model + 'a> {
-        let config::Loss::Denoising(loss) = &self.config.loss;
         Box::new(Network {
             sde: self.sde.as_ref(),
-            parameterisation: loss.parameterisation,
+            parameterisation: self.config.loss.levels().parameterisation,
             sigma_data: self.sigma_data,
             network,
         })

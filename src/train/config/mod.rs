@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
-pub use loss::{Denoising, Loss};
+pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind};
@@ -33,6 +33,7 @@ pub use sde::{Sde, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
+use crate::loss::Noise;
 use document::Document;
 use table::{Choice, Single};
 
@@ -119,7 +120,20 @@ impl Config {
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
             ));
         }
-        let Loss::Denoising(loss) = &self.loss;
+        if matches!(self.loss, Loss::Explicit(_)) && !self.data.knows_its_score() {
+            return Err(error::Violation::new(
+                "loss.kind",
+                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another loss",
+            ));
+        }
+        self.loss.check()?;
+        let loss = self.loss.levels();
+        if loss.noise == Noise::None && self.train.sample_every > 0 {
+            return Err(error::Violation::new(
+                "train.sample_every",
+                "must be 0 where loss.noise = \"none\": samples need the score at every noise level",
+            ));
+        }
         if !matches!(self.model, Model::Exact(_)) && loss.t_min > self.sde.t_min() {
             return Err(error::Violation::new(
                 "loss.t_min",
