@@ -17,6 +17,9 @@ pub const OVERSAMPLING: u32 = 3;
 // Colours of Okabe and Ito, which readers of every kind of colour vision tell apart.
 pub const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub const VERMILION: RGBColor = RGBColor(213, 94, 0);
+/// Curves in their order.
+pub const SERIES: [RGBColor; 6] =
+    [BLUE, VERMILION, RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(230, 159, 0), RGBColor(86, 180, 233)];
 pub const INK: RGBColor = RGBColor(40, 40, 40);
 pub const FAINT: RGBColor = RGBColor(150, 150, 150);
 pub const GRID: RGBColor = RGBColor(228, 228, 228);

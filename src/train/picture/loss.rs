@@ -47,7 +47,7 @@ fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
     let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, log, 0.15)) else {
         return say_empty(area, "no losses yet");
     };
-    let mut panel = panel(area, "loss over steps", "step", x, y)?;
+    let mut panel = panel(area, "loss over steps", ["step", "loss"], x, y)?;
     panel.draw_series((!band.is_empty()).then(|| Polygon::new(band, BLUE.mix(0.18))))?;
     curve(&mut panel, smooth, BLUE, "train", false)?;
     curve(&mut panel, held_out, VERMILION, "held out", false)?;
@@ -64,7 +64,7 @@ fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
         return say_empty(area, "no losses per noise level yet");
     };
     let name = format!("noise level {}", curves.level_name);
-    let mut panel = panel(area, "loss per noise level", name.trim(), x, y)?;
+    let mut panel = panel(area, "loss per noise level", [name.trim(), "loss"], x, y)?;
     curve(&mut panel, train, BLUE, "train", true)?;
     curve(&mut panel, held_out, VERMILION, "held out", true)?;
     legend(&mut panel)
@@ -109,12 +109,13 @@ fn gathered(points: &[(f64, f64)]) -> (Points, Points) {
     (means, [below, above].concat())
 }
 
-type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
+pub(super) type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
 
-fn panel<'a, 'b>(
+/// An empty chart with these names of its axes.
+pub(super) fn panel<'a, 'b>(
     area: &'a Area<'b>,
     title: &str,
-    x_name: &str,
+    [x_name, y_name]: [&str; 2],
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b>, Box<dyn std::error::Error>> {
@@ -128,7 +129,7 @@ fn panel<'a, 'b>(
     chart
         .configure_mesh()
         .x_desc(x_name)
-        .y_desc("loss")
+        .y_desc(y_name)
         .x_labels(6)
         .y_labels(6)
         .max_light_lines(0)
@@ -144,7 +145,7 @@ fn panel<'a, 'b>(
 }
 
 /// A named curve; a single point, or each point if `marked`, is a dot.
-fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor, name: &str, marked: bool) -> Drawn {
+pub(super) fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor, name: &str, marked: bool) -> Drawn {
     if points.is_empty() {
         return Ok(());
     }
@@ -158,7 +159,8 @@ fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor, name: &str
     Ok(())
 }
 
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
+/// Names the curves.
+pub(super) fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)

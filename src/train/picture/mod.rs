@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod curves;
 mod error;
 mod field;
 mod grid;
@@ -14,6 +15,7 @@ mod scatter;
 mod trajectory;
 mod view;
 
+pub use curves::{Curves, write_curves};
 pub use error::PictureError;
 pub use field::{ScoreField, write_field};
 pub use grid::{GridLayout, write_grid};
