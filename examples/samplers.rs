@@ -183,7 +183,7 @@ fn write(folder: &Path, paths: Errors, laws: Errors, plane: Errors) -> Result<()
     let [paths, laws] = [paths, laws].map(|errors| errors.into_values().collect::<Vec<_>>());
     let deterministic = |name: &str| paths.iter().any(|(known, _)| known == name);
     let (flows, noises): (Vec<_>, Vec<_>) = plane.into_values().partition(|(name, _)| deterministic(name));
-    let panel = |title, y, curves| Curves { title, axes: ["evaluations", y], curves };
+    let panel = |title, y, curves| Curves { title, axes: ["evaluations", y], log: [true, true], curves };
     let in_one = [
         panel("1-D mixture: paths", "error of the end", &paths),
         panel("1-D mixture: laws", "Wasserstein distance", &laws),

@@ -11,6 +11,7 @@ pub mod data;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod likelihood;
 pub mod loss;
 pub mod nn;
 mod number;

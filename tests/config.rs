@@ -75,7 +75,7 @@ fn defaults_are_the_published_ones() {
     let config = parse(SMALL);
     let Sde::Vp(vp) = &config.sde else { panic!("{:?}", config.sde) };
     assert_eq!((vp.beta_min, vp.beta_max, vp.t_min), (0.1, 20.0, 1e-3));
-    let Loss::Denoising(loss) = &config.loss;
+    let Loss::Denoising(loss) = &config.loss else { panic!("{:?}", config.loss) };
     assert_eq!(
         (loss.parameterisation, loss.weighting, loss.t_min),
         (Parameterisation::Preconditioned, Weighting::Sigma2, 1e-5)
@@ -131,8 +131,7 @@ fn overrides_are_toml_and_bare_words_are_strings() {
     let config = Config::parse(SMALL, "c.toml", &set).expect("good");
     assert_eq!(config.train.steps, 7);
     assert!(!config.sample.denoise);
-    let Loss::Denoising(loss) = &config.loss;
-    assert_eq!(loss.weighting, Weighting::Likelihood);
+    assert_eq!(config.loss.levels().weighting, Weighting::Likelihood);
     let Data::TwoMoons(moons) = &config.data else { panic!() };
     assert_eq!(moons.seed, 25);
 
@@ -158,8 +157,7 @@ fn the_same_kind_leaves_its_table_alone() {
     let parse = |text: &str, set: &[&str]| Config::parse(text, "c.toml", &overrides(set)).expect("a good config");
     // The default kind, which the file does not name.
     let text = format!("{SMALL}[loss]\nweighting = \"uniform\"\n");
-    let Loss::Denoising(loss) = parse(&text, &["loss.kind=denoising"]).loss;
-    assert_eq!(loss.weighting, Weighting::Uniform);
+    assert_eq!(parse(&text, &["loss.kind=denoising"]).loss.levels().weighting, Weighting::Uniform);
     // A kind that changes no keys.
     let text = format!("{SMALL}[sample]\nkind = \"ode-heun\"\nsteps = 7\nn = 5\n");
     let sample = parse(&text, &["sample.kind=euler-maruyama"]).sample;
@@ -196,7 +194,7 @@ fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
 
 #[test]
 fn weightings_and_times_have_the_published_numbers() {
-    let Loss::Denoising(loss) = parse(&format!("{SMALL}[loss]\nweighting = \"min-snr\"\ntime = \"log-normal\"\n")).loss;
+    let loss = parse(&format!("{SMALL}[loss]\nweighting = \"min-snr\"\ntime = \"log-normal\"\n")).loss.levels();
     assert_eq!((loss.weighting, loss.time), (Weighting::MinSnr, Time::LogNormal));
     assert_eq!((loss.snr_gamma, loss.p2_k, loss.p2_gamma), (5.0, 1.0, 1.0));
     assert_eq!((loss.log_sigma_mean, loss.log_sigma_std), (-1.2, 1.2));
@@ -371,6 +369,45 @@ fn keys_that_do_not_fit_together_are_named() {
         "c.toml: loss.t_min = 0.5: must be at most sde.t_min = 0.001, where samplers end: below loss.t_min the network learns nothing"
     );
     parse(&format!("{SMALL}[loss]\nt_min = 0.001"));
+    let none = "[loss]\nkind = \"implicit\"\nnoise = \"none\"";
+    let score = format!("{none}\nparameterisation = \"score\"");
+    let good = format!("{score}\nweighting = \"uniform\"");
+    for (lines, wanted) in [
+        (
+            "[loss]\nkind = \"explicit\"",
+            "loss.kind = \"explicit\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another loss",
+        ),
+        (
+            "[loss]\nnoise = \"none\"",
+            "loss.noise = \"none\": denoising needs noise: must be \"all\", or choose another loss.kind",
+        ),
+        (
+            none,
+            "loss.parameterisation: must be \"score\" where loss.noise = \"none\": the others divide by the noise that there is not",
+        ),
+        (
+            &score,
+            "loss.weighting: must be \"uniform\" where loss.noise = \"none\": there is one level, and no noise to weight it by",
+        ),
+        (
+            &format!("{good}\n[train]\nsample_every = 5"),
+            "train.sample_every = 5: must be 0 where loss.noise = \"none\": samples need the score at every noise level",
+        ),
+        (
+            "[loss]\nkind = \"implicit\"\nprojection = \"sphere\"",
+            "loss.projection = \"sphere\": unknown key for kind = \"implicit\"; allowed: kind, noise, parameterisation, weighting, t_min, reduce",
+        ),
+        (
+            "[loss]\nkind = \"sliced\"\nprojection = \"cube\"",
+            "loss.projection = \"cube\": allowed: gaussian, rademacher, sphere",
+        ),
+        ("[loss]\nkind = \"sliced\"\nprojections = 0", "loss.projections = 0: must be a whole number ≥ 1 and ≤ 65536"),
+        ("[loss]\nkind = \"sliced-fd\"\nstep = 0", "loss.step = 0: must be a number ≥ 1e-5 and ≤ 1"),
+    ] {
+        assert_eq!(small_and(lines), format!("c.toml: {wanted}"));
+    }
+    parse(&format!("{SMALL}{good}"));
+    parse(&format!("{SMALL}[loss]\nkind = \"explicit\"").replace("two-moons", "eight-gaussians"));
     assert!(matches!(
         parse(&SMALL.replace("mlp", "exact").replace("two-moons", "eight-gaussians")).model,
         Model::Exact(_)

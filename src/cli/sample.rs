@@ -224,6 +224,13 @@ fn sample(request: Request) -> Result<(), CliError> {
     let settings = source.config().sample.clone();
     let experiment = Experiment::new(source.config())?;
     let (sampler, grid) = (settings.sampler(), settings.grid());
+    if experiment.is_without_noise() {
+        return Err(CliError::bad_input(format!(
+            "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
+             tweedie score --sigma 0 shows it",
+            source.describe()
+        )));
+    }
     if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
         return Err(CliError::bad_input(match experiment.classes() {
             0 => format!("--class {class}: this network knows no classes (model.conditional = false)"),

@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     /// Noise level as time, in (0, 1]
     #[arg(long, value_name = "T", value_parser = time, allow_negative_numbers = true)]
     t: Option<f64>,
-    /// Noise level as the standard deviation of x_t given x_0, > 0
-    #[arg(long, value_name = "S", value_parser = positive, allow_negative_numbers = true)]
+    /// Noise level as the standard deviation of x_t given x_0, > 0; 0 for a run with loss.noise = "none"
+    #[arg(long, value_name = "S", value_parser = sigma, allow_negative_numbers = true)]
     sigma: Option<f64>,
     /// Noise level as sigma over alpha, > 0
     #[arg(long, value_name = "R", value_parser = positive, allow_negative_numbers = true)]
@@ -83,6 +83,11 @@ fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number > 0".to_string())
 }
 
+fn sigma(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "must be a number ≥ 0".to_string())
+}
+
 fn time(text: &str) -> Result<f64, String> {
     positive(text).ok().filter(|time| *time <= 1.0).ok_or_else(|| "must be a number > 0 and ≤ 1".to_string())
 }
@@ -117,6 +122,8 @@ fn score(request: Request) -> Result<(), CliError> {
     let points = read_points("--x", &x, &experiment)?;
     let sde = experiment.sde.as_ref();
     let t = match level {
+        _ if experiment.is_without_noise() => without_noise(&experiment, level, output),
+        Level::Sigma(0.0) => Err("--sigma 0: must be above 0, but for a run with loss.noise = \"none\"".to_owned()),
         Level::Time(t) => Ok(t),
         Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {}", error.range())),
         Level::NoiseToSignal(ratio) => {
@@ -141,14 +148,28 @@ fn score(request: Request) -> Result<(), CliError> {
     let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
-    note(format_args!(
-        "{}: {} of {n} points at t = {}, sigma = {}, noise-to-signal = {}, from {}",
-        out.display(),
-        quantity.name(),
-        short(t, 6),
-        short(at.sigma, 6),
-        short(at.noise_to_signal(), 6),
-        source.describe()
-    ));
+    let level = match experiment.is_without_noise() {
+        true => "without noise".to_owned(),
+        false => format!(
+            "at t = {}, sigma = {}, noise-to-signal = {}",
+            short(t, 6),
+            short(at.sigma, 6),
+            short(at.noise_to_signal(), 6)
+        ),
+    };
+    note(format_args!("{}: {} of {n} points {level}, from {}", out.display(), quantity.name(), source.describe()));
     Ok(())
+}
+
+/// The time to ask a network at that knows the score of the data alone, if that is what is asked for.
+fn without_noise(experiment: &Experiment, level: Level, output: Output) -> Result<f64, String> {
+    let why = "was trained with loss.noise = \"none\" and knows";
+    let asked = match level {
+        Level::Sigma(0.0) if output == Output::Score => return Ok(experiment.time_without_noise()),
+        Level::Sigma(0.0) => return Err(format!("--output: this network {why} nothing but the score; leave it out")),
+        Level::Sigma(sigma) => format!("--sigma {sigma}"),
+        Level::Time(t) => format!("--t {t}"),
+        Level::NoiseToSignal(ratio) => format!("--noise-to-signal {ratio}"),
+    };
+    Err(format!("{asked}: this network {why} the score of the data alone: must be --sigma 0"))
 }

@@ -222,6 +222,10 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     if !artifacts::has_picture(experiment) {
         return Ok(());
     }
+    if experiment.is_without_noise() {
+        note("no samples are drawn: with loss.noise = \"none\" the network knows the score of the data alone");
+        return Ok(artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &[])?);
+    }
     let draw = a_picture(experiment, FRAMES);
     let sampler = experiment.config.sample.sampler();
     let steps = sampler.rows(&draw.grid);

@@ -65,7 +65,7 @@ pub struct Loss {
 
 impl Loss {
     /// The loss whose samples are `expr` of (the sample's loss, `other`), `[Batch, 1]` both.
-    fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
+    pub(super) fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
         let per_sample = graph.map(&[self.per_sample, other], expr);
         Self { per_sample, t: self.t, mean: mean_over_batch(graph, per_sample) }
     }
@@ -77,27 +77,9 @@ impl Denoising {
         let drawn = self.time.draw(graph, sde, self.t_min, clock);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
-        let time = Expr::input(0);
-        let (quantity, weight) = match (self.time, self.weighting.per_log_snr(sde, &time)) {
-            // What the density has is what the weight would have had.
-            (TimeSampling::Importance, Some(weight)) => {
-                (Quantity::Epsilon, weight * self.time.normaliser(sde, self.t_min))
-            }
-            _ => {
-                let quantity = self.weighting.quantity(sde);
-                let correction = self.time.correction(sde, self.t_min, &time);
-                (quantity, self.weighting.of(quantity, sde, &time) * correction)
-            }
-        };
-        let mut loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
-        if let (TimeSampling::LossSecondMoment(moments), Some(binned)) = (self.time, &drawn.binned) {
-            moments.observe(graph, binned, loss.per_sample);
-            loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
-        }
-        if let Some(u) = model.uncertainty(graph, drawn.t) {
-            loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
-        }
-        loss
+        let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);
+        let loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
+        self.time.settle(graph, model, &drawn, loss)
     }
 
     /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).
@@ -126,10 +108,7 @@ impl Denoising {
         weight: &Expr,
     ) -> Loss {
         let time = Expr::input(0);
-        let functions = [sde.alpha(&time), sde.sigma(&time)];
-        let [alpha, sigma] = functions_of_time(graph, t, functions);
-        let [x0_, alpha_, sigma_, noise_] = [0, 1, 2, 3].map(Expr::input);
-        let x = graph.map(&[x0, alpha, sigma, noise], &(alpha_ * x0_ + sigma_ * noise_));
+        let (x, _) = perturbed(graph, sde, x0, t, noise);
         let predicted = model.predict(graph, x, t, quantity);
         let target = if quantity == Quantity::Velocity {
             let [p, q] = functions_of_time(graph, t, sde.velocity(&time));
@@ -158,6 +137,15 @@ impl Denoising {
         };
         Loss { per_sample: outputs[0], t, mean: outputs[1] }
     }
+}
+
+/// alpha x_0 + sigma epsilon for x_0 and epsilon `[Batch, D]` at times `[Batch, 1]`, with alpha and sigma, `[Batch, 1]`.
+pub(super) fn perturbed(graph: &mut Graph, sde: &dyn Sde, x0: Value, t: Value, epsilon: Value) -> (Value, [Value; 2]) {
+    let time = Expr::input(0);
+    let [alpha, sigma] = functions_of_time(graph, t, [sde.alpha(&time), sde.sigma(&time)]);
+    let [x0_, alpha_, sigma_, epsilon_] = [0, 1, 2, 3].map(Expr::input);
+    let x = graph.map(&[x0, alpha, sigma, epsilon], &(alpha_ * x0_ + sigma_ * epsilon_));
+    (x, [alpha, sigma])
 }
 
 /// `[Batch, D]` → the sums of the samples `[Batch, 1]` and their mean `[1]`.

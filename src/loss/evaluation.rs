@@ -1,6 +1,6 @@
 //! The loss on data that training does not see, at fixed noise levels.
 
-use super::{Denoising, Source};
+use super::{Objective, Source};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType};
 use crate::sde::{Model, Sde};
 
@@ -10,7 +10,7 @@ pub struct Evaluation<'a> {
     /// The forward process.
     pub sde: &'a dyn Sde,
     /// The objective.
-    pub loss: &'a Denoising,
+    pub loss: &'a dyn Objective,
     /// The held-out data.
     pub data: Source,
     /// The exact score of the noised data, where it is known: its loss is the least that there is.
@@ -44,12 +44,12 @@ pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> 
     let levels = Source { rows: spec.levels, dims: 1, storage: Storage::F32 };
     let t = levels.batch(&mut graph, names::LEVELS, clock, Order::Sequential);
     let noise = graph.normal(clock, "evaluation.noise", Shape::batch(&[spec.data.dims]));
-    let loss = spec.loss.loss_at(&mut graph, spec.sde, model.as_ref(), x0, t, noise);
+    let loss = spec.loss.loss_at(&mut graph, spec.sde, model.as_ref(), x0, t, noise, clock);
     graph.output("per_sample", loss.per_sample);
     graph.output("t", loss.t);
     graph.output("loss", loss.mean);
     if let Some(exact) = spec.exact {
-        let least = spec.loss.loss_at(&mut graph, spec.sde, exact, x0, t, noise);
+        let least = spec.loss.loss_at(&mut graph, spec.sde, exact, x0, t, noise, clock);
         // An output of its own, even where the model is the exact one.
         let least = graph.map(&[least.per_sample], &Expr::input(0));
         graph.output("irreducible", least);

@@ -1,6 +1,6 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Denoising, Loss, flip_half};
+use super::{Loss, Objective, flip_half};
 use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
@@ -57,7 +57,7 @@ pub struct TrainingStep<'a> {
     /// The forward process.
     pub sde: &'a dyn Sde,
     /// The objective.
-    pub loss: &'a Denoising,
+    pub loss: &'a dyn Objective,
     /// What is done with the gradient.
     pub optimizer: &'a Optimizer,
     /// The training data.

@@ -2,9 +2,9 @@
 
 use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
-use super::{Source, names};
+use super::{Loss, Source, Weighting, names};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
-use crate::sde::Sde;
+use crate::sde::{Model, Quantity, Sde};
 
 /// How the times of a batch are drawn from [t_min, t_max of the process].
 ///
@@ -88,6 +88,29 @@ impl TimeSampling {
     /// The integral of g² / sigma² over the range, by its length: what importance sampling divides the density by.
     pub fn normaliser(self, sde: &dyn Sde, t_min: f64) -> f64 {
         (log_snr_at(sde, t_min) - sde.at(sde.t_max()).log_snr) / (sde.t_max() - t_min)
+    }
+
+    /// Which quantity's squared error to take at times that were drawn, `quantity` if it is all the same, and the weight
+    /// of that error (an expression of time, input 0) with the correction in it.
+    pub(super) fn weight(self, weighting: Weighting, quantity: Quantity, sde: &dyn Sde, t_min: f64) -> (Quantity, Expr) {
+        let time = Expr::input(0);
+        match (self, weighting.per_log_snr(sde, &time)) {
+            // What the density has is what the weight would have had.
+            (Self::Importance, Some(weight)) => (Quantity::Epsilon, weight * self.normaliser(sde, t_min)),
+            _ => (quantity, weighting.of(quantity, sde, &time) * self.correction(sde, t_min, &time)),
+        }
+    }
+
+    /// The loss of samples at times that were drawn, with what is learned of the times and of the loss itself.
+    pub(super) fn settle(self, graph: &mut Graph, model: &dyn Model, drawn: &Drawn, mut loss: Loss) -> Loss {
+        if let (Self::LossSecondMoment(moments), Some(binned)) = (self, &drawn.binned) {
+            moments.observe(graph, binned, loss.per_sample);
+            loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
+        }
+        if let Some(u) = model.uncertainty(graph, drawn.t) {
+            loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
+        }
+        loss
     }
 
     /// What the state [`names::STRATA`] holds for a batch: the places 0, 1, 2, …

@@ -130,7 +130,7 @@ pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), 
 }
 
 /// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at three
-/// tenths of the way from data to noise. Nothing for other data.
+/// tenths of the way from data to noise, or without noise if that is what was learned. Nothing for other data.
 ///
 /// # Errors
 /// When the device is lost or the picture cannot be written.
@@ -144,25 +144,29 @@ pub fn scores(
         return Ok(());
     }
     let data = experiment.train.values.to_f32();
-    let t = experiment.sde.t_min() + 0.3 * (experiment.sde.t_max() - experiment.sde.t_min());
-    let level = experiment.sde.at(t);
+    let (t, alpha, sigma, words) = if experiment.is_without_noise() {
+        (experiment.time_without_noise(), 1.0, 0.0, "without noise".to_owned())
+    } else {
+        let t = experiment.sde.t_min() + 0.3 * (experiment.sde.t_max() - experiment.sde.t_min());
+        let level = experiment.sde.at(t);
+        (t, level.alpha, level.sigma, format!("t = {t:.2}, σ = {:.2}", level.sigma))
+    };
     // What x_t looks like: the data shrunk by alpha, in a frame that the noise fits too.
-    let shrunk = |points: &[f32]| -> Vec<f32> { points.iter().map(|x| (level.alpha * f64::from(*x)) as f32).collect() };
+    let shrunk = |points: &[f32]| -> Vec<f32> { points.iter().map(|x| (alpha * f64::from(*x)) as f32).collect() };
     let (data, samples) = (shrunk(&data), shrunk(samples));
     let mut view = View::around(&data);
-    view.reach += level.sigma.min(4.0 * view.reach);
+    view.reach += sigma.min(4.0 * view.reach);
     let at = view.lattice(ARROWS);
     let learned = scoring::evaluate(engine, experiment, &at, t, Quantity::Score)?;
     let exact = experiment.mixture.as_ref().map(|mixture| {
         let mut score = [0.0; 2];
         at.chunks(2)
             .flat_map(|x| {
-                mixture.score(&[f64::from(x[0]), f64::from(x[1])], level.alpha, level.sigma, &mut score);
+                mixture.score(&[f64::from(x[0]), f64::from(x[1])], alpha, sigma, &mut score);
                 score.map(|value| value as f32)
             })
             .collect::<Vec<f32>>()
     });
-    let words = format!("t = {t:.2}, σ = {:.2}", level.sigma);
     let field = ScoreField { at: &at, learned: &learned, exact: exact.as_deref(), level: &words };
     Ok(picture::write_field(path, &field, view, &data, &samples)?)
 }

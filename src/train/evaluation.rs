@@ -12,7 +12,7 @@ const SEED: u64 = 0x7477_6565_6469_6500;
 pub struct Evaluation {
     /// Mean over samples and noise levels.
     pub loss: f32,
-    /// At each noise level.
+    /// At each noise level; without noise there is one.
     pub levels: Vec<LevelLoss>,
 }
 
@@ -36,18 +36,24 @@ pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Eval
         seen = (seen + batch as usize).min(total);
     }
     let mean = levels.iter().map(|level| level.sum).sum::<f64>() / total as f64;
-    let levels = experiment.evaluation_times().into_iter().zip(levels).map(|(t, level)| {
+    let of_level = |(t, level): (f64, Moments)| {
         let count = level.count.max(1.0);
         let mean = level.sum / count;
         LevelLoss {
             t: t as f32,
-            sigma: experiment.sde.at(t).sigma as f32,
+            sigma: experiment.sigma_at(t) as f32,
             loss: mean as f32,
             variance: ((level.squares / count - mean * mean).max(0.0)) as f32,
             irreducible: knows_least.then_some((level.least / count) as f32),
         }
-    });
-    Ok(Evaluation { loss: mean as f32, levels: levels.collect() })
+    };
+    let times = experiment.evaluation_times();
+    let levels = if experiment.is_without_noise() {
+        vec![of_level((times[0], levels.into_iter().fold(Moments::default(), Moments::plus)))]
+    } else {
+        times.into_iter().zip(levels).map(of_level).collect()
+    };
+    Ok(Evaluation { loss: mean as f32, levels })
 }
 
 /// Sums over the samples of a noise level.
@@ -60,6 +66,15 @@ struct Moments {
 }
 
 impl Moments {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+            least: self.least + other.least,
+        }
+    }
+
     fn add(&mut self, loss: f32, least: f32) {
         let loss = f64::from(loss);
         self.count += 1.0;
@@ -74,5 +89,5 @@ pub fn bad_noise_level(engine: &mut dyn Engine, experiment: &Experiment) -> Opti
     let step = *engine.words(names::CLOCK, 1).ok()?.first()? as usize;
     let ring = engine.floats(names::RING, RING_ROWS * RING_COLUMNS).ok()?;
     let t = *ring.get((step % RING_ROWS) * RING_COLUMNS + 3)?;
-    (t >= 0.0).then(|| (t, experiment.sde.at(f64::from(t)).sigma))
+    (t >= 0.0).then(|| (t, experiment.sigma_at(f64::from(t))))
 }

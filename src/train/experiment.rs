@@ -7,7 +7,7 @@ use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
 use crate::loss::{
-    Denoising, Evaluation, SecondMoments, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step,
+    Evaluation, SecondMoments, Source, TimeSampling, TrainingStep, accumulation_names, accumulation_step,
     evaluation_names, evaluation_step, names, second_moment_names, training_step, update_step,
 };
 use crate::nn::unet::{self, Features, UNetShape};
@@ -143,16 +143,6 @@ impl Experiment {
         image.filter(|_| self.config.train.flip)
     }
 
-    fn objective(&self) -> Denoising {
-        let config::Loss::Denoising(loss) = &self.config.loss;
-        Denoising {
-            weighting: loss.weighting(self.sigma_data),
-            reduce: loss.reduce,
-            time: loss.time(self.config.train.batch, self.parts()),
-            t_min: loss.t_min,
-        }
-    }
-
     fn optimizer(&self) -> Optimizer {
         let train = &self.config.train;
         Optimizer {
@@ -203,7 +193,7 @@ impl Experiment {
         let optimizer = self.optimizer();
         let step = TrainingStep {
             sde: self.sde.as_ref(),
-            loss: &objective,
+            loss: objective.as_ref(),
             optimizer: &optimizer,
             data: source(&self.train),
             flip: self.flipped(),
@@ -220,7 +210,7 @@ impl Experiment {
         let exact = self.exact();
         let spec = Evaluation {
             sde: self.sde.as_ref(),
-            loss: &objective,
+            loss: objective.as_ref(),
             data: source(&self.held_out),
             exact: exact.as_deref(),
             levels: LEVELS,
@@ -286,8 +276,12 @@ impl Experiment {
         self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
     }
 
-    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on.
+    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on; without noise
+    /// all the same.
     pub fn evaluation_times(&self) -> Vec<f64> {
+        if self.is_without_noise() {
+            return vec![self.time_without_noise(); LEVELS];
+        }
         let (low, high) = (self.sde.t_min(), self.sde.t_max());
         (0..LEVELS).map(|level| low + (high - low) * (level as f64 + 0.5) / LEVELS as f64).collect()
     }
@@ -388,7 +382,7 @@ impl Experiment {
 
     /// States besides the arenas that training changes and a resumed run needs, all 1 at first: name and length.
     pub fn learned_states(&self) -> Vec<(&'static str, usize)> {
-        match self.objective().time {
+        match self.config.loss.levels().time(self.config.train.batch, self.parts()) {
             TimeSampling::LossSecondMoment(SecondMoments { bins }) => vec![(second_moment_names::SECOND_MOMENTS, bins)],
             _ => Vec::new(),
         }

@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod experiment;
 pub mod log;
 mod model;
+mod objective;
 pub mod origin;
 #[cfg(feature = "cli")]
 pub mod picture;

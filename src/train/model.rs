@@ -60,8 +60,7 @@ impl Experiment {
     /// Adds the model to a graph, with what training learns besides.
     pub(super) fn model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
         let model = self.bare_model(graph, purpose);
-        let config::Loss::Denoising(loss) = &self.config.loss;
-        if loss.weighting != config::Weighting::Uncertainty || !self.is_trainable() {
+        if self.config.loss.levels().weighting != config::Weighting::Uncertainty || !self.is_trainable() {
             return model;
         }
         // In every graph, so that all agree on the arena.
@@ -110,10 +109,9 @@ impl Experiment {
     }
 
     fn network<'a>(&'a self, network: impl Fn(&mut Graph, Value, Value) -> Value + 'a) -> Box<dyn Model + 'a> {
-        let config::Loss::Denoising(loss) = &self.config.loss;
         Box::new(Network {
             sde: self.sde.as_ref(),
-            parameterisation: loss.parameterisation,
+            parameterisation: self.config.loss.levels().parameterisation,
             sigma_data: self.sigma_data,
             network,
         })

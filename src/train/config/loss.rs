@@ -5,79 +5,64 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::{Keys, choices};
-use crate::loss::{self, Reduce, SecondMoments, TimeSampling};
+use crate::loss::{self, Noise, Projection, Projections, Reduce, SecondMoments, TimeSampling};
 use crate::sde::{self, Parameterisation};
 
 /// Parts of time of `loss-second-moment`.
 const BINS: usize = 32;
 
 choices! {
-    /// What is minimised.
+    /// What is minimised: an objective of score matching. All have the same minimum; they differ in what they need to
+    /// know, in what a step costs, and in the variance of its gradient.
     Loss in "loss" default Some("denoising"), {
         /// Denoising score matching.
         "denoising" => Denoising,
+        /// Explicit score matching.
+        "explicit" => Explicit,
+        /// Implicit score matching.
+        "implicit" => Implicit,
+        /// Sliced score matching.
+        "sliced" => Sliced,
+        /// Sliced score matching with reduced variance.
+        "sliced-vr" => SlicedVr,
+        /// Sliced score matching by finite differences.
+        "sliced-fd" => SlicedFd,
     }
 }
 
-/// Denoising score matching (Vincent 2011) over times in `[loss.t_min, 1]` (or `sde.t_max`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Denoising {
+/// The keys that every kind has: what the network puts out, and how noise levels are drawn and counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// At which noise the score is matched.
+    pub noise: Noise,
     /// What the network puts out.
     pub parameterisation: Parameterisation,
     /// Weight of a noise level on the squared error, given for epsilon and with `SNR = alpha² / sigma²`; on that of the
     /// score it is sigma² times that. s is the root mean square of the data.
     pub weighting: Weighting,
     /// γ of `min-snr`.
-    #[schemars(range(min = 1e-6, max = 1e6))]
     pub snr_gamma: f64,
     /// k of `p2`.
-    #[schemars(range(min = 1e-6, max = 1e6))]
     pub p2_k: f64,
     /// γ of `p2`.
-    #[schemars(range(min = 0.0, max = 10.0))]
     pub p2_gamma: f64,
     /// b of `sigmoid`.
-    #[schemars(range(min = -30.0, max = 30.0))]
     pub sigmoid_bias: f64,
     /// How the times of a batch are drawn. All but `log-normal` have the same expected loss: what is drawn more often
     /// counts less.
     pub time: Time,
     /// Mean of `ln(sigma / alpha)` of `log-normal`.
-    #[schemars(range(min = -20.0, max = 20.0))]
     pub log_sigma_mean: f64,
     /// Standard deviation of `ln(sigma / alpha)` of `log-normal`.
-    #[schemars(range(min = 1e-3, max = 20.0))]
     pub log_sigma_std: f64,
     /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling steps
     /// ask; 0 where a process has noise at time 0.
-    #[schemars(range(min = 0.0, max = 0.999))]
     pub t_min: f64,
     /// How the squared errors of a sample's coordinates become one number.
     pub reduce: Reduce,
 }
 
-impl Default for Denoising {
-    fn default() -> Self {
-        Self {
-            parameterisation: Parameterisation::Preconditioned,
-            weighting: Weighting::Sigma2,
-            snr_gamma: 5.0,
-            p2_k: 1.0,
-            p2_gamma: 1.0,
-            sigmoid_bias: 0.0,
-            time: Time::Uniform,
-            log_sigma_mean: -1.2,
-            log_sigma_std: 1.2,
-            t_min: 1e-5,
-            reduce: Reduce::Mean,
-        }
-    }
-}
-
-impl Keys for Denoising {}
-
-impl Denoising {
+impl Levels {
     /// The weighting with its numbers.
     pub fn weighting(&self, sigma_data: f64) -> loss::Weighting {
         match self.weighting {
@@ -105,6 +90,9 @@ impl Denoising {
 
     /// What has no meaning with this process.
     pub(super) fn check_process(&self, process: &dyn sde::Sde, kind: &str) -> Result<(), Violation> {
+        if self.noise == Noise::None {
+            return Ok(());
+        }
         let lossless = process.at(0.0).sigma == 0.0;
         let infinite = match self.weighting {
             Weighting::Likelihood | Weighting::Uniform | Weighting::Sigmoid => Some("loss.weighting"),
@@ -141,6 +129,182 @@ impl Denoising {
             ));
         }
         Ok(())
+    }
+}
+
+impl Loss {
+    /// The keys that every kind has.
+    pub fn levels(&self) -> Levels {
+        match self {
+            Self::Denoising(loss) => loss.levels(),
+            Self::Explicit(loss) => loss.levels(),
+            Self::Implicit(loss) => loss.levels(),
+            Self::Sliced(loss) => loss.levels(),
+            Self::SlicedVr(loss) => loss.levels(),
+            Self::SlicedFd(loss) => loss.levels(),
+        }
+    }
+
+    /// What has no meaning, whatever the other tables say.
+    pub(super) fn check(&self) -> Result<(), Violation> {
+        let Levels { noise, parameterisation, weighting, .. } = self.levels();
+        if noise == Noise::All {
+            return Ok(());
+        }
+        let violation = |key: &str, wanted: &str| Err(Violation::new(key, wanted));
+        match self {
+            Self::Denoising(_) => {
+                violation("loss.noise", "denoising needs noise: must be \"all\", or choose another loss.kind")
+            }
+            _ if parameterisation != Parameterisation::Score => violation(
+                "loss.parameterisation",
+                "must be \"score\" where loss.noise = \"none\": the others divide by the noise that there is not",
+            ),
+            _ if weighting != Weighting::Uniform => violation(
+                "loss.weighting",
+                "must be \"uniform\" where loss.noise = \"none\": there is one level, and no noise to weight it by",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Declares kinds: a struct each, of its own keys and those that all have.
+macro_rules! objectives {
+    ($(
+        $(#[doc = $about:literal])*
+        $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr,)* }
+    )+) => {$(
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$attribute])* pub $key: $type,)*
+            /// At which noise the score is matched.
+            pub noise: Noise,
+            /// What the network puts out. Without noise only `score` has a meaning.
+            pub parameterisation: Parameterisation,
+            /// Weight of a noise level on the squared error, given for epsilon and with `SNR = alpha² / sigma²`; on that of the
+            /// score it is sigma² times that. s is the root mean square of the data. Without noise only `uniform` has a
+            /// meaning.
+            pub weighting: Weighting,
+            /// γ of `min-snr`.
+            #[schemars(range(min = 1e-6, max = 1e6))]
+            pub snr_gamma: f64,
+            /// k of `p2`.
+            #[schemars(range(min = 1e-6, max = 1e6))]
+            pub p2_k: f64,
+            /// γ of `p2`.
+            #[schemars(range(min = 0.0, max = 10.0))]
+            pub p2_gamma: f64,
+            /// b of `sigmoid`.
+            #[schemars(range(min = -30.0, max = 30.0))]
+            pub sigmoid_bias: f64,
+            /// How the times of a batch are drawn. All but `log-normal` have the same expected loss: what is drawn more often
+            /// counts less.
+            pub time: Time,
+            /// Mean of `ln(sigma / alpha)` of `log-normal`.
+            #[schemars(range(min = -20.0, max = 20.0))]
+            pub log_sigma_mean: f64,
+            /// Standard deviation of `ln(sigma / alpha)` of `log-normal`.
+            #[schemars(range(min = 1e-3, max = 20.0))]
+            pub log_sigma_std: f64,
+            /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling steps
+            /// ask; 0 where a process has noise at time 0.
+            #[schemars(range(min = 0.0, max = 0.999))]
+            pub t_min: f64,
+            /// How what a sample's coordinates contribute becomes one number.
+            pub reduce: Reduce,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self {
+                    $($key: $default,)*
+                    noise: Noise::All,
+                    parameterisation: Parameterisation::Preconditioned,
+                    weighting: Weighting::Sigma2,
+                    snr_gamma: 5.0,
+                    p2_k: 1.0,
+                    p2_gamma: 1.0,
+                    sigmoid_bias: 0.0,
+                    time: Time::Uniform,
+                    log_sigma_mean: -1.2,
+                    log_sigma_std: 1.2,
+                    t_min: 1e-5,
+                    reduce: Reduce::Mean,
+                }
+            }
+        }
+
+        impl $name {
+            fn levels(&self) -> Levels {
+                let Self { noise, parameterisation, weighting, snr_gamma, p2_k, p2_gamma, sigmoid_bias, time, log_sigma_mean, log_sigma_std, t_min, reduce, .. } = *self;
+                Levels { noise, parameterisation, weighting, snr_gamma, p2_k, p2_gamma, sigmoid_bias, time, log_sigma_mean, log_sigma_std, t_min, reduce }
+            }
+        }
+
+        impl Keys for $name {}
+    )+};
+}
+
+/// Declares kinds that take directions.
+macro_rules! sliced {
+    ($(
+        $(#[doc = $about:literal])*
+        $name:ident { $($own:tt)* }
+    )+) => {
+        objectives! {$(
+            $(#[doc = $about])*
+            $name {
+                /// The law of a direction v.
+                projection: Projection = Projection::default(),
+                /// Directions that are averaged for each sample.
+                #[schemars(range(min = 1, max = 65536))]
+                projections: usize = 1,
+                $($own)*
+            }
+        )+}
+
+        $(impl $name {
+            /// The directions of an estimate.
+            pub fn directions(&self) -> Projections {
+                Projections { law: self.projection, count: self.projections }
+            }
+        })+
+    };
+}
+
+objectives! {
+    /// `E ½ ‖score + epsilon / sigma‖²` (Vincent 2011): the noise that was added is the target. One evaluation of the
+    /// network and no derivative in x; always at noise.
+    Denoising {}
+
+    /// `E ½ ‖score - ∇ log p‖²` (Hyvärinen 2005): the score itself is the target, and the least loss is 0. Only for data that
+    /// knows its score (`mixture`, `eight-gaussians`).
+    Explicit {}
+
+    /// `E[tr ∇score + ½ ‖score‖²]` (Hyvärinen 2005), with the exact trace by as many derivatives as the data has
+    /// coordinates: costs time and memory in proportion to them. The loss may be below 0.
+    Implicit {}
+}
+
+sliced! {
+    /// `E[vᵀ ∇score v + ½ (vᵀ score)²]` over random directions v (Song, Garg, Shi and Ermon 2019): one derivative for each
+    /// direction, whatever the number of coordinates. The loss may be below 0.
+    Sliced {}
+
+    /// `E[vᵀ ∇score v + ½ ‖score‖²]` over random directions v (Song, Garg, Shi and Ermon 2019): the same with less variance.
+    /// The loss may be below 0.
+    SlicedVr {}
+
+    /// `E[vᵀ (score₊ - score₋) / 2h + ⅛ (vᵀ (score₊ + score₋))²]` over random directions v, with the scores at `x ± h v`
+    /// (Pang et al. 2020): two evaluations of the network for each direction and no derivative in x. The loss may be below 0.
+    SlicedFd {
+        /// h, in units of the noise's standard deviation, or of the data where `noise = "none"`. Errors grow with its
+        /// square; rounding forbids much less.
+        #[schemars(range(min = 1e-5, max = 1.0))]
+        step: f64 = 0.05,
     }
 }
 

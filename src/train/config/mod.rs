@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::ConfigError;
-pub use loss::{Denoising, Loss, Time, Weighting};
+pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time, Weighting};
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind, Spacing};
@@ -33,6 +33,7 @@ pub use sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
+use crate::loss::Noise;
 use document::Document;
 use table::{Choice, Single};
 
@@ -119,6 +120,19 @@ impl Config {
                 "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
             ));
         }
+        if matches!(self.loss, Loss::Explicit(_)) && !self.data.knows_its_score() {
+            return Err(error::Violation::new(
+                "loss.kind",
+                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another loss",
+            ));
+        }
+        self.loss.check()?;
+        if self.loss.levels().noise == Noise::None && self.train.sample_every > 0 {
+            return Err(error::Violation::new(
+                "train.sample_every",
+                "must be 0 where loss.noise = \"none\": samples need the score at every noise level",
+            ));
+        }
         if matches!(self.model, Model::Exact(_)) {
             return Ok(());
         }
@@ -127,7 +141,7 @@ impl Config {
 
     /// Whether training sees the noise levels that samplers ask for, and can learn from all that it sees.
     fn check_noise_levels(&self) -> Result<(), error::Violation> {
-        let Loss::Denoising(loss) = &self.loss;
+        let loss = self.loss.levels();
         let process = self.sde.process();
         // Within a percent of the noise, a network knows what it was not shown.
         let [trained, sampled] = [loss.t_min, process.t_min()].map(|t| process.at(t).noise_to_signal());

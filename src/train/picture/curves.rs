@@ -1,4 +1,4 @@
-//! Curves on logarithmic axes, several panels side by side.
+//! Named curves, several panels side by side.
 
 use super::PictureError;
 use super::axis::Axis;
@@ -14,7 +14,9 @@ pub struct Curves<'a> {
     pub title: &'a str,
     /// The names of the axes.
     pub axes: [&'a str; 2],
-    /// Name and points of each curve; points that are not above 0 are left out.
+    /// Which of the two are logarithmic.
+    pub log: [bool; 2],
+    /// Name and points of each curve; points that an axis cannot show are left out.
     pub curves: &'a [(String, Vec<(f64, f64)>)],
 }
 
@@ -31,7 +33,7 @@ const COLORS: [RGBColor; 9] = [
     FAINT,
 ];
 
-/// Writes panels of curves as a `.png`, both axes logarithmic, each point marked.
+/// Writes panels of curves as a `.png`, points marked where they are few.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -44,14 +46,20 @@ pub fn write_curves(path: &Path, panels: &[Curves]) -> Result<(), PictureError> 
 }
 
 fn one(area: &Area, shown: &Curves) -> Drawn {
-    let points = || shown.curves.iter().flat_map(|(_, points)| points);
-    let x = Axis::around(points().map(|point| point.0), true, 0.04);
-    let y = Axis::around(points().map(|point| point.1), true, 0.08);
+    let [log_x, log_y] = shown.log;
+    let fits = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
+    let fitting = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        points.iter().copied().filter(|(x, y)| fits(*x, log_x) && fits(*y, log_y)).collect()
+    };
+    let curves: Vec<_> = shown.curves.iter().map(|(name, points)| (name, fitting(points))).collect();
+    let points = || curves.iter().flat_map(|(_, points)| points);
+    let x = Axis::around(points().map(|point| point.0), log_x, 0.04);
+    let y = Axis::around(points().map(|point| point.1), log_y, 0.08);
     let (Some(x), Some(y)) = (x, y) else { return say_empty(area, "nothing to show") };
     let mut chart = panel(area, shown.title, shown.axes, x, y)?;
-    for ((name, points), color) in shown.curves.iter().zip(COLORS.iter().cycle()) {
-        let seen = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite() && *x > 0.0 && *y > 0.0);
-        curve(&mut chart, seen.collect(), *color, name, true)?;
+    for ((name, points), color) in curves.into_iter().zip(COLORS.iter().cycle()) {
+        let marked = points.len() <= 20;
+        curve(&mut chart, points, *color, name, marked)?;
     }
     legend(&mut chart, SeriesLabelPosition::LowerLeft)
 }

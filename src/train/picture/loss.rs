@@ -24,9 +24,9 @@ pub struct LossCurves<'a> {
     pub log_levels: bool,
 }
 
-/// Writes two panels as a `.png`: the loss over steps on a logarithmic axis (a long training
-/// curve as the means of windows, over the band of the middle four fifths of each),
-/// and the loss per noise level. Losses that are not finite or not above 0 cannot be shown and are left out.
+/// Writes two panels as a `.png`: the loss over steps (a long training curve as the means of windows, over the band of the
+/// middle four fifths of each), and the loss per noise level. Axes of the loss are logarithmic, unless a loss is below 0, as
+/// those of implicit and sliced score matching may be. Losses that cannot be shown so are left out.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -40,11 +40,12 @@ pub fn write_loss(path: &Path, curves: &LossCurves) -> Result<(), PictureError> 
 }
 
 fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
-    let (train, held_out) = (shown(curves.train, false), shown(curves.held_out, false));
+    let log = is_logarithmic([curves.train, curves.held_out]);
+    let (train, held_out) = (shown(curves.train, false, log), shown(curves.held_out, false, log));
     let (smooth, band) = gathered(&train);
     let heights = smooth.iter().chain(&held_out).chain(&band).map(|p| p.1);
     let steps = train.iter().chain(&held_out).map(|p| p.0);
-    let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, true, 0.15)) else {
+    let (Some(x), Some(y)) = (Axis::around(steps, false, 0.0), Axis::around(heights, log, 0.15)) else {
         return say_empty(area, "no losses yet");
     };
     let mut panel = panel(area, "loss over steps", ["step", "loss"], x, y)?;
@@ -55,10 +56,12 @@ fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
 }
 
 fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
-    let [train, held_out] = [curves.train_levels, curves.held_out_levels].map(|p| shown(p, curves.log_levels));
+    let curves_of_levels = [curves.train_levels, curves.held_out_levels];
+    let log = is_logarithmic(curves_of_levels);
+    let [train, held_out] = curves_of_levels.map(|p| shown(p, curves.log_levels, log));
     let both = || train.iter().chain(&held_out);
     let x = Axis::around(both().map(|p| p.0), curves.log_levels, 0.04);
-    let (Some(x), Some(y)) = (x, Axis::around(both().map(|p| p.1), true, 0.2)) else {
+    let (Some(x), Some(y)) = (x, Axis::around(both().map(|p| p.1), log, 0.2)) else {
         return say_empty(area, "no losses per noise level yet");
     };
     let name = format!("noise level {}", curves.level_name);
@@ -68,9 +71,15 @@ fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
     legend(&mut panel, SeriesLabelPosition::UpperRight)
 }
 
-/// The points that a logarithmic plot can show.
-fn shown(points: &[(f64, f64)], log_x: bool) -> Vec<(f64, f64)> {
-    let can = |&(x, y): &(f64, f64)| x.is_finite() && (!log_x || x > 0.0) && y.is_finite() && y > 0.0;
+/// Whether these losses have a logarithmic axis.
+fn is_logarithmic(curves: [&[(f64, f64)]; 2]) -> bool {
+    !curves.iter().flat_map(|points| points.iter()).any(|(_, loss)| loss.is_finite() && *loss < 0.0)
+}
+
+/// The points that a plot with these axes can show.
+fn shown(points: &[(f64, f64)], log_x: bool, log_y: bool) -> Vec<(f64, f64)> {
+    let fits = |x: f64, log: bool| x.is_finite() && (!log || x > 0.0);
+    let can = |&(x, y): &(f64, f64)| fits(x, log_x) && fits(y, log_y);
     points.iter().copied().filter(can).collect()
 }
 

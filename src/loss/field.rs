@@ -1,0 +1,58 @@
+//! A model's score as the objectives see it.
+
+use super::dsm::perturbed;
+use crate::graph::{Expr, Graph, Shape, Value};
+use crate::sde::{Model, Quantity, Sde};
+
+/// A score field at the noise levels of a batch, and the points at which it is judged.
+///
+/// Objectives are computed for y = c · score, in which nothing is large at small noise: c = sigma at noisy data, and 1 at
+/// data without noise.
+pub struct Field<'a> {
+    model: &'a dyn Model,
+    quantity: Quantity,
+    t: Value,
+    /// The points, `[Batch, D]`.
+    pub x: Value,
+    /// The factor of the data in them, `[Batch, 1]` or `[1, 1]`.
+    pub alpha: Value,
+    /// The standard deviation of the noise in them, `[Batch, 1]` or `[1, 1]`; 0 where there is none.
+    pub sigma: Value,
+    /// c, `[Batch, 1]` or `[1, 1]`.
+    pub scale: Value,
+}
+
+impl<'a> Field<'a> {
+    /// At alpha x_0 + sigma epsilon, for x_0 and epsilon `[Batch, D]` and times `[Batch, 1]`.
+    pub fn noisy(graph: &mut Graph, sde: &dyn Sde, model: &'a dyn Model, x0: Value, t: Value, epsilon: Value) -> Self {
+        let (x, [alpha, sigma]) = perturbed(graph, sde, x0, t, epsilon);
+        Self { model, quantity: Quantity::Epsilon, t, x, alpha, sigma, scale: sigma }
+    }
+
+    /// At the data `x0` (`[Batch, D]`) themselves; the model is told the time `told`.
+    pub fn without_noise(graph: &mut Graph, model: &'a dyn Model, x0: Value, told: f64) -> Self {
+        let [t, zero, one] = [told, 0.0, 1.0].map(|value| graph.full(value, Shape::fixed(&[1, 1])));
+        Self { model, quantity: Quantity::Score, t, x: x0, alpha: one, sigma: zero, scale: one }
+    }
+
+    /// Coordinates D of a point.
+    pub fn dims(&self, graph: &Graph) -> usize {
+        graph.shape(self.x).inner_elements()
+    }
+
+    /// y at `x` (`[Batch, D]`), each sample at its noise level: `[Batch, D]`.
+    pub fn scaled_score(&self, graph: &mut Graph, x: Value) -> Value {
+        let value = self.model.predict(graph, x, self.t, self.quantity);
+        match self.quantity {
+            Quantity::Score => value,
+            // sigma · score = −epsilon
+            _ => graph.scale(value, -1.0),
+        }
+    }
+
+    /// ½ ‖y‖² for y `[Batch, D]`: `[Batch, 1]`.
+    pub fn half_square(graph: &mut Graph, y: Value) -> Value {
+        let squares = graph.map(&[y], &(Expr::input(0).square() * 0.5));
+        graph.sum(squares, &[1])
+    }
+}

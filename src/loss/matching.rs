@@ -1,0 +1,126 @@
+//! Score matching by any of its objectives, at every noise level or at the data as they are.
+
+use std::fmt::Debug;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::dsm::mean_over_batch;
+use super::{Field, Loss, Objective, Reduce, TimeSampling, Weighting};
+use crate::graph::{Expr, Graph, Shape, Value};
+use crate::sde::model::functions_of_time;
+use crate::sde::{Model, Quantity, Sde};
+
+/// One way to say how far a score field is from that of the points it is judged at. Up to a constant that no model
+/// changes, all have the mean E[½ ‖score − ∇ log p‖²].
+pub trait Matching: Debug {
+    /// c² times the mathematical value (½ · sum over dimensions) at each point of `field`: `[Batch, 1]`. `clock` draws what
+    /// is random.
+    fn value(&self, graph: &mut Graph, field: &Field, clock: Value) -> Value;
+}
+
+/// At which noise the score is matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Noise {
+    /// At every noise level of the process: the score of x_t, with which samples can be drawn.
+    #[default]
+    All,
+    /// At none: the score of the data as they are.
+    None,
+}
+
+/// An objective of a whole training: score matching at noise levels, weighted and reduced.
+#[derive(Debug)]
+pub struct ScoreMatching {
+    /// How.
+    pub matching: Box<dyn Matching>,
+    /// Where.
+    pub noise: Noise,
+    /// Weight of a noise level; without noise there is one, whose weight is 1.
+    pub weighting: Weighting,
+    /// Over coordinates.
+    pub reduce: Reduce,
+    /// How times are drawn from [t_min, t_max of the process].
+    pub time: TimeSampling,
+    /// The smallest time.
+    pub t_min: f64,
+}
+
+impl ScoreMatching {
+    /// At every noise level, with the defaults of [`Denoising`](super::Denoising).
+    pub fn new(matching: impl Matching + 'static) -> Self {
+        Self {
+            matching: Box::new(matching),
+            noise: Noise::All,
+            weighting: Weighting::default(),
+            reduce: Reduce::default(),
+            time: TimeSampling::default(),
+            t_min: 1e-5,
+        }
+    }
+
+    /// The time that a network is told where there is no noise.
+    pub fn time_without_noise(sde: &dyn Sde) -> f64 {
+        sde.t_min()
+    }
+}
+
+impl ScoreMatching {
+    /// `value`, which has the ½ in it, times `weight` (an expression of time) at each sample.
+    fn weighted(&self, graph: &mut Graph, value: Value, dims: usize, t: Value, weight: &Expr) -> Loss {
+        let factor = 2.0 * self.reduce.factor(dims);
+        let per_sample = match weight.as_constant() {
+            Some(weight) => graph.scale(value, weight * factor),
+            None => {
+                let [weight] = functions_of_time(graph, t, [weight * factor]);
+                graph.times(value, weight)
+            }
+        };
+        Loss { per_sample, t, mean: mean_over_batch(graph, per_sample) }
+    }
+
+    /// At the data themselves.
+    fn without_noise(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
+        let told = Self::time_without_noise(sde);
+        let field = Field::without_noise(graph, model, x0, told);
+        let t = graph.full(told, Shape::batch(&[1]));
+        let value = self.matching.value(graph, &field, clock);
+        self.weighted(graph, value, field.dims(graph), t, &Expr::constant(1.0))
+    }
+}
+
+impl Objective for ScoreMatching {
+    fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
+        if self.noise == Noise::None {
+            return self.without_noise(graph, sde, model, x0, clock);
+        }
+        let drawn = self.time.draw(graph, sde, self.t_min, clock);
+        let shape = graph.shape(x0).clone();
+        let noise = graph.normal(clock, "train.noise", shape);
+        let field = Field::noisy(graph, sde, model, x0, drawn.t, noise);
+        let value = self.matching.value(graph, &field, clock);
+        let (_, weight) = self.time.weight(self.weighting, Quantity::Epsilon, sde, self.t_min);
+        let loss = self.weighted(graph, value, field.dims(graph), drawn.t, &weight);
+        self.time.settle(graph, model, &drawn, loss)
+    }
+
+    fn loss_at(
+        &self,
+        graph: &mut Graph,
+        sde: &dyn Sde,
+        model: &dyn Model,
+        x0: Value,
+        t: Value,
+        noise: Value,
+        clock: Value,
+    ) -> Loss {
+        if self.noise == Noise::None {
+            return self.without_noise(graph, sde, model, x0, clock);
+        }
+        let field = Field::noisy(graph, sde, model, x0, t, noise);
+        let value = self.matching.value(graph, &field, clock);
+        let weight = self.weighting.of_epsilon(sde, &Expr::input(0));
+        self.weighted(graph, value, field.dims(graph), t, &weight)
+    }
+}
