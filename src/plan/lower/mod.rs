@@ -157,6 +157,7 @@ pub fn lower(sources: &[Source], options: &Options) -> Result<Plan, LowerError> 
 }
 
 /// A named tensor of the store.
+#[derive(Clone)]
 struct StoreEntry {
     dtype: DType,
     elements: Size,
@@ -164,7 +165,7 @@ struct StoreEntry {
 }
 
 /// What the programs of a plan have in common.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shared {
     options: Options,
     shaders: Vec<Shader>,

@@ -8,9 +8,28 @@ use crate::graph::{DType, Graph, Op, Shape, Value};
 use crate::plan::iteration::elements;
 use crate::plan::{Dispatch, Port, Program, Size};
 
+/// The fewest tensors for which it makes sense to fuse.
+const FEWEST_OPERANDS: usize = 4;
+
 /// Lowers one graph.
 pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, LowerError> {
-    let graph = source.graph.fused(shared.options.limits.storage_buffers);
+    let most = shared.options.limits.storage_buffers;
+    let before = shared.clone();
+    let mut result = lower_fused(shared, source, most);
+    let first = result.as_ref().err().cloned();
+    // Fusion takes every state that is read and assigned in one kernel for one that is overwritten in place. Where others
+    // read it later that kernel binds old and new, and a smaller one is what fits.
+    let mut operands = most;
+    while matches!(result, Err(LowerError::TooManyBuffers { .. })) && operands > FEWEST_OPERANDS {
+        operands -= 1;
+        *shared = before.clone();
+        result = lower_fused(shared, source, operands);
+    }
+    result.map_err(|error| first.unwrap_or(error))
+}
+
+fn lower_fused(shared: &mut Shared, source: &Source, operands: usize) -> Result<Program, LowerError> {
+    let graph = source.graph.fused(operands);
     let mut lowering = Lowering::new(shared, &graph, source.parameters_from);
     lowering.walk()?;
     lowering.finish(source.name)
