@@ -13,6 +13,7 @@ use graphs::{World, check, near, run_on};
 use serde_json::Value as Json;
 use tweedie::graph::{Dim, Expr, Graph, Layout, Shape};
 use tweedie::nn::attention;
+use tweedie::plan::lower::{Options, Source, lower};
 use tweedie::plan::{Driver, Limits};
 
 fn x(slot: usize) -> Expr {
@@ -154,4 +155,53 @@ fn attention_and_its_derivatives_on_a_gpu() {
     case.tolerance = 5e-5;
     case.driver = gpu::device().driver();
     case.check();
+}
+
+/// Attention in the middle of other things, with as many keys as asked for, and all gradients.
+fn in_the_middle(queries: usize, keys: usize, channels: usize, heads: usize) -> Graph {
+    let mut graph = Graph::new();
+    let inputs = [("q", queries), ("k", keys), ("v", keys), ("w", queries)];
+    let [q, k, v, w] = inputs.map(|(name, n)| graph.input(name, Shape::batch(&[n, channels])));
+    let [p, r, s] = [q, k, v].map(|value| graph.map(&[value], &(x(0) * 2.0).sin()));
+    let mixed = attention(&mut graph, [p, r, s], heads);
+    let energy = graph.map(&[mixed, w], &(x(0).square() + x(0) * x(1)));
+    let energy = graph.sum_all(energy);
+    let gradients = graph.gradient(energy, &[q, k, v]);
+    graph.output("mixed", mixed);
+    gradients.into_iter().enumerate().for_each(|(i, value)| graph.output(format!("gradient {i}"), value));
+    graph
+}
+
+#[test]
+fn scores_above_a_binding_are_streamed() {
+    // Positions that fill no tile, heads that fill no row of lanes.
+    for (queries, keys, channels, heads, batch, max_batch) in [(56, 72, 40, 2, 3, 5), (140, 150, 132, 1, 1, 1)] {
+        let graph = in_the_middle(queries, keys, channels, heads);
+        // Room for the images of a sample or two, but not for the scores of one.
+        let limits =
+            Limits { binding_bytes: (4 * heads * queries * keys) as u64 - 4, workgroups: 5, ..Limits::BASELINE };
+        let options = Options { max_batch, limits, driver: Driver::Hardware };
+        let plan = lower(&[Source { name: "a", graph: &graph, parameters_from: "params" }], &options).unwrap();
+        let keys_of = |key: &str| plan.shaders.iter().filter(|shader| shader.key.starts_with(key)).count();
+        assert_eq!((keys_of("attention"), keys_of("batch_matmul")), (4, 0));
+        let mut case = Case::new("streamed attention", &graph, batch).filled();
+        (case.limits, case.max_batch, case.tolerance) = (limits, max_batch as usize, 2e-5);
+        case.check();
+    }
+}
+
+#[test]
+fn derivatives_of_the_gradient_do_without_its_kernels() {
+    let mut graph = in_the_middle(4, 4, 8, 2);
+    let gradients: Vec<_> = graph.outputs()[1..].iter().map(|(_, value)| *value).collect();
+    let squares: Vec<_> = gradients.iter().map(|value| graph.map(&[*value], &x(0).square())).collect();
+    let sums: Vec<_> = squares.into_iter().map(|value| graph.sum_all(value)).collect();
+    let sum = sums.into_iter().reduce(|a, b| graph.plus(a, b)).unwrap();
+    let inputs: Vec<_> = (0..graph.nodes().len())
+        .filter(|node| matches!(graph.nodes()[*node].op, tweedie::graph::Op::Input { .. }))
+        .map(|node| tweedie::graph::Value { node, output: 0 })
+        .collect();
+    let second = graph.gradient(sum, &inputs);
+    second.into_iter().enumerate().for_each(|(i, value)| graph.output(format!("second {i}"), value));
+    check("second derivatives", &graph, &World::new(2).filled(&graph, 3), 1, 1e-4);
 }

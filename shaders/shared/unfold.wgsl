@@ -24,8 +24,8 @@ fn place_of(number: u32) -> vec3<u32> {
     return vec3<u32>(image, line - image * constants.grid_height, number - line * constants.grid_width);
 }
 
-// Where in the images an element of a row of A lies.
-fn source_of(place: vec3<u32>, element: u32) -> u32 {
+// Which pixel of the images an element of a row of A is of, OUTSIDE if of none, and its channel.
+fn source_of(place: vec3<u32>, element: u32) -> vec2<u32> {
     let tap = quotient(element, constants.channels, constants.per_channels);
     let channel = element - tap * constants.channels;
     // What is left of or above the images wraps around to a large number.
@@ -40,8 +40,8 @@ fn source_of(place: vec3<u32>, element: u32) -> u32 {
     let column = (place.z * ${STRIDE}u + tap % ${KERNEL_WIDTH}u - constants.left) / ${UPSAMPLE}u;
     let meets = true;
 #endif
-    let index = ((place.x * constants.height + row) * constants.width + column) * constants.channels + channel;
-    return select(OUTSIDE, index, meets && row < constants.height && column < constants.width);
+    let pixel = (place.x * constants.height + row) * constants.width + column;
+    return vec2<u32>(select(OUTSIDE, pixel, meets && row < constants.height && column < constants.width), channel);
 }
 
 fn a_quad(major: u32, minor: u32) -> vec4<f32> {
@@ -49,17 +49,17 @@ fn a_quad(major: u32, minor: u32) -> vec4<f32> {
 #ifdef A_ALIGNED
     // Channels are whole quads.
     let source = source_of(place, minor);
-    let inside = source != OUTSIDE && major < constants.${A_MAJORS} && minor < constants.${A_MINORS};
-    return select(vec4<f32>(0.0), a[select(0u, source >> 2u, inside)], inside);
+    let inside = source.x != OUTSIDE && major < constants.${A_MAJORS} && minor < constants.${A_MINORS};
+    return stored_quad(source.x, source.y, constants.channels, inside);
 #else
     let valid = select(0u, constants.${A_MINORS} - min(minor, constants.${A_MINORS}), major < constants.${A_MAJORS});
 #for i in 0..4
     let source_${i} = source_of(place, minor + ${i}u);
-    let inside_${i} = source_${i} != OUTSIDE && valid > ${i}u;
+    let inside_${i} = source_${i}.x != OUTSIDE && valid > ${i}u;
 #endfor
     return vec4<f32>(
 #for i in 0..4
-        select(0.0, a[select(0u, source_${i}, inside_${i})], inside_${i}),
+        stored(source_${i}.x, source_${i}.y, constants.channels, inside_${i}),
 #endfor
     );
 #endif

@@ -7,25 +7,35 @@ use super::{Composite, Graph, Op, Value};
 impl Graph {
     /// Builds the body of a composite on `inputs`, composites within it opened too, and gives its outputs.
     pub fn inline(&mut self, composite: &Composite, inputs: &[Value]) -> Vec<Value> {
+        self.inline_but(composite, inputs, &|_| false)
+    }
+
+    fn inline_but(&mut self, composite: &Composite, inputs: &[Value], kept: &dyn Fn(&Composite) -> bool) -> Vec<Value> {
         self.scoped(composite.name.clone(), |graph| {
-            let new = graph.rebuild(&composite.body, |name| {
+            let input = |name: &str| {
                 let index: usize = name.parse().expect("a composite's inputs are numbered");
                 Some(inputs[index])
-            });
+            };
+            let new = graph.rebuild(&composite.body, input, kept);
             composite.outputs.iter().map(|output| new[output]).collect()
         })
     }
 
     /// Adds the live nodes of `other` to this graph, composites opened. `input` gives what stands for a named input;
     /// inputs without a stand-in are copied.
-    fn rebuild(&mut self, other: &Self, input: impl Fn(&str) -> Option<Value>) -> HashMap<Value, Value> {
+    fn rebuild(
+        &mut self,
+        other: &Self,
+        input: impl Fn(&str) -> Option<Value>,
+        kept: &dyn Fn(&Composite) -> bool,
+    ) -> HashMap<Value, Value> {
         let mut new: HashMap<Value, Value> = HashMap::new();
         for (node, entry) in other.nodes().iter().enumerate() {
             let inputs: Vec<Value> = entry.inputs.iter().map(|value| new[value]).collect();
             let stand_in = if let Op::Input { name } = &entry.op { input(name) } else { None };
             let values = match (&entry.op, stand_in) {
                 (_, Some(value)) => vec![value],
-                (Op::Composite(composite), None) => self.inline(composite, &inputs),
+                (Op::Composite(composite), None) if !kept(composite) => self.inline_but(composite, &inputs, kept),
                 _ => {
                     let first = self.add_like(entry, inputs);
                     (0..entry.types.len()).map(|output| Value { node: first.node, output }).collect()
@@ -38,10 +48,26 @@ impl Graph {
         new
     }
 
+    /// The cotangents of the inputs of attention, by a composite whose body takes them from that of attention. Who opens
+    /// both computes nothing twice, for equal nodes are one.
+    pub(super) fn attention_vjp(&mut self, composite: &Composite, inputs: &[Value], u: Value) -> Vec<Value> {
+        let count = inputs.len();
+        let all: Vec<Value> = inputs.iter().copied().chain([u]).collect();
+        self.composite(&format!("{}_gradient", composite.name), &all, |graph, inner| {
+            let outputs = graph.inline(composite, &inner[..count]);
+            graph.vjp(&outputs, &inner[count..], &inner[..count])
+        })
+    }
+
     /// The same computation with every composite opened.
     pub fn expanded(&self) -> Self {
+        self.expanded_but(&|_| false)
+    }
+
+    /// The same computation with every composite opened but those that are `kept`.
+    pub fn expanded_but(&self, kept: &dyn Fn(&Composite) -> bool) -> Self {
         let mut graph = Self::with_parameters(self.parameters().to_vec());
-        let new = graph.rebuild(self, |_| None);
+        let new = graph.rebuild(self, |_| None, kept);
         for (name, value) in self.outputs() {
             graph.output(name.clone(), new[value]);
         }

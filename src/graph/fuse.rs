@@ -10,16 +10,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::expr::{Draw, Expr, Term, Unary};
-use super::{Graph, Op, Shape, Tape, TensorType, Value};
+use super::{Composite, Graph, Op, Shape, Tape, TensorType, Value};
 
 /// Longer expressions than this are cut, for the compilers' sake.
 const MAX_TERMS: usize = 400;
+/// Values of so many terms at most are computed again.
+const CHEAP: usize = 16;
 
 impl Graph {
     /// The same computation with pointwise nodes fused; no fused node reads and writes more than `max_operands`
     /// tensors (a state that is read and assigned in place counts once).
     pub fn fused(&self, max_operands: usize) -> Self {
-        let graph = self.expanded();
+        self.fused_but(max_operands, &|_| false)
+    }
+
+    /// [`fused`](Self::fused), with composites opened but those that are `kept`.
+    pub fn fused_but(&self, max_operands: usize, kept: &dyn Fn(&Composite) -> bool) -> Self {
+        let graph = self.expanded_but(kept);
         let fuser = Fuser::new(&graph, max_operands);
         fuser.emit()
     }
@@ -39,6 +46,8 @@ struct Fuser<'a> {
     numbers: HashMap<Value, usize>,
     depth: Vec<usize>,
     fused: HashMap<Value, Fused>,
+    /// Values that not only pointwise nodes of their own shape read: these are stored in any case.
+    needed: BTreeSet<Value>,
     /// For an assigned value, the node of the state that it replaces.
     replaces: HashMap<Value, Value>,
 }
@@ -62,6 +71,7 @@ impl<'a> Fuser<'a> {
             numbers: HashMap::new(),
             depth,
             fused: HashMap::new(),
+            needed: needed(graph),
             replaces,
         };
         let live = graph.live();
@@ -81,26 +91,33 @@ impl<'a> Fuser<'a> {
         self.depth[node] = deepest.unwrap_or(0);
         let shape = entry.types[0].shape.clone();
         let exprs = tape.to_exprs();
-        let mut fused = self.compose(&exprs, node, &shape, true);
-        if (0..exprs.len()).any(|output| !self.fits(Value { node, output }, &fused[output])) {
+        let mut fused = self.compose(&exprs, node, &shape, Inline::Again);
+        let fits = |fuser: &Self, fused: &[Fused]| {
+            (0..exprs.len()).all(|output| fuser.fits(Value { node, output }, &fused[output]))
+        };
+        if !fits(self, &fused) {
+            fused = self.compose(&exprs, node, &shape, Inline::Near);
+        }
+        if !fits(self, &fused) {
             // Too much for one kernel: what it reads is stored, and it starts a new depth.
             self.depth[node] += 1;
-            fused = self.compose(&exprs, node, &shape, false);
+            fused = self.compose(&exprs, node, &shape, Inline::Free);
         }
         for (output, fused) in fused.into_iter().enumerate() {
             self.fused.insert(Value { node, output }, fused);
         }
     }
 
-    /// The node's expressions in terms of stored values. Pointwise inputs of the same depth are written in if `inline`.
-    fn compose(&mut self, exprs: &[Expr], node: usize, shape: &Shape, inline: bool) -> Vec<Fused> {
+    /// The node's expressions in terms of stored values.
+    fn compose(&mut self, exprs: &[Expr], node: usize, shape: &Shape, inline: Inline) -> Vec<Fused> {
         let graph = self.graph;
         let inputs = &graph.nodes()[node].inputs;
         let mut written: Vec<Option<Expr>> = Vec::new();
         for input in inputs {
             let free = self.fused.get(input).is_some_and(|fused| fused.reads.is_empty());
-            let near = inline && self.depth[input.node] == self.depth[node];
-            let known = self.fused.get(input).filter(|_| near || free);
+            let near = inline != Inline::Free && self.depth[input.node] == self.depth[node];
+            let again = inline == Inline::Again && self.is_cheap(*input, shape);
+            let known = self.fused.get(input).filter(|_| near || free || again);
             written.push(known.and_then(|fused| adapt(&fused.expr, graph.shape(*input), shape)));
         }
         let numbers: Vec<usize> = inputs.iter().map(|input| self.number(*input)).collect();
@@ -118,6 +135,20 @@ impl<'a> Fuser<'a> {
                 Fused { expr, reads }
             })
             .collect()
+    }
+
+    /// Whether a value of this shape is computed again for less than storing and reading it costs: from one tensor of its
+    /// size that is stored in any case, and smaller ones.
+    fn is_cheap(&self, value: Value, shape: &Shape) -> bool {
+        let Some(fused) = self.fused.get(&value).filter(|_| !self.needed.contains(&value)) else { return false };
+        let reads = fused.reads.iter().map(|number| self.stored[*number]);
+        let mut alike = reads.filter(|read| self.graph.shape(*read) == shape);
+        let single = alike.next().is_some_and(|read| self.needed.contains(&read)) && alike.next().is_none();
+        let terms = || Tape::new(std::slice::from_ref(&fused.expr)).terms;
+        single
+            && self.graph.shape(value) == shape
+            && terms().len() <= CHEAP
+            && !terms().iter().any(|term| matches!(term, Term::Random(_)))
     }
 
     fn number(&mut self, value: Value) -> usize {
@@ -250,6 +281,30 @@ impl<'a> Fuser<'a> {
     }
 }
 
+/// Which pointwise inputs are written into an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inline {
+    /// Those that read nothing.
+    Free,
+    /// Those of the same depth as well.
+    Near,
+    /// Those as well that are cheap to compute again.
+    Again,
+}
+
+/// The values that more than pointwise nodes of their own shape read.
+fn needed(graph: &Graph) -> BTreeSet<Value> {
+    let live = graph.live();
+    let mut needed: BTreeSet<Value> =
+        graph.outputs().iter().chain(graph.assignments()).map(|(_, value)| *value).collect();
+    for (_, entry) in graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
+        let pointwise = matches!(entry.op, Op::Pointwise { .. });
+        let other = |input: &&Value| !pointwise || graph.shape(**input) != &entry.types[0].shape;
+        needed.extend(entry.inputs.iter().filter(other));
+    }
+    needed
+}
+
 enum Unit {
     Other(usize),
     Bundle(Vec<Value>),
@@ -300,6 +355,33 @@ mod tests {
         let fused = graph.fused(8);
         // c and b (needed later) in one node, f in another.
         assert_eq!(pointwise_nodes(&fused), 2);
+    }
+
+    #[test]
+    fn what_is_cheap_is_computed_again_and_not_stored() {
+        let mut graph = Graph::new();
+        let shape = Shape::batch(&[4]);
+        let [x, w] = [("x", shape), ("w", Shape::fixed(&[4, 4]))].map(|(name, shape)| graph.input(name, shape));
+        let bias = graph.input("bias", Shape::fixed(&[4]));
+        let first = graph.map(&[x], &Expr::input(0).exp());
+        // From what a reduction reads, and one for each sample: again. From a product alone: stored with it.
+        let sum = graph.sum(first, &[1]);
+        let cheap = graph.map(&[first, sum], &(Expr::input(0) - Expr::input(1)));
+        let product = graph.matmul(super::super::Layout::Nn, first, w);
+        let stored = graph.map(&[product, bias], &(Expr::input(0) + Expr::input(1)));
+        let active = graph.map(&[stored, cheap], &(Expr::input(0).silu() * Expr::input(1)));
+        let last = graph.matmul(super::super::Layout::Nn, active, w);
+        let sum = graph.map(&[last, stored, cheap], &(Expr::input(0) * Expr::input(1) + Expr::input(2)));
+        graph.output("sum", sum);
+        let fused = graph.fused(8);
+        let outputs: Vec<usize> = fused
+            .nodes()
+            .iter()
+            .filter(|node| matches!(node.op, Op::Pointwise { .. }))
+            .map(|node| node.types.len())
+            .collect();
+        // `first`; `stored` and `active`; the last, which reads `first` and its sum once more.
+        assert_eq!(outputs, [1, 2, 1]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod matrices;
 mod op;
 pub mod random;
 mod shape;
+mod slices;
 mod tape;
 mod vjp;
 

@@ -67,7 +67,7 @@ impl Graph {
         cotangent: Value,
     ) {
         if wrt.contains(&value) {
-            let sum = results.get(&value).copied().map_or(cotangent, |sum| self.plus(sum, cotangent));
+            let sum = results.get(&value).copied().map_or(cotangent, |sum| self.both(sum, cotangent));
             results.insert(value, sum);
         }
         if self.node(value).inputs.is_empty() {
@@ -75,7 +75,7 @@ impl Graph {
         }
         let outputs = self.node(value).types.len();
         let slot = pending.entry(value.node).or_insert_with(|| vec![None; outputs])[value.output];
-        let sum = slot.map_or(cotangent, |sum| self.plus(sum, cotangent));
+        let sum = slot.map_or(cotangent, |sum| self.both(sum, cotangent));
         pending.get_mut(&value.node).expect("just inserted")[value.output] = Some(sum);
     }
 
@@ -86,6 +86,10 @@ impl Graph {
         let inputs = &entry.inputs;
         match (&entry.op, cotangent) {
             (Op::Pointwise { tape }, _) => self.pointwise_vjp(tape, inputs, &entry.types[0].shape, cotangents),
+            // A device may have a kernel for it.
+            (Op::Composite(composite), Some(u)) if composite.name == "attention" => {
+                inputs.iter().copied().zip(self.attention_vjp(composite, inputs, u)).collect()
+            }
             (Op::Composite(composite), _) => {
                 let outputs = self.inline(composite, inputs);
                 outputs.into_iter().zip(cotangents).filter_map(|(output, u)| u.map(|u| (output, u))).collect()

@@ -15,7 +15,7 @@
 //! Cost: a data gradient with stride s multiplies s² as often as needed, by zeros.
 
 use super::hooks::Hooks;
-use super::matmul::{Aligned, Layout, Tile, store, template};
+use super::matmul::{Aligned, Layout, Left, Tile, store, template};
 use super::word;
 use crate::graph::{ConvLayout, Geometry};
 use crate::plan::{Constant, Shader};
@@ -49,10 +49,36 @@ pub const fn aligned(layout: ConvLayout, inward: u64, outward: u64) -> Aligned {
 /// # Panics
 /// When a hook's text does not compose, or for a data gradient after up-sampling, which has no kernel.
 pub fn conv(layout: ConvLayout, geometry: Geometry, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
+    any_conv(layout, geometry, tile, aligned, Left::Whole, hooks)
+}
+
+/// The shader for images whose channels lie in two tensors: one more constant, `first`, the channels of the first of them
+/// (a multiple of 4), and binding 3 is the other. `aligned.a` if those of both are a multiple of 4.
+///
+/// # Panics
+/// As [`conv`].
+pub fn joined_conv(
+    layout: ConvLayout,
+    geometry: Geometry,
+    tile: Tile,
+    aligned: Aligned,
+    hooks: Option<&Hooks>,
+) -> Shader {
+    any_conv(layout, geometry, tile, aligned, Left::Joined, hooks)
+}
+
+fn any_conv(
+    layout: ConvLayout,
+    geometry: Geometry,
+    tile: Tile,
+    aligned: Aligned,
+    left: Left,
+    hooks: Option<&Hooks>,
+) -> Shader {
     let Geometry { kernel, stride, upsample, .. } = geometry;
     let transposed = layout == ConvLayout::DataGradient;
     assert!(!transposed || upsample == 1, "a data gradient after up-sampling is a data gradient and a sum");
-    let mut template = template(product_layout(layout), tile, aligned, false);
+    let mut template = template(product_layout(layout), tile, aligned, left);
     let product = template.key.replacen("matmul", "conv", 1);
     template.key = format!("{product} {layout:?} kernel{} stride{stride} up{upsample}", kernel[1]);
     template.constants += WORDS;

@@ -92,6 +92,38 @@ impl Binding {
     }
 }
 
+/// What reads or writes the columns of `NAME` where these lie in several tensors, the bindings `NAME_0`, `NAME_1`, …:
+/// `load_NAME(row: u32, col: u32, valid: u32) -> vec4<f32>`, or `store_NAME(row, col, valid, value)`.
+///
+/// `starts` are expressions for the first column of each part but the first, multiples of 4; the last part ends with
+/// `constants.columns`.
+pub fn in_parts(name: &str, starts: &[String], access: Access) -> String {
+    let (head, tail) = match access {
+        Access::Read => (format!("fn load_{name}(row: u32, col: u32, valid: u32) -> vec4<f32> {{\n"), ""),
+        Access::ReadWrite => {
+            (format!("fn store_{name}(row: u32, col: u32, valid: u32, value: vec4<f32>) {{\n"), ", value")
+        }
+    };
+    let mut text = head;
+    let mut start = "0u";
+    let ends = starts.iter().map(String::as_str).chain(["constants.columns"]);
+    for (i, end) in ends.enumerate() {
+        let index = format!("row * ({end} - {start}) + col - {start}");
+        let valid = if i < starts.len() { "4u" } else { "valid" };
+        let step = match access {
+            Access::Read => format!("return load_{name}_{i}({index}, {valid});"),
+            Access::ReadWrite => format!("store_{name}_{i}({index}, {valid}{tail});"),
+        };
+        text += &match (i < starts.len(), access) {
+            (true, Access::Read) => format!("    if (col < {end}) {{\n        {step}\n    }}\n"),
+            (true, Access::ReadWrite) => format!("    if (col < {end}) {{\n        {step}\n        return;\n    }}\n"),
+            (false, _) => format!("    {step}\n"),
+        };
+        start = end;
+    }
+    text + "}\n"
+}
+
 /// What a caller puts into a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {

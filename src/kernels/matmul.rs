@@ -9,7 +9,8 @@
 //! `acc: vec4<f32>`, and stores what it wants to keep. It runs for every quad inside C, and only for those.
 //!
 //! [`batch_matmul`] is the same for many matrices one after the other: one more constant, `matrices`, one split, and
-//! rows are numbered among all in the epilogue.
+//! rows are numbered among all in the epilogue. [`joined_matmul`] reads an A whose columns, as stored, lie in two tensors:
+//! one more constant, `first` (how many columns the first of them holds), and binding 3 is the other.
 //!
 //! Cost: `2 rows columns inner` floating-point operations, each operand read `ceil(columns / tile.columns)`
 //! (A) and `ceil(rows / tile.rows)` (B) times.
@@ -134,7 +135,16 @@ pub const fn splits(rows: u64, columns: u64, inner: u64, tile: Tile) -> u64 {
 /// # Panics
 /// When a hook's text does not compose.
 pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
-    finished(template(layout, tile, aligned, false), aligned, hooks)
+    finished(template(layout, tile, aligned, Left::Whole), aligned, hooks)
+}
+
+/// The shader for an A in two parts. `aligned.a` if the rows of both are a multiple of 4 long; those of the first always
+/// are.
+///
+/// # Panics
+/// When a hook's text does not compose.
+pub fn joined_matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
+    finished(template(layout, tile, aligned, Left::Joined), aligned, hooks)
 }
 
 /// The shader for many matrices.
@@ -142,7 +152,7 @@ pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks
 /// # Panics
 /// When a hook's text does not compose.
 pub fn batch_matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
-    finished(template(layout, tile, aligned, true), aligned, hooks)
+    finished(template(layout, tile, aligned, Left::Many), aligned, hooks)
 }
 
 fn finished(template: Template, aligned: Aligned, hooks: Option<&Hooks>) -> Shader {
@@ -152,17 +162,31 @@ fn finished(template: Template, aligned: Aligned, hooks: Option<&Hooks>) -> Shad
     }
 }
 
+/// What A is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// One tensor.
+    Whole,
+    /// Two tensors side by side.
+    Joined,
+    /// Many matrices, as B is then.
+    Many,
+}
+
 /// The shader before its epilogue.
-pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned, batched: bool) -> Template {
+pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned, left: Left) -> Template {
     let (a_turned, b_turned) = (layout != Layout::Tn, layout == Layout::Nt);
     let quad = |aligned: bool| if aligned { Element::Quad } else { Element::F32 };
     let (a, b) = (quad(aligned.a), quad(aligned.b));
-    let name = if batched { "batch_matmul" } else { "matmul" };
+    let name = if left == Left::Many { "batch_matmul" } else { "matmul" };
     let mut key = format!("{name} {layout:?} {}", tile.name());
     for (name, element) in [("a4", a), ("b4", b)] {
         if element == Element::Quad {
             key += &format!(" {name}");
         }
+    }
+    if left == Left::Joined {
+        key += " joined";
     }
     let (file, text) = match tile.software_only {
         true => ("shaders/matmul_rows.wgsl", include_str!("../../shaders/matmul_rows.wgsl")),
@@ -172,8 +196,8 @@ pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned, batched: bo
         file,
         text,
         key,
-        constants: if batched { 5 } else { 4 },
-        access: vec![Access::Read; 2],
+        constants: if left == Left::Whole { 4 } else { 5 },
+        access: vec![Access::Read; if left == Left::Joined { 3 } else { 2 }],
         threads: tile.threads(),
         workgroup_bytes: tile.workgroup_bytes(),
         defines: Default::default(),
@@ -192,7 +216,7 @@ pub(super) fn template(layout: Layout, tile: Tile, aligned: Aligned, batched: bo
     };
     template.define("A_MAJORS", a_sides.0).define("A_MINORS", a_sides.1);
     template.define("B_MAJORS", b_sides.0).define("B_MINORS", b_sides.1);
-    template.flag("BATCHED", batched);
+    template.flag("BATCHED", left == Left::Many).flag("JOINED", left == Left::Joined);
     template.flag("A_TURNED", a_turned).flag("B_TURNED", b_turned);
     if tile.lanes > 0 {
         template.define("LANES", tile.lanes);

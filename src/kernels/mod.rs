@@ -8,6 +8,7 @@
 //! A *quad* is four neighbouring columns of a row, the first of which is a multiple of four; the last quad of a row
 //! may be valid only in part. Hook bodies see `row`, `col` and `valid` (1 to 4), and `constants`.
 
+pub mod attention;
 pub mod compose;
 pub mod conv;
 pub mod copy;
@@ -20,7 +21,7 @@ pub mod ring;
 pub mod tick;
 mod variants;
 
-pub use hooks::{Binding, Element, Hooks};
+pub use hooks::{Binding, Element, Hooks, in_parts};
 pub use variants::all_variants;
 
 use crate::plan::{Constant, Size};

@@ -2,7 +2,7 @@
 
 use super::matmul::{Aligned, Layout, TILES};
 use super::reduce::Over;
-use super::{Binding, Element, Hooks, conv, copy, gather, matmul, pointwise, reduce, ring, tick};
+use super::{Binding, Element, Hooks, attention, conv, copy, gather, matmul, pointwise, reduce, ring, tick};
 use crate::graph::{ConvLayout, Geometry, Padding, Reduction};
 use crate::plan::Shader;
 
@@ -26,17 +26,24 @@ pub fn all_variants() -> Vec<Shader> {
             all.push(matmul::batch_matmul(layout, tile, aligned, Some(&hooks)));
             for a in [false, true] {
                 all.push(matmul::batch_matmul(layout, tile, Aligned { a, b: !a, result: a }, None));
+                all.push(matmul::joined_matmul(layout, tile, Aligned { a, b: !a, result: a }, None));
             }
         }
     }
     convolutions(&mut all);
+    for pass in attention::Pass::ALL {
+        all.extend([4, 8, 16, 32, 64].map(|lanes| attention::attention(pass, lanes)));
+    }
     for over in [Over::Columns, Over::Rows] {
         for software in [false, true] {
             for shape in reduce::shapes(over, software) {
                 for op in [Reduction::Sum, Reduction::Max] {
-                    for hooks in
-                        [reduce::load(false), reduce::load(true), busy("let value = mixed[row] * vec4<f32>(1.0);")]
-                    {
+                    for hooks in [
+                        reduce::load(false),
+                        reduce::load(true),
+                        reduce::load_joined([true, false]),
+                        busy("let value = mixed[row] * vec4<f32>(1.0);"),
+                    ] {
                         all.push(reduce::reduce(over, op, *shape, &hooks));
                     }
                 }
@@ -65,6 +72,7 @@ fn convolutions(all: &mut Vec<Shader>) {
                 all.push(conv::conv(layout, geometry(3, 1, 1), tile, aligned, None));
                 all.push(conv::conv(layout, geometry(1, 2, 1), tile, aligned, None));
                 all.push(conv::conv(layout, geometry(3, 1, upsample), tile, aligned, None));
+                all.push(conv::joined_conv(layout, geometry(3, 1, upsample), tile, aligned, None));
             }
             let aligned = conv::aligned(layout, 4, 4);
             let hooks =

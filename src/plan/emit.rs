@@ -7,7 +7,7 @@ use super::iteration::{Access, Iteration};
 use super::{Access as Mode, Constant, Size};
 use crate::graph::expr::{Binary, Distribution, Term, Unary};
 use crate::graph::{DType, Tape};
-use crate::kernels::{Binding, Element, Hooks};
+use crate::kernels::{Binding, Element, Hooks, in_parts};
 
 /// Where a term's input comes from.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Bound {
     /// Scalars and values constant along rows are read float by float.
     pub vector: bool,
     pub written: bool,
+    /// Where its columns lie in several tensors: how many each of them has. Else nothing.
+    pub parts: Vec<u64>,
 }
 
 /// The finished hooks and the constants that they add.
@@ -71,32 +73,43 @@ impl Emitter<'_> {
         }
         for target in self.targets {
             let value = target.output.map_or_else(|| "acc".to_owned(), |o| self.wide(self.tape.outputs[o], &vector));
-            let index = self.dense_index();
+            let index = if self.lies_in_parts(&target.name) { "row, col".to_owned() } else { self.dense_index() };
             let _ = writeln!(text.body, "store_{}({index}, valid, {value});", target.name);
         }
         if let Some(output) = self.value {
             let _ = writeln!(text.body, "let value = {};", self.wide(self.tape.outputs[output], &vector));
         }
         let aligned = self.view.aligned();
-        let bindings = self
-            .bound
-            .iter()
-            .map(|bound| {
-                let element = match bound.dtype {
-                    DType::U32 => Element::U32,
-                    _ if bound.vector && aligned => Element::Quad,
-                    _ => Element::F32,
-                };
-                let access = if bound.written { Mode::ReadWrite } else { Mode::Read };
-                Binding { name: bound.name.clone(), element, access }
-            })
-            .collect();
+        let mut bindings = Vec::new();
+        let mut declarations = String::new();
+        for bound in self.bound {
+            let access = if bound.written { Mode::ReadWrite } else { Mode::Read };
+            let element = match bound.dtype {
+                DType::U32 => Element::U32,
+                _ if bound.vector && aligned => Element::Quad,
+                _ => Element::F32,
+            };
+            if bound.parts.is_empty() {
+                bindings.push(Binding { name: bound.name.clone(), element, access });
+                continue;
+            }
+            let (mut starts, mut start) = (Vec::new(), 0);
+            for (i, columns) in bound.parts.iter().enumerate() {
+                if i > 0 {
+                    starts.push(text.word(Role::Part(bindings.len()), Size::fixed(start)));
+                }
+                let element = Element::of_row(*columns);
+                bindings.push(Binding { name: format!("{}_{i}", bound.name), element, access });
+                start += columns;
+            }
+            declarations += &in_parts(&bound.name, &starts, access);
+        }
         let random = self.tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
         let hooks = Hooks {
             key: format!("{} terms {} stores", self.tape.terms.len(), self.targets.len()),
             constants: text.constants,
             bindings,
-            declarations: if random { "#import random\n" } else { "#import numerics\n" }.to_owned(),
+            declarations: if random { "#import random\n" } else { "#import numerics\n" }.to_owned() + &declarations,
             body: text.body,
         };
         Emitted { hooks, constants: text.words }
@@ -124,6 +137,27 @@ impl Emitter<'_> {
 
     fn dense_index(&self) -> String {
         if self.view.lead.is_empty() { "col" } else { "row * constants.columns + col" }.to_owned()
+    }
+
+    /// Whether the columns of what is bound under this name lie in several tensors.
+    fn lies_in_parts(&self, name: &str) -> bool {
+        self.bound.iter().any(|bound| bound.name == name && !bound.parts.is_empty())
+    }
+
+    /// In which row of an operand an element lies, where each of its rows is a row of the view.
+    fn row_of(&self, operand: usize, access: &Access, text: &mut Text) -> String {
+        let Access::General { strides, .. } = access else {
+            return if *access == Access::Dense { "row" } else { "0u" }.to_owned();
+        };
+        let columns = self.view.columns.fixed;
+        let groups = strides.iter().enumerate().filter(|(_, stride)| **stride != Size::fixed(0));
+        let parts: Vec<String> = groups
+            .map(|(group, stride)| {
+                let rows = Size { fixed: stride.fixed / columns, per_sample: stride.per_sample / columns };
+                format!("g{group} * {}", text.word(Role::Stride(operand, group), rows))
+            })
+            .collect();
+        parts.join(" + ")
     }
 
     fn index(&self, operand: usize, access: &Access, text: &mut Text) -> String {
@@ -164,7 +198,12 @@ impl Emitter<'_> {
                 Source::Accumulator => ("acc".to_owned(), true),
                 Source::Operand { name, operand } => {
                     let access = &self.view.operands[*operand];
-                    let index = indices.entry(*operand).or_insert_with(|| self.index(*operand, access, text)).clone();
+                    let in_parts = self.lies_in_parts(name);
+                    let index = indices.entry(*operand).or_insert_with(|| match in_parts {
+                        true => format!("{}, col", self.row_of(*operand, access, text)),
+                        false => self.index(*operand, access, text),
+                    });
+                    let index = index.clone();
                     if access.along_columns() {
                         (format!("load_{name}({index}, valid)"), true)
                     } else {
@@ -310,6 +349,8 @@ enum Role {
     Columns(usize),
     /// A number of this term.
     Number(usize),
+    /// The first column of the part that this binding holds.
+    Part(usize),
     Batch,
     FirstSample,
 }

@@ -3,11 +3,13 @@
 //! A graph is fused, walked once, and each op becomes one or a few dispatches; pointwise nodes are folded into the
 //! product or reduction beside them where that saves a pass over memory. Tensors get their place in memory at the end.
 
+mod attention;
 mod batch;
 mod copies;
 mod counters;
 mod gather;
 mod memory;
+mod parts;
 mod pointwise;
 mod product;
 mod program;
@@ -39,6 +41,13 @@ impl Limits {
     /// What every WebGPU device has.
     pub const BASELINE: Self =
         Self { storage_buffers: 8, binding_bytes: 128 << 20, buffer_bytes: 256 << 20, workgroups: 65535 };
+
+    /// Tensors that are fused into one kernel at most: what every device binds. More would only make more variants.
+    /// Tensors in parts may take more.
+    pub const fn fused_tensors(self) -> usize {
+        let every = Self::BASELINE.storage_buffers;
+        if self.storage_buffers < every { self.storage_buffers } else { every }
+    }
 }
 
 /// For what a plan is made; by default for one sample on the least of GPUs.

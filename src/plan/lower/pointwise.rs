@@ -8,7 +8,7 @@ use crate::graph::{DType, Op, Shape, Tape, Value};
 use crate::kernels;
 use crate::plan::emit::{Bound, Emitted, Emitter, Source, Target};
 use crate::plan::iteration::{Access as Place, Iteration, Split, elements, times};
-use crate::plan::{Constant, Size};
+use crate::plan::{Access, Constant, Size};
 
 /// A pointwise node made ready for a kernel: its hooks and the tensors that these bind.
 pub(super) struct Prepared {
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         let split = Split::At(self.shape(product).rank() - 1);
         self.shape(product) == self.shape(node)
             && self.fits(node, split)
-            && 2 + self.bindings(node, Some(product), None) <= self.shared.options.limits.storage_buffers
+            && self.has_room(2 + self.bindings(node, Some(product), None), self.further_parts(node, Some(product)))
     }
 
     /// Whether output `output` of `node` can be computed by `reduction` itself.
@@ -78,10 +78,10 @@ impl Lowering<'_> {
         let Some((start, trailing)) = self.feeding_view(reduction) else { return false };
         (trailing || self.stored_outputs(node, Some((reduction, output))).is_empty() || self.feeds_widely(reduction))
             && self.fits(node, feeding_split(start, trailing))
-            && self.bindings(node, None, Some((reduction, output))) < self.shared.options.limits.storage_buffers
+            && self.has_room(1 + self.bindings(node, None, Some((reduction, output))), self.further_parts(node, None))
     }
 
-    fn fits(&self, node: usize, split: Split) -> bool {
+    pub(super) fn fits(&self, node: usize, split: Split) -> bool {
         let shapes: Vec<&Shape> = self.operands(node).into_iter().map(|value| self.graph.shape(value)).collect();
         Iteration::new(self.shape(node), &shapes, split).is_some_and(|view| self.covers(node, &view))
     }
@@ -92,12 +92,12 @@ impl Lowering<'_> {
         let shape = self.shape(node);
         let random = tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
         let column = tape.terms.iter().any(|term| matches!(term, Term::Column));
-        let last = shape.dims().last().map_or(1, |dim| dim.at(1)) as u64;
+        let last = channels(shape);
         (!random || shape.batch_axis().is_none() || view.batch_group.is_some())
-            && (!column || view.columns == Size::fixed(last))
+            && (!(column || self.in_parts(node)) || view.columns == Size::fixed(last))
     }
 
-    fn tape(&self, node: usize) -> &Tape {
+    pub(super) fn tape(&self, node: usize) -> &Tape {
         match &self.graph.nodes()[node].op {
             Op::Pointwise { tape } => tape,
             op => unreachable!("{op:?} is not pointwise"),
@@ -113,7 +113,7 @@ impl Lowering<'_> {
     }
 
     /// The outputs that have to be stored; `handed` is taken over by the partner.
-    fn stored_outputs(&self, node: usize, handed: Option<(usize, usize)>) -> Vec<usize> {
+    pub(super) fn stored_outputs(&self, node: usize, handed: Option<(usize, usize)>) -> Vec<usize> {
         (0..self.graph.nodes()[node].types.len())
             .filter(|output| {
                 let value = Value { node, output: *output };
@@ -131,8 +131,8 @@ impl Lowering<'_> {
         self.readers_of(value).iter().any(|reader| *reader != node) || self.is_wanted(value)
     }
 
-    /// An upper bound of what `prepare` binds.
-    fn bindings(&self, node: usize, product: Option<usize>, handed: Option<(usize, usize)>) -> usize {
+    /// An upper bound of the tensors that `prepare` binds, those in parts counted once.
+    pub(super) fn bindings(&self, node: usize, product: Option<usize>, handed: Option<(usize, usize)>) -> usize {
         let inputs = self.graph.nodes()[node].inputs.iter().filter(|input| Some(input.node) != product).count();
         let raw = product.is_some_and(|product| self.keeps_product(product, node));
         let stored = self.stored_outputs(node, handed);
@@ -187,8 +187,9 @@ impl Lowering<'_> {
                 let (start, trailing) = self.feeding_view(reduction).expect("only such reductions are fed");
                 feeding_split(start, trailing)
             }
+            _ if self.in_parts(node) && random => Split::AtAndBatch(shape.rank() - 1),
             _ if random && shape.batch_axis().is_some() => Split::AfterBatch,
-            _ if column => Split::At(shape.rank() - 1),
+            _ if column || self.in_parts(node) => Split::At(shape.rank() - 1),
             _ => Split::Free,
         };
         let view = Iteration::new(shape, &shapes, split).filter(|view| self.covers(node, view)).ok_or_else(|| {
@@ -210,9 +211,15 @@ impl Lowering<'_> {
                 sources.push(Source::Accumulator);
                 continue;
             }
+            let name = format!("x{slot}");
+            if let Some(held) = self.joined_parts(*input) {
+                let operand = operands.iter().position(|value| value == input).expect("a joined value is read so only");
+                sources.push(Source::Operand { name: name.clone(), operand });
+                self.bind_parts(&held, name, Access::Read, &mut bound, &mut binds, &mut moving);
+                continue;
+            }
             let tensor = self.tensor_of(*input);
             let written = in_place.iter().any(|(_, old)| old == input);
-            let name = format!("x{slot}");
             let operand =
                 operands.iter().position(|value| value == input).filter(|_| tape.terms.contains(&Term::Input(slot)));
             let dims = graph.shape(*input).dims();
@@ -229,7 +236,7 @@ impl Lowering<'_> {
                 },
             });
             moving.push(vector);
-            bound.push(Bound { name, dtype, vector, written });
+            bound.push(Bound { name, dtype, vector, written, parts: Vec::new() });
             binds.push(if written { Bind::write(tensor) } else { Bind::read(tensor) });
         }
         let mut targets = Vec::new();
@@ -240,11 +247,15 @@ impl Lowering<'_> {
                 let tensor = self.replaced_state(value).expect("an assigned value replaces a state");
                 self.set_tensor(value, tensor);
                 targets.push(Target { output: Some(output), name: format!("x{slot}") });
+            } else if let Some(held) = self.split.get(&value).cloned() {
+                let name = format!("y{output}");
+                targets.push(Target { output: Some(output), name: name.clone() });
+                self.bind_parts(&held, name, Access::ReadWrite, &mut bound, &mut binds, &mut moving);
             } else {
                 let tensor = self.tensor_of(value);
                 let name = format!("y{output}");
                 targets.push(Target { output: Some(output), name: name.clone() });
-                bound.push(Bound { name, dtype: DType::F32, vector: true, written: true });
+                bound.push(Bound { name, dtype: DType::F32, vector: true, written: true, parts: Vec::new() });
                 binds.push(Bind::write(tensor));
                 moving.push(true);
             }
@@ -252,7 +263,8 @@ impl Lowering<'_> {
         if let Some(product) = product.filter(|product| self.keeps_product(*product, node)) {
             let tensor = self.tensor_of(Value { node: product, output: 0 });
             targets.push(Target { output: None, name: "raw".to_owned() });
-            bound.push(Bound { name: "raw".to_owned(), dtype: DType::F32, vector: true, written: true });
+            let raw = "raw".to_owned();
+            bound.push(Bound { name: raw, dtype: DType::F32, vector: true, written: true, parts: Vec::new() });
             binds.push(Bind::write(tensor));
             moving.push(true);
         }
@@ -262,7 +274,9 @@ impl Lowering<'_> {
         let flops = elements(shape) * tape.operations() as u64;
         let all_dense =
             view.operands.iter().all(|place| matches!(place, Place::Dense | Place::Scalar | Place::Columns));
-        let divisible = view.lead.is_empty() && view.columns.per_sample == 0 && !random && !column && all_dense;
+        let whole = bound.iter().all(|bound| bound.parts.is_empty());
+        let divisible =
+            whole && view.lead.is_empty() && view.columns.per_sample == 0 && !random && !column && all_dense;
         Ok(Prepared { emitted, binds, view, moving, divisible, flops })
     }
 
@@ -294,6 +308,11 @@ impl Lowering<'_> {
         }
         Ok(())
     }
+}
+
+/// The length of the last axis; of a single number, 1.
+pub(super) fn channels(shape: &Shape) -> u64 {
+    shape.dims().last().map_or(1, |dim| dim.at(1)) as u64
 }
 
 /// Words for one more constant that hooks add, after a kernel's own.

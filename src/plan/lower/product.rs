@@ -1,6 +1,6 @@
 //! Matrix products, and convolutions as such, whole or in split sums, with the epilogue of a pointwise node.
 
-use super::pointwise::{Prepared, with_hook_words};
+use super::pointwise::{Prepared, channels, with_hook_words};
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
 use super::{Driver, LowerError, padded_bytes};
@@ -21,13 +21,18 @@ struct Product {
     flops: Size,
     /// What a convolution adds: how images are read, and the channels of those that A unfolds.
     conv: Option<(ConvLayout, Geometry, u64)>,
+    /// The columns of the first of two tensors that A lies in.
+    first: Option<u64>,
 }
 
 impl Product {
     fn shader(&self, tile: Tile, hooks: Option<&Hooks>) -> Shader {
+        let (aligned, joined) = (self.aligned, self.first.is_some());
         match self.conv {
-            Some((layout, geometry, _)) => kernels::conv::conv(layout, geometry, tile, self.aligned, hooks),
-            None => kernels::matmul::matmul(self.layout, tile, self.aligned, hooks),
+            Some((layout, geometry, _)) if joined => kernels::conv::joined_conv(layout, geometry, tile, aligned, hooks),
+            Some((layout, geometry, _)) => kernels::conv::conv(layout, geometry, tile, aligned, hooks),
+            None if joined => kernels::matmul::joined_matmul(self.layout, tile, aligned, hooks),
+            None => kernels::matmul::matmul(self.layout, tile, aligned, hooks),
         }
     }
 
@@ -36,26 +41,22 @@ impl Product {
         if let Some((layout, geometry, channels)) = self.conv {
             constants.extend(kernels::conv::constants(layout, geometry, channels));
         }
+        constants.extend(self.first.map(kernels::word));
         constants
     }
-}
-
-/// The length of the last axis.
-fn last(shape: &Shape) -> u64 {
-    shape.dims().last().map_or(1, |dim| dim.at(1)) as u64
 }
 
 fn matrix_product(layout: Layout, left: &Shape, right: &Shape) -> Product {
     let lead = elements(&Shape::new(left.dims()[..left.rank() - 1].iter().copied()));
     let (rows, columns, inner) = match layout {
-        Layout::Nn => (lead, last(right), Size::fixed(last(left))),
-        Layout::Nt => (lead, right.dims()[0].at(1) as u64, Size::fixed(last(left))),
-        Layout::Tn => (Size::fixed(last(left)), last(right), lead),
+        Layout::Nn => (lead, channels(right), Size::fixed(channels(left))),
+        Layout::Nt => (lead, right.dims()[0].at(1) as u64, Size::fixed(channels(left))),
+        Layout::Tn => (Size::fixed(channels(left)), channels(right), lead),
     };
     let constant = |size: Size| if size.per_sample == 0 { size.fixed } else { 1 };
     let aligned = kernels::matmul::Aligned::of(layout, constant(rows), columns, constant(inner));
     let flops = times(times(rows, inner), Size::fixed(2 * columns));
-    Product { layout, rows, columns, inner, aligned, flops, conv: None }
+    Product { layout, rows, columns, inner, aligned, flops, conv: None, first: None }
 }
 
 fn convolution(layout: ConvLayout, geometry: Geometry, left: &Shape, right: &Shape) -> Product {
@@ -64,8 +65,8 @@ fn convolution(layout: ConvLayout, geometry: Geometry, left: &Shape, right: &Sha
     let pixels = |[height, width]: [usize; 2]| images * (height * width) as u64;
     let y = pixels(geometry.output().expect("checked when the graph was built"));
     let (inward, outward) = match layout {
-        ConvLayout::Forward | ConvLayout::WeightGradient => (last(left), last(right)),
-        ConvLayout::DataGradient => (right.dims()[2].at(1) as u64, last(left)),
+        ConvLayout::Forward | ConvLayout::WeightGradient => (channels(left), channels(right)),
+        ConvLayout::DataGradient => (right.dims()[2].at(1) as u64, channels(left)),
     };
     let (rows, columns, inner) = match layout {
         ConvLayout::Forward => (y, outward, Size::fixed(taps * inward)),
@@ -79,7 +80,8 @@ fn convolution(layout: ConvLayout, geometry: Geometry, left: &Shape, right: &Sha
         inner,
         aligned: kernels::conv::aligned(layout, inward, outward),
         flops: y * (2 * taps * inward * outward),
-        conv: Some((layout, geometry, last(left))),
+        conv: Some((layout, geometry, channels(left))),
+        first: None,
     }
 }
 
@@ -119,11 +121,17 @@ impl Lowering<'_> {
         }
         let (a, b) = (entry.inputs[0], entry.inputs[1]);
         let (left, right) = (graph.shape(a), graph.shape(b));
-        let (kernel, name) = match entry.op {
+        let (mut kernel, name) = match entry.op {
             Op::MatMul { layout } => (matrix_product(layout, left, right), "product"),
             Op::Conv { layout, geometry } => (convolution(layout, geometry, left, right), "convolution"),
             _ => unreachable!("only products get here"),
         };
+        let joined = self.joined_parts(a);
+        if let Some([first, rest]) = joined {
+            let [first, rest] = [first, rest].map(|part| channels(graph.shape(part)));
+            kernel.first = Some(first);
+            kernel.aligned.a = rest.is_multiple_of(4);
+        }
         let Product { rows, columns, inner, mut flops, .. } = kernel;
         let batch = self.batch();
         if kernel.conv.is_some() && rows.at(batch).max(inner.at(batch)) >= kernels::conv::LIMIT {
@@ -131,8 +139,9 @@ impl Lowering<'_> {
             return Err(LowerError::Unsupported { label: self.label(product, name), what });
         }
         let tile = self.tile(1, rows.at(batch), columns);
-        let (a, b) = (self.tensor_of(a), self.tensor_of(b));
-        let mut binds = vec![Bind::read(a), Bind::read(b)];
+        let (a, rest) = joined.map_or((a, None), |[first, rest]| (first, Some(rest)));
+        let mut binds = vec![Bind::read(self.tensor_of(a)), Bind::read(self.tensor_of(b))];
+        binds.extend(rest.map(|rest| Bind::read(self.tensor_of(rest))));
         if let Some((node, prepared)) = epilogue {
             let shader = self.shared.shader(kernel.shader(tile, Some(&prepared.emitted.hooks)));
             binds.extend(prepared.binds.iter().cloned());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::tensors::{Bind, Call, Home, Tensor};
-use super::{LowerError, Shared, Source, memory, padded_bytes};
+use super::{LowerError, Shared, Source, attention, memory, padded_bytes};
 use crate::graph::{DType, Graph, Op, Shape, Value};
 use crate::plan::iteration::elements;
 use crate::plan::{Dispatch, Port, Program, Size};
@@ -13,7 +13,7 @@ const FEWEST_OPERANDS: usize = 4;
 
 /// Lowers one graph.
 pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, LowerError> {
-    let most = shared.options.limits.storage_buffers;
+    let most = shared.options.limits.fused_tensors();
     let before = shared.clone();
     let mut result = lower_fused(shared, source, most);
     let first = result.as_ref().err().cloned();
@@ -29,7 +29,8 @@ pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, Low
 }
 
 fn lower_fused(shared: &mut Shared, source: &Source, operands: usize) -> Result<Program, LowerError> {
-    let graph = source.graph.fused(operands);
+    let options = shared.options;
+    let graph = source.graph.fused_but(operands, &|composite| attention::streams(composite, &options));
     let mut lowering = Lowering::new(shared, &graph, source.parameters_from);
     lowering.walk()?;
     lowering.finish(source.name)
@@ -57,6 +58,10 @@ pub(super) struct Lowering<'a> {
     /// The partner of a pointwise node, and the reverse.
     pub partners: BTreeMap<usize, Partner>,
     absorbed: BTreeMap<usize, usize>,
+    /// Concatenations that are never made, and what they are of.
+    pub joined: BTreeMap<usize, [Value; 2]>,
+    /// Values that are written into their slices.
+    pub split: BTreeMap<Value, Vec<Value>>,
     inputs: Vec<(String, usize)>,
     store_tensors: HashMap<(String, u64, Size), usize>,
     /// Copies of states as they were, for results that show them while the program replaces them.
@@ -75,6 +80,8 @@ impl<'a> Lowering<'a> {
             readers: HashMap::new(),
             partners: BTreeMap::new(),
             absorbed: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            split: BTreeMap::new(),
             inputs: Vec::new(),
             store_tensors: HashMap::new(),
             snapshots: HashMap::new(),
@@ -216,6 +223,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn walk(&mut self) -> Result<(), LowerError> {
+        self.choose_parts();
         self.choose_partners();
         let graph = self.graph;
         for (node, entry) in graph.nodes().iter().enumerate() {
@@ -229,6 +237,9 @@ impl<'a> Lowering<'a> {
                 Op::Permute { axes } => self.permute(node, axes)?,
                 Op::Reduce { .. } => self.reduce(node)?,
                 Op::Gather { .. } => self.gather(node)?,
+                Op::Composite(composite) => self.stream_attention(node, composite)?,
+                Op::Slice { .. } if self.split.contains_key(&self.root(entry.inputs[0])) => {}
+                Op::Concat { .. } if self.joined.contains_key(&node) => {}
                 Op::Slice { .. } | Op::Concat { .. } => self.copies(node),
                 Op::Pack { offsets } => self.pack(node, offsets),
                 // Sources and views cost nothing; rings and clocks come last.
@@ -253,24 +264,35 @@ impl<'a> Lowering<'a> {
 
     /// Pairs pointwise nodes with a reduction that they feed or a product that feeds them.
     fn choose_partners(&mut self) {
+        // First what only a reduction reads: it need not be stored then. What is stored is best stored by the product that
+        // it finishes, which need not be.
+        self.feed_reductions(true);
+        self.finish_products();
+        self.feed_reductions(false);
+    }
+
+    /// Pairs pointwise nodes with a reduction that they feed; `alone`: only those that nothing else reads.
+    fn feed_reductions(&mut self, alone: bool) {
         let graph = self.graph;
-        // First what only a reduction reads: it need not be stored then.
-        for alone in [true, false] {
-            for (node, entry) in graph.nodes().iter().enumerate() {
-                let Op::Reduce { .. } = entry.op else { continue };
-                let input = entry.inputs[0];
-                let producer = input.node;
-                if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
-                    && !self.absorbed.contains_key(&node)
-                    && !self.partners.contains_key(&producer)
-                    && (!alone || (self.readers_of(input).len() == 1 && !self.is_wanted(input)))
-                    && self.can_feed(producer, node, input.output)
-                {
-                    self.partners.insert(producer, Partner::Reduce(node, input.output));
-                    self.absorbed.insert(node, producer);
-                }
+        for (node, entry) in graph.nodes().iter().enumerate() {
+            let Op::Reduce { .. } = entry.op else { continue };
+            let input = entry.inputs[0];
+            let producer = input.node;
+            if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
+                && !self.absorbed.contains_key(&node)
+                && !self.partners.contains_key(&producer)
+                && (!alone || (self.readers_of(input).len() == 1 && !self.is_wanted(input)))
+                && self.can_feed(producer, node, input.output)
+            {
+                self.partners.insert(producer, Partner::Reduce(node, input.output));
+                self.absorbed.insert(node, producer);
             }
         }
+    }
+
+    /// Pairs pointwise nodes with a product that feeds them.
+    fn finish_products(&mut self) {
+        let graph = self.graph;
         for (node, entry) in graph.nodes().iter().enumerate() {
             if !matches!(entry.op, Op::Pointwise { .. }) || self.partners.contains_key(&node) {
                 continue;

@@ -1,15 +1,22 @@
 //! Reductions over any axes, with the prologue of a pointwise node.
 
 use super::LowerError;
-use super::pointwise::{Prepared, with_hook_words};
+use super::pointwise::{Prepared, channels, with_hook_words};
 use super::program::Lowering;
 use super::ranges::Cut;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
-use crate::kernels;
 use crate::kernels::reduce::Over;
+use crate::kernels::{self, Hooks, word};
 use crate::plan::iteration::{elements, times};
-use crate::plan::{Access, Size};
+use crate::plan::{Access, Constant, Size};
+
+/// Hooks that load what a reduction adds up, what they bind, and the words of constants that they add.
+struct Loaded {
+    hooks: Hooks,
+    binds: Vec<Bind>,
+    words: Vec<Constant>,
+}
 
 impl Lowering<'_> {
     pub(super) fn reduce(&mut self, node: usize) -> Result<(), LowerError> {
@@ -41,6 +48,15 @@ impl Lowering<'_> {
                 }
                 _ => self.prologue_reduction(&label, op, prepared, result),
             };
+        }
+        if let Some(parts) = self.joined_parts(entry.inputs[0]) {
+            let part = |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
+            let (start, end) = (axes[0], shape.rank() - 1);
+            let hooks = kernels::reduce::load_joined(parts.map(|part| channels(graph.shape(part)).is_multiple_of(4)));
+            let binds = parts.map(|part| Bind::read(self.tensor_of(part)));
+            let source = Loaded { hooks, binds: binds.into(), words: vec![word(channels(graph.shape(parts[0])))] };
+            self.reduce_loaded(&label, op, source, result, [part(0..start), part(start..end), part(end..end + 1)]);
+            return Ok(());
         }
         let mut source = self.tensor_of(entry.inputs[0]);
         loop {
@@ -184,22 +200,38 @@ impl Lowering<'_> {
     }
 
     /// `[outer, rows, columns]` to `[outer, columns]`.
-    fn reduce_middle(&mut self, label: &str, op: Reduction, from: usize, to: usize, [outer, rows, columns]: [Size; 3]) {
+    fn reduce_middle(&mut self, label: &str, op: Reduction, from: usize, to: usize, sizes: [Size; 3]) {
+        let columns = sizes[2];
+        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
+        let hooks = kernels::reduce::load(aligned);
+        let source = Loaded { hooks, binds: vec![Bind::read(from)], words: Vec::new() };
+        self.reduce_loaded(label, op, source, to, sizes);
+    }
+
+    /// [`reduce_middle`](Self::reduce_middle) of what these hooks load.
+    fn reduce_loaded(
+        &mut self,
+        label: &str,
+        op: Reduction,
+        source: Loaded,
+        to: usize,
+        [outer, rows, columns]: [Size; 3],
+    ) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
-        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
-        let hooks = kernels::reduce::load(aligned);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &hooks));
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &source.hooks));
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
+        let mut constants = kernels::reduce::middle_constants(outer, rows, columns, chunks);
+        constants.extend(source.words);
         let size = times(outer, columns);
         let target =
             if chunks == 1 { to } else { self.scratch_like(to, format!("{label} partial sums"), size * chunks) };
         self.call(Call {
             shader,
             label: label.to_owned(),
-            binds: vec![Bind::write(target), Bind::read(from)],
-            constants: kernels::reduce::middle_constants(outer, rows, columns, chunks),
+            binds: std::iter::once(Bind::write(target)).chain(source.binds).collect(),
+            constants,
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: times(size, rows),
             cut: Cut::Samples(op),

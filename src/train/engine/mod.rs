@@ -63,8 +63,7 @@ impl Device {
             Self::Gpu(device) => {
                 let limits = device.limits();
                 let limits = Limits {
-                    // Every kernel has a form for eight buffers; more would only make more variants.
-                    storage_buffers: Limits::BASELINE.storage_buffers,
+                    storage_buffers: limits.storage_buffers as usize,
                     binding_bytes: limits.binding_bytes,
                     buffer_bytes: limits.buffer_bytes,
                     workgroups: limits.workgroups,
