@@ -388,7 +388,7 @@ fn metrics_are_json_lines_with_timing_apart() {
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         "{\"kind\":\"train\",\"step\":10,\"loss\":10.1,\"grad_norm\":0.33333334,\"learning_rate\":0.001,\"timing\":{\"seconds\":0.25,\"steps_per_sec\":40.0}}\n\
-         {\"kind\":\"evaluation\",\"step\":10,\"held_out_loss\":0.5,\"per_level\":[{\"t\":0.1,\"sigma\":0.3,\"loss\":0.7}]}\n"
+         {\"kind\":\"evaluation\",\"step\":10,\"held_out_loss\":0.5,\"per_level\":[{\"t\":0.1,\"sigma\":0.3,\"loss\":0.7,\"variance\":0.2}]}\n"
     );
     assert_eq!(read(&path).unwrap(), [train_line(10), evaluation_line(10)]);
     assert!(!serde_json::to_string(&train_line(10).without_timing()).unwrap().contains("timing"));
