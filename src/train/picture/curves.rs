@@ -4,6 +4,7 @@ use super::PictureError;
 use super::axis::Axis;
 use super::canvas::{SERIES, draw, save_png, say_empty};
 use super::loss::{curve, legend, panel};
+use plotters::prelude::SeriesLabelPosition;
 use std::path::Path;
 
 /// One chart.
@@ -43,7 +44,12 @@ pub fn write_curves(path: &Path, charts: &[Curves]) -> Result<(), PictureError> 
                 let marked = points.len() <= 20;
                 curve(&mut panel, points, color, name, marked)?;
             }
-            legend(&mut panel)?;
+            // Where the curves leave room: beside those that rise, the left.
+            let rises = |points: &[(f64, f64)]| points.first().zip(points.last()).is_some_and(|(a, b)| b.1 > a.1);
+            let rising = chart.curves.iter().filter(|(_, points)| rises(points)).count();
+            let left = 2 * rising > chart.curves.len();
+            let position = if left { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight };
+            legend(&mut panel, position)?;
         }
         Ok(())
     })?;

@@ -51,7 +51,7 @@ fn over_steps(area: &Area, curves: &LossCurves) -> Drawn {
     panel.draw_series((!band.is_empty()).then(|| Polygon::new(band, BLUE.mix(0.18))))?;
     curve(&mut panel, smooth, BLUE, "train", false)?;
     curve(&mut panel, held_out, VERMILION, "held out", false)?;
-    legend(&mut panel)
+    legend(&mut panel, SeriesLabelPosition::UpperRight)
 }
 
 fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
@@ -67,7 +67,7 @@ fn per_level(area: &Area, curves: &LossCurves) -> Drawn {
     let mut panel = panel(area, "loss per noise level", [name.trim(), "loss"], x, y)?;
     curve(&mut panel, train, BLUE, "train", true)?;
     curve(&mut panel, held_out, VERMILION, "held out", true)?;
-    legend(&mut panel)
+    legend(&mut panel, SeriesLabelPosition::UpperRight)
 }
 
 /// Whether these losses have a logarithmic axis.
@@ -160,10 +160,10 @@ pub(super) fn curve(chart: &mut Chart, points: Vec<(f64, f64)>, color: RGBColor,
 }
 
 /// Names the curves.
-pub(super) fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
+pub(super) fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, position: SeriesLabelPosition) -> Drawn {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(position)
         .margin(px(8.0))
         .legend_area_size(px(26.0))
         .label_font(letters(12.0, INK))
