@@ -110,7 +110,7 @@ fn cost(objective: &dyn Objective, dims: usize) -> f64 {
         1e3 * started.elapsed().as_secs_f64() / steps as f64
     };
     let steps = (200.0 / round(2)).clamp(2.0, 50.0) as usize;
-    (0..5).map(|_| round(steps)).fold(f64::MAX, f64::min)
+    (0..12).map(|_| round(steps)).fold(f64::MAX, f64::min)
 }
 
 /// The explicit loss (½, sum over dimensions, times sigma²) of the averaged weights, over the levels.

@@ -219,6 +219,15 @@ fn bad_configs_are_one_line_and_touch_nothing() {
             &["data.path: nosuch: No such file"],
         ),
         (format!("{} --set loss.t_min=0.5", train("tiny")), &["loss.t_min", "at most sde.t_min"]),
+        (format!("{} --set loss.noise=none", train("tiny")), &["loss.noise", "none", "\"all\"", "loss.kind"]),
+        (
+            format!("{} --set loss.kind=implicit --set loss.noise=none", train("tiny")),
+            &["loss.parameterisation", "\"score\"", "loss.noise"],
+        ),
+        (
+            format!("{} --set data.kind=two-moons --set loss.kind=explicit", train("tiny")),
+            &["loss.kind", "explicit", "mixture", "eight-gaussians"],
+        ),
         ("sample exact-file.toml --out a.npy".into(), &["exact-file.toml", "model.kind", "mixture"]),
         (format!("{} --set train.batch", train("tiny")), &["--set", "table.key=value"]),
         (format!("{} --set train.batch=", train("tiny")), &["--set", "train.batch"]),
@@ -434,6 +443,33 @@ fn samples_of_a_run_come_as_pictures_and_as_numbers() {
     for name in ["loss.png", "samples.png", "trajectory.png", "trajectory.gif", "scores.png"] {
         image::open(at("run").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+#[test]
+fn a_run_without_noise_has_a_score_and_no_samples() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let set = "--set loss.kind=sliced-vr --set loss.noise=none --set loss.parameterisation=score --set loss.weighting=uniform";
+    let said = good(folder.path(), &format!("train tiny.toml {set} --device cpu --out plain"));
+    assert!(said.stderr.contains("no samples are drawn: with loss.noise = \"none\""), "{}", said.stderr);
+    for (name, there) in [("loss.png", true), ("scores.png", true), ("samples.png", false), ("trajectory.gif", false)] {
+        assert_eq!(at("plain").join(name).exists(), there, "{name}");
+    }
+    let metrics = fs::read_to_string(at("plain").join("metrics.jsonl")).expect("metrics");
+    let last = metrics.lines().last().expect("an evaluation");
+    assert!(last.matches("\"sigma\":").count() == 1 && last.contains("\"sigma\":0.0"), "one level, no noise: {last}");
+    good(folder.path(), "score plain --x x.npy --sigma 0 --device cpu --out s.npy");
+    assert_eq!(read_npy(&at("s.npy")).expect("scores").shape, [5, 2]);
+    expect_bad(
+        folder.path(),
+        &[
+            ("sample plain --out a.png", &["plain", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --t 0.3 --out t.npy", &["--t 0.3", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --sigma 0.5 --out t.npy", &["--sigma 0.5", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --sigma 0 --output denoised --out t.npy", &["--output", "loss.noise", "score"]),
+            ("score run --x x.npy --sigma 0 --out t.npy", &["--sigma 0", "above 0", "loss.noise"]),
+        ],
+    );
 }
 
 #[test]

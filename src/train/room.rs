@@ -1,6 +1,7 @@
 //! Whether what is asked for fits into the host's memory: asked before work begins, since an allocation that fails later
 //! ends the process.
 
+use super::config::Loss;
 use super::error::TrainError;
 use super::experiment::Experiment;
 
@@ -26,11 +27,28 @@ pub fn for_samples(what: &str, n: usize, dims: usize, frames: usize) -> Result<(
     Err(TrainError::bad(format!("{what}: so many samples do not fit into memory; draw fewer at a time")))
 }
 
+/// Says whether the derivatives of an exact trace fit: one for each coordinate, of each sample's coordinates.
+///
+/// # Errors
+/// They do not.
+fn for_trace(experiment: &Experiment) -> Result<(), TrainError> {
+    let (batch, dims) = (experiment.batch() as usize, experiment.dims());
+    let floats = dims.checked_mul(dims).and_then(|floats| floats.checked_mul(batch));
+    if !matches!(experiment.config.loss, Loss::Implicit(_)) || is_free(floats) {
+        return Ok(());
+    }
+    Err(TrainError::bad(format!(
+        "loss.kind = \"implicit\": {dims} derivatives of {dims} coordinates for {batch} samples do not fit into memory; \
+         choose \"sliced-vr\", which takes one"
+    )))
+}
+
 /// Says whether the weights of a network, what training keeps beside them, and the samples of a run's pictures fit.
 ///
 /// # Errors
 /// They do not.
 pub fn for_training(experiment: &Experiment) -> Result<(), TrainError> {
+    for_trace(experiment)?;
     if is_free(experiment.arena_elements().checked_mul(ARENAS)) {
         let n = experiment.config.sample.n;
         return for_samples(&format!("sample.n = {n}"), n, experiment.dims(), FRAMES);

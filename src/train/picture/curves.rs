@@ -57,9 +57,14 @@ fn one(area: &Area, shown: &Curves) -> Drawn {
     let y = Axis::around(points().map(|point| point.1), log_y, 0.08);
     let (Some(x), Some(y)) = (x, y) else { return say_empty(area, "nothing to show") };
     let mut chart = panel(area, shown.title, shown.axes, x, y)?;
+    // The legend stands where the curves leave room: above those that rise, else below.
+    let rises = |points: &[(f64, f64)]| points.first().zip(points.last()).is_some_and(|(a, b)| b.1 > a.1);
+    let rising = curves.iter().filter(|(_, points)| rises(points)).count();
+    let room =
+        if 2 * rising > curves.len() { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::LowerLeft };
     for ((name, points), color) in curves.into_iter().zip(COLORS.iter().cycle()) {
         let marked = points.len() <= 20;
         curve(&mut chart, points, *color, name, marked)?;
     }
-    legend(&mut chart, SeriesLabelPosition::LowerLeft)
+    legend(&mut chart, room)
 }
