@@ -6,6 +6,7 @@ mod docs;
 mod error;
 pub mod interrupt;
 mod known;
+mod likelihood;
 mod plan;
 mod profile;
 pub mod progress;
@@ -35,6 +36,7 @@ enum Command {
     Train(train::Arguments),
     Sample(sample::Arguments),
     Score(score::Arguments),
+    Likelihood(likelihood::Arguments),
     Devices(devices::Arguments),
     Plan(plan::Arguments),
     Bench(bench::Arguments),
@@ -68,6 +70,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Train(arguments) => train::run(arguments),
         Command::Sample(arguments) => sample::run(arguments),
         Command::Score(arguments) => score::run(arguments),
+        Command::Likelihood(arguments) => likelihood::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -1,7 +1,7 @@
 //! The variational bound of the reverse SDE.
 
 use super::{dequantised, flow};
-use crate::graph::{Expr, Graph, Shape, TensorType};
+use crate::graph::{Expr, Graph, Shape, TensorType, random};
 use crate::sde::model::functions_of_time;
 use crate::sde::{Model, OutOfRange, Quantity, Sde};
 
@@ -75,4 +75,11 @@ impl Bound<'_> {
     fn ends(&self) -> [f64; 2] {
         [self.sde.t_min(), self.sde.t_max()].map(|t| self.sde.at(t).log_snr)
     }
+}
+
+/// Where in its part of log_snr a sample's time lies, from 0 to 1.
+pub fn share(seed: u64, step: u32, sample: u32) -> f64 {
+    let key = [seed as u32, (seed >> 32) as u32];
+    let words = random::philox4x32_10([0, sample, step, random::stream("likelihood.time")], key);
+    (f64::from(words[0]) + 0.5) / 4_294_967_296.0
 }

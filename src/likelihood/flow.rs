@@ -67,9 +67,10 @@ impl FlowLikelihood<'_> {
             let divergence = self.divergence.of(graph, velocity, y[0], clock);
             let [a, b, of_a, of_b] = [0, 1, 2, 3].map(Expr::input);
             let moved = graph.map(&[y[0], velocity, of_x, of_velocity], &(&of_a * a + &of_b * &b));
-            let volume = graph.map(&[of_x, divergence, of_velocity], &(
-                Expr::input(0) * self.dims as f64 + Expr::input(2) * Expr::input(1)
-            ));
+            let volume = graph.map(
+                &[of_x, divergence, of_velocity],
+                &(Expr::input(0) * self.dims as f64 + Expr::input(2) * Expr::input(1)),
+            );
             vec![moved, volume]
         };
         use_it(&Problem {

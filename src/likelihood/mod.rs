@@ -7,7 +7,7 @@ mod bound;
 mod divergence;
 mod flow;
 
-pub use bound::{Bound, names as bound_names};
+pub use bound::{Bound, names as bound_names, share};
 pub use divergence::Divergence;
 pub use flow::{FlowLikelihood, names};
 

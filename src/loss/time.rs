@@ -92,7 +92,13 @@ impl TimeSampling {
 
     /// Which quantity's squared error to take at times that were drawn, `quantity` if it is all the same, and the weight
     /// of that error (an expression of time, input 0) with the correction in it.
-    pub(super) fn weight(self, weighting: Weighting, quantity: Quantity, sde: &dyn Sde, t_min: f64) -> (Quantity, Expr) {
+    pub(super) fn weight(
+        self,
+        weighting: Weighting,
+        quantity: Quantity,
+        sde: &dyn Sde,
+        t_min: f64,
+    ) -> (Quantity, Expr) {
         let time = Expr::input(0);
         match (self, weighting.per_log_snr(sde, &time)) {
             // What the density has is what the weight would have had.

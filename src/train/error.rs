@@ -66,6 +66,20 @@ pub enum TrainError {
         /// Standard deviation of the noise then.
         sigma: f64,
     },
+    /// The probability flow of a sample cannot be followed.
+    #[error(
+        "the probability flow of sample {sample} (counted from 0) cannot be followed at t = {t}, sigma = {}: the score is \
+         not finite there, or too rough for the tolerance",
+        short(*sigma, 4)
+    )]
+    FlowStuck {
+        /// Which sample, counted from 0.
+        sample: usize,
+        /// How far it came.
+        t: f64,
+        /// Standard deviation of the noise there.
+        sigma: f64,
+    },
     /// A score, or what is asked for in its place, is not a number.
     #[error("the {quantity} of point {point} (counted from 0) at t = {t} is not finite")]
     ScoreNotFinite {
@@ -103,6 +117,7 @@ impl TrainError {
             | Self::Interrupted
             | Self::NotFinite { .. }
             | Self::SampleNotFinite { .. }
+            | Self::FlowStuck { .. }
             | Self::ScoreNotFinite { .. } => false,
         }
     }

@@ -304,7 +304,7 @@ impl Experiment {
         self.fill_drawing(engine)
     }
 
-    fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
+    pub(super) fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if let Some(mixture) = &self.mixture {
             for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();

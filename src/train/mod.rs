@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;
+pub mod likelihood;
 pub mod log;
 mod model;
 mod objective;

@@ -60,8 +60,7 @@ fn one(area: &Area, shown: &Curves) -> Drawn {
     // The legend stands where the curves leave room: above those that rise, else below.
     let rises = |points: &[(f64, f64)]| points.first().zip(points.last()).is_some_and(|(a, b)| b.1 > a.1);
     let rising = curves.iter().filter(|(_, points)| rises(points)).count();
-    let room =
-        if 2 * rising > curves.len() { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::LowerLeft };
+    let room = if 2 * rising > curves.len() { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::LowerLeft };
     for ((name, points), color) in curves.into_iter().zip(COLORS.iter().cycle()) {
         let marked = points.len() <= 20;
         curve(&mut chart, points, *color, name, marked)?;
