@@ -95,8 +95,15 @@ fn training(objective: &dyn Objective, dims: usize) -> (Program<f32>, Store<f32>
         ..Optimizer::default()
     };
     let data = source(dims);
-    let spec =
-        TrainingStep { sde: &SDE as &dyn Sde, loss: objective, optimizer: &optimizer, data, flip: None, ring_rows: 8 };
+    let spec = TrainingStep {
+        sde: &SDE as &dyn Sde,
+        loss: objective,
+        optimizer: &optimizer,
+        data,
+        flip: None,
+        dequantise: None,
+        ring_rows: 8,
+    };
     let graph = training_step(&spec, |graph| network(graph, dims));
     (Program::new(&graph, "params"), store(&graph, dims))
 }
@@ -119,7 +126,7 @@ struct Judge(Program<f32>);
 impl Judge {
     fn new(dims: usize) -> Self {
         let judge = ScoreMatching { reduce: Reduce::Sum, ..ScoreMatching::new(Explicit { density: mixture(dims) }) };
-        let spec = Evaluation { sde: &SDE, loss: &judge, data: source(dims), levels: LEVELS.len() };
+        let spec = Evaluation { sde: &SDE, loss: &judge, data: source(dims), exact: None, levels: LEVELS.len() };
         Self(Program::new(&evaluation_step(&spec, |graph| network(graph, dims)), "ema"))
     }
 

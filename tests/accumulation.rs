@@ -43,7 +43,15 @@ fn store(graph: &Graph) -> Store<f64> {
 fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
     let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
-    let spec = TrainingStep { sde: &sde, loss: &loss, optimizer: &optimizer, data, flip: None, ring_rows: RING };
+    let spec = TrainingStep {
+        sde: &sde,
+        loss: &loss,
+        optimizer: &optimizer,
+        data,
+        flip: None,
+        dequantise: None,
+        ring_rows: RING,
+    };
     let whole = training_step(&spec, |graph| model(graph, &sde));
     let part = accumulation_step(&spec, 4, |graph| model(graph, &sde));
     let update = update_step(&spec, |graph| model(graph, &sde));
@@ -73,7 +81,15 @@ fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
 fn a_loss_that_overflows_in_one_part_stops_the_step() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
     let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
-    let spec = TrainingStep { sde: &sde, loss: &loss, optimizer: &optimizer, data, flip: None, ring_rows: RING };
+    let spec = TrainingStep {
+        sde: &sde,
+        loss: &loss,
+        optimizer: &optimizer,
+        data,
+        flip: None,
+        dequantise: None,
+        ring_rows: RING,
+    };
     let part = accumulation_step(&spec, 5, |graph| model(graph, &sde));
     let update = update_step(&spec, |graph| model(graph, &sde));
     let mut store = store(&part);

@@ -390,12 +390,20 @@ fn keys_that_do_not_fit_together_are_named() {
             "loss.weighting: must be \"uniform\" where loss.noise = \"none\": there is one level, and no noise to weight it by",
         ),
         (
+            &format!("{good}\ntime = \"stratified\""),
+            "loss.time = \"stratified\": must be \"uniform\" where loss.noise = \"none\": there are no times to draw",
+        ),
+        (
+            "[loss]\nkind = \"sliced\"\nweighting = \"uncertainty\"",
+            "loss.weighting = \"uncertainty\": needs a loss that is never below 0, whose logarithm is learned: loss.kind must be denoising or explicit",
+        ),
+        (
             &format!("{good}\n[train]\nsample_every = 5"),
             "train.sample_every = 5: must be 0 where loss.noise = \"none\": samples need the score at every noise level",
         ),
         (
             "[loss]\nkind = \"implicit\"\nprojection = \"sphere\"",
-            "loss.projection = \"sphere\": unknown key for kind = \"implicit\"; allowed: kind, noise, parameterisation, weighting, t_min, reduce",
+            "loss.projection = \"sphere\": unknown key for kind = \"implicit\"; allowed: kind, noise, parameterisation, weighting, snr_gamma, p2_k, p2_gamma, sigmoid_bias, time, log_sigma_mean, log_sigma_std, t_min, reduce",
         ),
         (
             "[loss]\nkind = \"sliced\"\nprojection = \"cube\"",

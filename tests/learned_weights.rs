@@ -40,7 +40,15 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
     let optimizer = Optimizer { learning_rate: LearningRate::constant(1e-2), ema_decay: 0.99, ..Optimizer::default() };
     let rows = 4096;
     let data = Source { rows, dims: 2, storage: Storage::F32 };
-    let spec = TrainingStep { sde: &sde, loss: &loss, optimizer: &optimizer, data, flip: None, ring_rows: 4 };
+    let spec = TrainingStep {
+        sde: &sde,
+        loss: &loss,
+        optimizer: &optimizer,
+        data,
+        flip: None,
+        dequantise: None,
+        ring_rows: 4,
+    };
     let graph = training_step(&spec, |graph| {
         let uncertainty = Uncertainty::new(graph);
         Box::new(Uncertain { model: exact(&sde), sde: &sde, uncertainty })

@@ -120,7 +120,7 @@ struct Run {
 impl Run {
     fn new(sde: &dyn Sde, optimizer: &Optimizer) -> Self {
         let loss = Denoising::default();
-        let spec = TrainingStep { sde, loss: &loss, optimizer, data: DATA, flip: None, ring_rows: 8 };
+        let spec = TrainingStep { sde, loss: &loss, optimizer, data: DATA, flip: None, dequantise: None, ring_rows: 8 };
         let graph = training_step(&spec, |graph| network(graph, sde, SMALL));
         let mut store = Store::new();
         let first = initial_parameters(&graph, 7);

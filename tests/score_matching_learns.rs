@@ -30,7 +30,15 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     };
     let optimizer = Optimizer { learning_rate: LearningRate::constant(3e-3), ema_decay: 0.98, ..Optimizer::default() };
     let data = Source { rows: ROWS, dims: 2, storage: Storage::F32 };
-    let spec = TrainingStep { sde: &sde, loss: objective, optimizer: &optimizer, data, flip: None, ring_rows: 8 };
+    let spec = TrainingStep {
+        sde: &sde,
+        loss: objective,
+        optimizer: &optimizer,
+        data,
+        flip: None,
+        dequantise: None,
+        ring_rows: 8,
+    };
     let graph = training_step(&spec, |graph| network(graph, &sde, parameterisation));
     let mut store = Store::new();
     for (name, values) in Mixture::states(density.weights(), density.means(), density.widths()) {

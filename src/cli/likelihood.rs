@@ -125,7 +125,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     let method = arguments.method(&experiment)?;
     let question = Question {
         data: &values,
-        bin_width: levels.map(|levels| 2.0 / f64::from(levels.max(2) - 1)),
+        bin_width: experiment.bin_width(),
         method,
         repeats: arguments.repeats,
         seed: arguments.seed,

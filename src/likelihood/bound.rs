@@ -1,7 +1,8 @@
 //! The variational bound of the reverse SDE.
 
-use super::{dequantised, flow};
+use super::flow;
 use crate::graph::{Expr, Graph, Shape, TensorType, random};
+use crate::loss::dequantised;
 use crate::sde::model::functions_of_time;
 use crate::sde::{Model, OutOfRange, Quantity, Sde};
 

@@ -1,7 +1,8 @@
 //! The exact likelihood of the probability flow.
 
-use super::{Divergence, dequantised};
+use super::Divergence;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
+use crate::loss::dequantised;
 use crate::sampler::dormand_prince::{DormandPrince, Problem};
 use crate::sde::model::functions_of_time;
 use crate::sde::{Coefficients, Model, Quantity, Sde};

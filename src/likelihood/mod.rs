@@ -1,7 +1,7 @@
 //! How probable a model holds data to be: exactly, along the probability flow, or as a bound of its reverse SDE.
 //!
 //! Both speak of the density of x at the process's t_min; [`bits_per_dimension`] turns it into bits for data of discrete
-//! levels, which were spread evenly over their steps ([`dequantised`]) before.
+//! levels, which were spread evenly over their steps ([`dequantised`](crate::loss::dequantised)) before.
 
 mod bound;
 mod divergence;
@@ -10,16 +10,6 @@ mod flow;
 pub use bound::{Bound, names as bound_names, share};
 pub use divergence::Divergence;
 pub use flow::{FlowLikelihood, names};
-
-use crate::graph::{Expr, Graph, Value};
-
-/// `data` (`[Batch, D]`), each value spread evenly over the interval of this width around it: uniform dequantisation. The
-/// mean of log density over the draws is at most the log probability of the interval less D ln width (Jensen).
-pub fn dequantised(graph: &mut Graph, data: Value, clock: Value, width: f64) -> Value {
-    let shape = graph.shape(data).clone();
-    let u = graph.uniform(clock, "likelihood.dequantisation", shape);
-    graph.map(&[data, u], &(Expr::input(0) + (Expr::input(1) - 0.5) * width))
-}
 
 /// Bits for each coordinate at this log density (nats) of D coordinates, which stand for intervals of this width (1: none).
 pub fn bits_per_dimension(log_density: f64, dims: usize, width: f64) -> f64 {

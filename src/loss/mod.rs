@@ -5,6 +5,7 @@
 //! ½ ([`Reduce::Mean`]), which is 2 / D times the mathematical value.
 
 mod accumulation;
+mod dequantise;
 mod dsm;
 mod evaluation;
 mod explicit;
@@ -25,6 +26,7 @@ mod uncertainty;
 mod weighting;
 
 pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
+pub use dequantise::dequantised;
 pub use dsm::{Denoising, Loss, Reduce};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
 pub use explicit::Explicit;

@@ -1,6 +1,6 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Loss, Objective, flip_half};
+use super::{Loss, Objective, dequantised, flip_half};
 use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
@@ -64,6 +64,8 @@ pub struct TrainingStep<'a> {
     pub data: Source,
     /// Height, width and channels of images half of which are to be mirrored; `None` leaves samples as they are.
     pub flip: Option<[usize; 3]>,
+    /// The width of the intervals over which values are spread, anew in each step; `None` leaves them as they are.
+    pub dequantise: Option<f64>,
     /// How many steps the ring remembers.
     pub ring_rows: usize,
 }
@@ -72,7 +74,8 @@ impl TrainingStep<'_> {
     /// The batch that `clock` points at, where a step has `parts` of them, augmented: `[Batch, D]`.
     pub(super) fn part(&self, graph: &mut Graph, clock: Value, parts: usize) -> Value {
         let x0 = self.data.part(graph, names::DATASET, clock, Order::Shuffled, parts);
-        self.flip.map_or(x0, |image| flip_half(graph, x0, clock, image))
+        let x0 = self.flip.map_or(x0, |image| flip_half(graph, x0, clock, image));
+        self.dequantise.map_or(x0, |width| dequantised(graph, x0, clock, width))
     }
 }
 

@@ -24,7 +24,7 @@ pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Eval
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
     engine.set_words(evaluation_names::CLOCK, &clock(0, 0, SEED))?;
     let mut levels = [Moments::default(); LEVELS];
-    let knows_least = experiment.mixture.is_some();
+    let knows_least = experiment.knows_least_loss();
     let mut seen = 0;
     while seen < total {
         engine.run("evaluate", batch, 1)?;

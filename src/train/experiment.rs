@@ -79,6 +79,10 @@ impl Experiment {
             let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
             return Err(TrainError::bad(text));
         }
+        if config.train.dequantise && dataset.levels.is_none() {
+            let text = format!("train.dequantise = true: the values of {} are continuous; must be false", dataset.name);
+            return Err(TrainError::bad(text));
+        }
         let mut experiment = Self {
             config: config.clone(),
             train: split.train,
@@ -135,6 +139,11 @@ impl Experiment {
     /// Length of the parameter arena.
     pub fn arena_elements(&self) -> usize {
         self.arena_elements
+    }
+
+    /// The width of the intervals that values of discrete levels stand for; `None` for continuous data.
+    pub fn bin_width(&self) -> Option<f64> {
+        self.train.levels.map(|levels| 2.0 / f64::from(levels.max(2) - 1))
     }
 
     /// The images half of which training mirrors, if it does.
@@ -197,6 +206,7 @@ impl Experiment {
             optimizer: &optimizer,
             data: source(&self.train),
             flip: self.flipped(),
+            dequantise: self.bin_width().filter(|_| self.config.train.dequantise),
             ring_rows: RING_ROWS,
         };
         let model = |graph: &mut Graph| self.model(graph, Purpose::Train);
@@ -207,7 +217,7 @@ impl Experiment {
                 ("train", update_step(&step, model), "params"),
             ],
         };
-        let exact = self.exact();
+        let exact = self.exact().filter(|_| self.knows_least_loss());
         let spec = Evaluation {
             sde: self.sde.as_ref(),
             loss: objective.as_ref(),

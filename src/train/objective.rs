@@ -25,6 +25,11 @@ impl Experiment {
         Box::new(ScoreMatching { matching, noise, weighting, reduce, time, t_min })
     }
 
+    /// Whether an evaluation also says what loss the exact score has.
+    pub fn knows_least_loss(&self) -> bool {
+        self.mixture.is_some() && matches!(self.config.loss, config::Loss::Denoising(_))
+    }
+
     /// The data's own density, for what was checked to have one.
     pub(super) fn density(&self) -> nn::Mixture {
         let mixture = self.mixture.as_ref().expect("the config was checked: the data knows its density");

@@ -190,6 +190,7 @@ pub fn train(
         optimizer: &Optimizer::default(),
         data: Source { rows, dims, storage: Storage::F32 },
         flip: None,
+        dequantise: None,
         ring_rows,
     };
     let graph = training_step(&spec, |graph| build(graph, &sde));

@@ -147,11 +147,17 @@ impl Loss {
 
     /// What has no meaning, whatever the other tables say.
     pub(super) fn check(&self) -> Result<(), Violation> {
-        let Levels { noise, parameterisation, weighting, .. } = self.levels();
+        let Levels { noise, parameterisation, weighting, time, .. } = self.levels();
+        let violation = |key: &str, wanted: &str| Err(Violation::new(key, wanted));
+        if weighting == Weighting::Uncertainty && !matches!(self, Self::Denoising(_) | Self::Explicit(_)) {
+            return violation(
+                "loss.weighting",
+                "needs a loss that is never below 0, whose logarithm is learned: loss.kind must be denoising or explicit",
+            );
+        }
         if noise == Noise::All {
             return Ok(());
         }
-        let violation = |key: &str, wanted: &str| Err(Violation::new(key, wanted));
         match self {
             Self::Denoising(_) => {
                 violation("loss.noise", "denoising needs noise: must be \"all\", or choose another loss.kind")
@@ -164,6 +170,9 @@ impl Loss {
                 "loss.weighting",
                 "must be \"uniform\" where loss.noise = \"none\": there is one level, and no noise to weight it by",
             ),
+            _ if time != Time::Uniform => {
+                violation("loss.time", "must be \"uniform\" where loss.noise = \"none\": there are no times to draw")
+            }
             _ => Ok(()),
         }
     }

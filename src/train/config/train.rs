@@ -25,6 +25,9 @@ pub struct Train {
     pub checkpoint_activations: bool,
     /// Whether half of the images, drawn anew each time, are mirrored left to right.
     pub flip: bool,
+    /// Whether the values of data with discrete levels are spread evenly over their intervals, anew in every step: what a
+    /// likelihood in bits per dimension is about.
+    pub dequantise: bool,
     /// Step size of the optimizer once it is warm.
     #[schemars(range(min = 1e-30, max = 1e30))]
     pub learning_rate: f64,
@@ -78,6 +81,7 @@ impl Default for Train {
             accumulate: 1,
             checkpoint_activations: false,
             flip: false,
+            dequantise: false,
             learning_rate: 1e-3,
             warmup_steps: 0,
             schedule: Schedule::Constant,
