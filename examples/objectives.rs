@@ -25,6 +25,8 @@ const ROWS: usize = 8192;
 const BATCH: usize = 64;
 /// Dimensions at which a step is timed.
 const DIMENSIONS: [usize; 6] = [2, 4, 8, 16, 32, 64];
+/// Rounds of timing.
+const ROUNDS: usize = 60;
 /// Dimensions in which networks are trained.
 const TRAINED: usize = 8;
 /// Steps of training, and between two points of a curve.
@@ -108,16 +110,19 @@ fn training(objective: &dyn Objective, dims: usize) -> (Program<f32>, Store<f32>
     (Program::new(&graph, "params"), store(&graph, dims))
 }
 
-/// Milliseconds of a step: the least of a few rounds.
-fn cost(objective: &dyn Objective, dims: usize) -> f64 {
-    let (mut program, mut store) = training(objective, dims);
-    let mut round = |steps: usize| {
-        let started = Instant::now();
-        (0..steps).for_each(|_| program.run(&mut store, &[], BATCH).expect("a step"));
-        1e3 * started.elapsed().as_secs_f64() / steps as f64
-    };
-    let steps = (200.0 / round(2)).clamp(2.0, 50.0) as usize;
-    (0..12).map(|_| round(steps)).fold(f64::MAX, f64::min)
+/// Milliseconds of a step of each objective: the least of many short rounds in turn, since other work on the machine comes
+/// and goes.
+fn costs(dims: usize) -> Vec<f64> {
+    let mut steps: Vec<_> = objectives(dims).iter().map(|(_, objective)| training(objective.as_ref(), dims)).collect();
+    let mut least = vec![f64::MAX; steps.len()];
+    for _ in 0..ROUNDS {
+        for ((program, store), least) in steps.iter_mut().zip(&mut least) {
+            let started = Instant::now();
+            (0..5).for_each(|_| program.run(store, &[], BATCH).expect("a step"));
+            *least = least.min(1e3 * started.elapsed().as_secs_f64() / 5.0);
+        }
+    }
+    least
 }
 
 /// The explicit loss (½, sum over dimensions, times sigma²) of the averaged weights, over the levels.
@@ -169,18 +174,19 @@ fn spread(objective: &dyn Objective, dims: usize, store: &mut Store<f32>) -> [f6
 }
 
 fn main() {
-    let mut costs: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    let mut costs_of: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     println!(
         "Milliseconds of a step, by dimensions:\n\n| objective | {} |",
         DIMENSIONS.map(|d| d.to_string()).join(" | ")
     );
     println!("|---|{}", "---|".repeat(DIMENSIONS.len()));
-    for index in 0..objectives(2).len() {
-        let name = objectives(2)[index].0;
-        let points = DIMENSIONS.map(|dims| (dims as f64, cost(objectives(dims)[index].1.as_ref(), dims))).to_vec();
+    let by_dimensions = DIMENSIONS.map(costs);
+    for (index, (name, _)) in objectives(2).into_iter().enumerate() {
+        let points: Vec<(f64, f64)> =
+            DIMENSIONS.iter().zip(&by_dimensions).map(|(dims, costs)| (*dims as f64, costs[index])).collect();
         let cells: Vec<String> = points.iter().map(|(_, cost)| format!("{cost:.2}")).collect();
         println!("| `{name}` | {} |", cells.join(" | "));
-        costs.push((name.to_string(), points));
+        costs_of.push((name.to_string(), points));
     }
 
     println!("\n{TRAINED} dimensions, {STEPS} steps of {BATCH}:\n");
@@ -216,7 +222,7 @@ fn main() {
     }
 
     let charts = [
-        Curves { title: "a training step", axes: ["dimensions", "milliseconds"], log: [true, true], curves: &costs },
+        Curves { title: "a training step", axes: ["dimensions", "milliseconds"], log: [true, true], curves: &costs_of },
         Curves {
             title: "distance to the exact score",
             axes: ["step", "explicit loss"],
