@@ -165,10 +165,7 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ),
             ("score run --x x.npy --sigma inf --out s.npy", &["--sigma", "inf"]),
             ("score run --x x.npy --noise-to-signal 1e9 --out s.npy", &["--noise-to-signal", "1000000000", "vp"]),
-            (
-                "score run --x x.npy --t 0.5 --output velocity --out s.npy",
-                &["--output", "velocity", "denoised", "epsilon"],
-            ),
+            ("score run --x x.npy --t 0.5 --output noise --out s.npy", &["--output", "noise", "denoised", "epsilon"]),
             ("score run --x x.npy --t 0.5 --out s.csv", &["--out", "s.csv", "must end in .npy"]),
             ("score run --x missing.npy --t 0.5 --out s.npy", &["--x", "missing.npy"]),
             ("score tiny.toml --x x.npy --t 0.5 --out s.npy", &["tiny.toml", "model.kind", "tweedie train"]),

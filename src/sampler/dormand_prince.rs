@@ -55,6 +55,18 @@ pub struct Problem<'a> {
     pub end: f64,
 }
 
+impl Problem<'_> {
+    /// The derivatives, of the shapes of the values: one that does not depend on them may come as a single number.
+    fn slopes(&self, graph: &mut Graph, y: &[Value], time: Value) -> Vec<Value> {
+        let slopes = (self.field)(graph, y, time);
+        let shaped = slopes.into_iter().zip(y).map(|(slope, y)| {
+            let shape = graph.shape(*y).clone();
+            if *graph.shape(slope) == shape { slope } else { graph.map_to(&[slope], &Expr::input(0), &shape) }
+        });
+        shaped.collect()
+    }
+}
+
 /// The pair of orders 5 and 4 of Dormand and Prince (1980), a step being taken where the root mean square over all
 /// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long, at
 /// most 10 times and at least 0.2 times (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4).
@@ -81,7 +93,7 @@ impl DormandPrince {
     pub fn begin(&self, graph: &mut Graph, problem: &Problem, y: &[Value]) {
         let column = Shape::batch(&[1]);
         let time = graph.full(problem.start, column.clone());
-        let slopes = (problem.field)(graph, y, time);
+        let slopes = problem.slopes(graph, y, time);
         // A step along which a line of this slope moves by a hundredth of its length.
         let [size, slope] = [y, &slopes].map(|of| self.norm(graph, of, y, y));
         let [size_, slope_] = [0, 1].map(Expr::input);
@@ -121,7 +133,7 @@ impl DormandPrince {
             stage = (0..y.len()).map(|v| along(graph, y[v], step, &slopes[v], weights, forward)).collect();
             let [time_, step_] = [0, 1].map(Expr::input);
             let at = graph.map(&[time, step], &(time_ + step_ * (forward * node)));
-            let next = (problem.field)(graph, &stage, at);
+            let next = problem.slopes(graph, &stage, at);
             slopes.iter_mut().zip(next).for_each(|(slopes, next)| slopes.push(next));
         }
         let errors: Vec<Value> = slopes.iter().map(|slopes| weighted_sum(graph, step, slopes, &ERROR)).collect();
