@@ -51,7 +51,7 @@ pub trait Real:
     const ONE: Self;
     /// −∞, the start of a maximum.
     const LOWEST: Self;
-    /// Whether it has loops for each width of vectors (see [`wide`]): they take long to compile.
+    /// Whether it has loops for each width of vectors (see `wide`): they take long to compile.
     const FAST: bool;
 
     /// The matrix product of `gemm`, for this machine.

@@ -10,7 +10,7 @@ use crate::sde::{Model, Quantity, Sde};
 const FEATURES: usize = 32;
 
 /// u(sigma), the logarithm of the loss that is to be expected at a noise level (Karras et al. 2024, eq. 14 and 15): a loss
-/// L becomes L / e^u + u, which is least at u = ln E[L]. Then every level's gradient counts the same.
+/// L becomes L / e^u + u, which is least at u = ln E(L). Then every level's gradient counts the same.
 ///
 /// u is a linear function of sines and cosines of ¼ ln(sigma / alpha), and 0 at first. Its parameters are learned with the
 /// network's, which it has no part in.
