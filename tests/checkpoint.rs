@@ -374,7 +374,7 @@ fn train_line(step: u64) -> Line {
 
 fn evaluation_line(step: u64) -> Line {
     let per_level = vec![LevelLoss { t: 0.1, sigma: 0.3, loss: 0.7, variance: 0.2, irreducible: None }];
-    Line::Evaluation(EvaluationLine { step, held_out_loss: 0.5, per_level })
+    Line::Evaluation(EvaluationLine { step, held_out_loss: 0.5, per_level, schedule: None })
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn bad_configs_are_one_line_and_touch_nothing() {
             &["loss.parameterisation", "\"score\"", "loss.noise"],
         ),
         (
-            format!("{} --set data.kind=two-moons --set loss.kind=explicit", train("tiny")),
+            format!("{} --set data.kind=checkerboard --set loss.kind=explicit", train("tiny")),
             &["loss.kind", "explicit", "mixture", "eight-gaussians"],
         ),
         ("sample exact-file.toml --out a.npy".into(), &["exact-file.toml", "model.kind", "mixture"]),

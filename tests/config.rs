@@ -101,8 +101,8 @@ fn mixtures_take_one_width_per_component_or_per_axis() {
 #[test]
 fn every_kind_of_data_gives_its_samples() {
     for (kind, n, shape, known) in [
-        ("two-moons", 70, vec![2], false),
-        ("swiss-roll", 70, vec![2], false),
+        ("two-moons", 70, vec![2], true),
+        ("swiss-roll", 70, vec![2], true),
         ("checkerboard", 70, vec![2], false),
         ("eight-gaussians", 70, vec![2], true),
         ("digits", 1797, vec![8, 8, 1], false),
@@ -362,7 +362,7 @@ fn keys_that_do_not_fit_together_are_named() {
     let exact = SMALL.replace("mlp", "exact").replace("two-moons", "digits");
     assert_eq!(
         error(&exact),
-        "c.toml: model.kind = \"exact\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model"
+        "c.toml: model.kind = \"exact\": needs data that knows its own score: data.kind must be mixture, eight-gaussians, two-moons or swiss-roll, or choose another model"
     );
     assert_eq!(
         small_and("[loss]\nt_min = 0.5"),
@@ -373,10 +373,6 @@ fn keys_that_do_not_fit_together_are_named() {
     let score = format!("{none}\nparameterisation = \"score\"");
     let good = format!("{score}\nweighting = \"uniform\"");
     for (lines, wanted) in [
-        (
-            "[loss]\nkind = \"explicit\"",
-            "loss.kind = \"explicit\": needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another loss",
-        ),
         (
             "[loss]\nnoise = \"none\"",
             "loss.noise = \"none\": denoising needs noise: must be \"all\", or choose another loss.kind",
@@ -415,6 +411,46 @@ fn keys_that_do_not_fit_together_are_named() {
         assert_eq!(small_and(lines), format!("c.toml: {wanted}"));
     }
     parse(&format!("{SMALL}{good}"));
+    let unknown = |lines: &str| error(&format!("{SMALL}{lines}").replace("two-moons", "checkerboard"));
+    assert_eq!(
+        unknown("[loss]\nkind = \"explicit\""),
+        "c.toml: loss.kind = \"explicit\": needs data that knows its own score: data.kind must be mixture, eight-gaussians, two-moons or swiss-roll, or choose another loss"
+    );
+    let wide = format!("{MIXTURE}[loss]\nkind = \"implicit\"\n[train]\nbatch = 512")
+        .replace("\"exact\"", "\"mlp\"")
+        .replace("[5, 5]", &format!("{:?}", vec![5; 2000]))
+        .replace("[-5, -5]", &format!("{:?}", vec![-5; 2000]))
+        .replace("[1, 0.5]", "[1, 1]");
+    assert_eq!(
+        error(&wide),
+        "c.toml: loss.kind = \"implicit\": takes 2000 derivatives of 2000 coordinates for 512 samples at a time, 8.2 GB, and no device holds more than 4.3 GB in one piece; choose sliced-vr, which takes one, or a larger train.accumulate"
+    );
+    parse(&wide.replace("512", "512\naccumulate = 2"));
+    let learned = |lines: &str| error(&format!("{SMALL}{lines}").replace("\"vp\"", "\"learned\""));
+    for (lines, wanted) in [
+        (
+            "[loss]\ntime = \"importance\"",
+            "loss.time = \"importance\": must be uniform or stratified with sde.kind = \"learned\", whose schedule says how often a time is drawn",
+        ),
+        (
+            "[loss]\nweighting = \"uncertainty\"",
+            "loss.weighting = \"uncertainty\": must be another with sde.kind = \"learned\": it changes the loss that the schedule is learned by",
+        ),
+        (
+            good.as_str(),
+            "sde.kind = \"learned\": is learned by the noise levels: choose another process where loss.noise = \"none\"",
+        ),
+    ] {
+        assert_eq!(learned(lines), format!("c.toml: {wanted}"));
+    }
+    assert_eq!(
+        error(&SMALL.replace("mlp", "exact").replace("\"vp\"", "\"learned\"")),
+        "c.toml: sde.kind = \"learned\": is learned with a network: choose another process for model.kind = \"exact\""
+    );
+    assert_eq!(
+        error(&SMALL.replace("\"vp\"", "\"learned\"\nlog_snr_min = 14")),
+        "c.toml: sde.log_snr_max: must be above sde.log_snr_min = 14"
+    );
     parse(&format!("{SMALL}[loss]\nkind = \"explicit\"").replace("two-moons", "eight-gaussians"));
     assert!(matches!(
         parse(&SMALL.replace("mlp", "exact").replace("two-moons", "eight-gaussians")).model,

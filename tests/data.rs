@@ -131,6 +131,96 @@ fn toys_lie_where_their_shapes_are() {
     assert!((0.47..0.55).contains(&off), "{off}");
 }
 
+/// The density of a toy at `x` with noise of this alpha and sigma by brute force: the centres of 400,000 Gaussians even along
+/// its curves, in the words of its documentation.
+fn brute_density(toy: Toy, x: [f64; 2], alpha: f64, sigma: f64) -> f64 {
+    let count = 200_000;
+    let (curves, width): (Vec<Box<dyn Fn(f64) -> [f64; 2]>>, f64) = match toy {
+        Toy::TwoMoons => (
+            vec![
+                Box::new(|u| [((PI * u).cos() - 0.5) / 0.7, ((PI * u).sin() - 0.25) / 0.7]),
+                Box::new(|u| [(0.5 - (PI * u).cos()) / 0.7, (0.25 - (PI * u).sin()) / 0.7]),
+            ],
+            0.05 / 0.7,
+        ),
+        _ => {
+            let r = |u: f64| PI * (1.5 + 3.0 * u);
+            (vec![Box::new(move |u| [(r(u) * r(u).cos() - 2.0) / 6.8, (r(u) * r(u).sin() - 0.2) / 6.8])], 0.5 / 6.8)
+        }
+    };
+    let variance = (alpha * width).powi(2) + sigma * sigma;
+    let all = curves.len() as f64 * f64::from(count);
+    let one = |centre: [f64; 2]| {
+        let distance = (x[0] - alpha * centre[0]).powi(2) + (x[1] - alpha * centre[1]).powi(2);
+        (-0.5 * distance / variance).exp() / (TAU * variance) / all
+    };
+    curves
+        .iter()
+        .map(|curve| (0..count).map(|i| one(curve((f64::from(i) + 0.5) / f64::from(count)))).sum::<f64>())
+        .sum()
+}
+
+#[test]
+fn blurred_curves_know_their_score_at_every_noise_level() {
+    for toy in [Toy::TwoMoons, Toy::SwissRoll] {
+        let density = toy.density().unwrap().unwrap();
+        // On the curves, between them, at their ends and outside; without noise and with much.
+        for x in [[0.7, 0.0], [-0.72, -0.3], [2.1, 0.4], [0.05, 0.4], [1.3, 1.2]] {
+            for (alpha, sigma) in [(1.0, 0.0), (1.0, 0.02), (0.8, 0.6)] {
+                let at = |x, y| brute_density(toy, [x, y], alpha, sigma);
+                let here = at(x[0], x[1]);
+                let found = density.log_density(&x, alpha, sigma);
+                assert!((found - here.ln()).abs() < 1e-6, "{toy:?} at {x:?}, {alpha}, {sigma}: {found}, {}", here.ln());
+                let h = 1e-4;
+                let slope = |dx: f64, dy: f64| {
+                    (at(x[0] + h * dx, x[1] + h * dy).ln() - at(x[0] - h * dx, x[1] - h * dy).ln()) / (2.0 * h)
+                };
+                let mut score = [0.0; 2];
+                density.score(&x, alpha, sigma, &mut score);
+                for (found, wanted) in score.iter().zip([slope(1.0, 0.0), slope(0.0, 1.0)]) {
+                    assert!(
+                        (found - wanted).abs() < 2e-4 * (1.0 + wanted.abs()),
+                        "{toy:?} at {x:?}, {alpha}, {sigma}: {score:?}, {wanted}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(Toy::Checkerboard.density().unwrap().is_none(), "it jumps");
+}
+
+#[test]
+fn blurred_curves_are_drawn_from_their_density() {
+    // Draws in squares of side 0.2 against the density's integral over them: chi squared of about a hundred squares.
+    let (side, fine) = (0.2, 8);
+    for toy in [Toy::TwoMoons, Toy::SwissRoll] {
+        let density = toy.density().unwrap().unwrap();
+        let n = 40_000;
+        let values = toy.dataset(n, 3).unwrap().values.to_f32();
+        let cell = |x: f32| (f64::from(x) / side + 15.0).floor() as usize;
+        let mut counts = vec![0.0; 900];
+        for point in values.chunks(2) {
+            counts[cell(point[1]).min(29) * 30 + cell(point[0]).min(29)] += 1.0;
+        }
+        let (mut squares, mut cells) = (0.0, 0.0);
+        for (place, count) in counts.iter().enumerate() {
+            let corner = [place % 30, place / 30].map(|cell| (cell as f64 - 15.0) * side);
+            let step = side / f64::from(fine);
+            let points = (0..fine * fine).map(|i| [i % fine, i / fine].map(|i| (f64::from(i) + 0.5) * step));
+            let mass: f64 = points
+                .map(|[x, y]| density.log_density(&[corner[0] + x, corner[1] + y], 1.0, 0.0).exp() * step * step)
+                .sum();
+            let expected = mass * n as f64;
+            if expected > 20.0 {
+                squares += (count - expected).powi(2) / expected;
+                cells += 1.0;
+            }
+        }
+        // Mean `cells`, variance twice that.
+        assert!(cells > 60.0 && (squares - cells).abs() < 5.0 * (2.0f64 * cells).sqrt(), "{toy:?}: {squares}, {cells}");
+    }
+}
+
 #[test]
 fn mixtures_refuse_nonsense_in_one_line() {
     let w = |x: f64| Width::Isotropic(x);

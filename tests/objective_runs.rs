@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use tweedie::gpu::Choice;
 use tweedie::train::checkpoint::{Checkpoint, LEARNED};
 use tweedie::train::config::{Config, Overrides};
+use tweedie::train::experiment::Experiment;
 use tweedie::train::log::{self, Line};
+use tweedie::train::origin;
 use tweedie::train::run_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
@@ -86,7 +88,7 @@ fn losses(run: &Path) -> Vec<f32> {
 }
 
 /// Runs that draw on every way there is.
-const RUNS: [&[&str]; 6] = [
+const RUNS: [&[&str]; 7] = [
     &[
         "sde.kind=rectified-flow",
         "loss.parameterisation=velocity",
@@ -101,6 +103,7 @@ const RUNS: [&[&str]; 6] = [
         "loss.weighting=uncertainty",
         "loss.time=loss-second-moment",
     ],
+    &["sde.kind=learned", "sde.pieces=8", "loss.weighting=likelihood", "loss.time=stratified", "train.accumulate=2"],
     &["sde.kind=edm", "loss.weighting=edm", "loss.time=log-normal", "loss.t_min=0"],
     &["sde.kind=sub-vp", "loss.parameterisation=epsilon", "loss.weighting=likelihood", "loss.time=importance"],
     &["sde.kind=sigmoid", "loss.parameterisation=denoised", "loss.weighting=p2", "sde.t_max=1", "loss.time=stratified"],
@@ -116,7 +119,7 @@ fn every_run_takes_the_same_steps_on_gpu_and_cpu() {
         let exact = losses(&cpu);
         assert!(exact.iter().all(|loss| loss.is_finite()), "{sets:?}: {exact:?}");
         // Pipelines are slow to make in software: half of the runs have all of their kinds.
-        if i >= 3 {
+        if i >= 4 {
             continue;
         }
         let gpu = folder.path().join(format!("gpu{i}"));
@@ -129,6 +132,57 @@ fn every_run_takes_the_same_steps_on_gpu_and_cpu() {
             );
         }
     }
+}
+
+#[test]
+fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let sets = RUNS[3];
+    let (training, _) = training::train(&request(at("straight"), Choice::Cpu, sets), &mut Silent).expect("training");
+    let mut stopped = request(at("stopped"), Choice::Cpu, sets);
+    let (stopped_training, outcome) = training::train(&stopped, &mut StopAtOnce(false)).expect("training");
+    assert_eq!(outcome, Outcome::Stopped);
+    drop(stopped_training);
+    stopped.start = Start::Resume;
+    training::train(&stopped, &mut Silent).expect("training");
+    let read = |run: &str| Checkpoint::read(&at(run).join("step-24")).expect("a whole checkpoint");
+    assert_eq!(read("straight"), read("stopped"));
+    assert_eq!(metrics(&at("straight")), metrics(&at("stopped")));
+
+    let schedules: Vec<Vec<f32>> = metrics(&at("straight"))
+        .into_iter()
+        .filter_map(|line| if let Line::Evaluation(line) = line { line.schedule } else { None })
+        .collect();
+    let even: Vec<f32> = (0..=8).map(|knot| (13.3 - 18.3 * f64::from(knot) / 8.0) as f32).collect();
+    assert_eq!((schedules.len(), &schedules[0]), (3, &even));
+    let last = schedules.last().expect("three of them");
+    assert!(last.is_sorted_by(|a, b| a > b) && (last[0], last[8]) == (even[0], even[8]), "{last:?}");
+    assert!(last.iter().zip(&even).any(|(learned, even)| (learned - even).abs() > 1e-2), "{last:?}");
+
+    // What is read back goes by the same schedule.
+    let mut experiment = Experiment::new(&stopped.config).expect("an experiment");
+    let before = experiment.sde.scheduled(0.5);
+    origin::restore(&mut experiment, &read("straight"));
+    let after = experiment.sde.scheduled(0.5);
+    assert_eq!(after, training.experiment.sde.scheduled(0.5));
+    assert!((experiment.sde.at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);
+    let times = experiment.config.sample.grid().times(experiment.sde.as_ref(), 3);
+    assert_eq!(times, [1.0, after, 0.0]);
+}
+
+#[test]
+fn points_along_curves_can_be_matched_explicitly() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = folder.path().join("moons");
+    let sets =
+        ["data.kind=two-moons", "data.n=600", "loss.kind=explicit", "train.steps=200", "train.evaluate_every=200"];
+    training::train(&request(run.clone(), Choice::Cpu, &sets), &mut Silent).expect("training");
+    let held_out: Vec<f32> = metrics(&run)
+        .iter()
+        .filter_map(|line| if let Line::Evaluation(line) = line { Some(line.held_out_loss) } else { None })
+        .collect();
+    assert!(held_out.len() == 2 && held_out[1] > 0.0 && held_out[1] < 0.5 * held_out[0], "{held_out:?}");
 }
 
 #[test]

@@ -4,9 +4,13 @@
 
 use tweedie::cpu::{Program, Store};
 use tweedie::data::{Line, Mixture, Width};
-use tweedie::graph::{Expr, Graph, Shape, Tape};
-use tweedie::loss::TimeWarp;
-use tweedie::sde::{Cosine, Exact, Model, Sde, Vp, Warped, equal_work, work_graph};
+use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
+use tweedie::loss::{
+    Denoising, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, Weighting, names, training_step,
+};
+use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
+use tweedie::sampler::Grid;
+use tweedie::sde::{Cosine, Exact, Learned, Model, Sde, Vp, Warped, equal_work, work_graph};
 
 /// Standard deviation of the data, which are normal on a line.
 const WIDTH: f64 = 0.5;
@@ -144,6 +148,65 @@ fn the_bound_does_not_depend_on_the_pace_and_its_variance_is_learned_away() {
 }
 
 #[test]
+fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
+    // Of each unit of time E[L] = expected(t), and E[L²] three times its square.
+    let sde = Learned { log_snr: [12.0, -14.0], times: vec![0.0, 1.0] };
+    let pieces = 16;
+    let loss =
+        Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Sum, time: TimeSampling::Uniform, t_min: 0.0 };
+    let optimizer = Optimizer { learning_rate: LearningRate::constant(3e-2), ema_decay: 0.99, ..Optimizer::default() };
+    let rows = 4096;
+    let spec = TrainingStep {
+        sde: &sde,
+        loss: &loss,
+        optimizer: &optimizer,
+        data: Source { rows, dims: 1, storage: Storage::F32 },
+        flip: None,
+        dequantise: None,
+        ring_rows: 4,
+    };
+    let graph = training_step(&spec, |graph| {
+        let warp = TimeWarp::new(graph, pieces, [0.0, 1.0]);
+        Box::new(Scheduled { model: exact(&sde), warp })
+    });
+    let mut store = Store::<f64>::new();
+    let first: Vec<f64> = initial_parameters(&graph, 7).iter().map(|value| f64::from(*value)).collect();
+    store.upload("params", &first);
+    store.upload("ema", &first);
+    let mut draw = Graph::new();
+    let clock = draw.clock("clock");
+    let z = draw.normal(clock, "data", Shape::batch(&[1]));
+    let x0 = draw.scale(z, WIDTH);
+    draw.output("x0", x0);
+    store.upload_words("clock", &[0, 0, 3, 4]);
+    let mut program = Program::<f64>::new(&draw, "params");
+    program.run(&mut store, &[], rows).unwrap();
+    store.upload(names::DATASET, program.output("x0"));
+    store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+    let mut program = Program::<f64>::new(&graph, "params");
+    (0..400).for_each(|_| program.run(&mut store, &[], 128).unwrap());
+
+    let knots = TimeWarp::knots(&store.get("ema").unwrap()[..pieces], [0.0, 1.0]);
+    let width = 1.0 / pieces as f64;
+    // In the piece between two knots the loss counts by the slope, and is met with the inverse of that density.
+    let learned: f64 = knots
+        .windows(2)
+        .map(|pair| integral([pair[0], pair[1]], |t| 3.0 * expected(&sde, t).powi(2)) * (pair[1] - pair[0]) / width)
+        .sum();
+    let even = integral([0.0, 1.0], |t| 3.0 * expected(&sde, t).powi(2));
+    let bound = integral([0.0, 1.0], |t| expected(&sde, t));
+    let best = 3.0 * bound * bound;
+    assert!(even > 2.0 * best, "even times are far from the best: {even}, {best}");
+    // Sixteen straight pieces come to 1.067 times the smooth best.
+    assert!(learned < 1.2 * best && learned > 1.06 * best, "{learned}, best {best}, even {even}");
+
+    // Samplers go along it, from noise to data.
+    let scheduled = Learned { times: knots.clone(), ..sde };
+    let times = Grid::linear(pieces).times(&scheduled, pieces + 1);
+    assert!(times.iter().zip(knots.iter().rev()).all(|(time, knot)| (time - knot).abs() < 1e-12), "{times:?}");
+}
+
+#[test]
 fn a_warped_process_is_a_process() {
     let t = Expr::input(0);
     let warped = Warped::new(Box::new(Cosine::default()), vec![1e-3, 0.1, 0.15, 0.6, 0.9946]).unwrap();
@@ -172,19 +235,22 @@ fn a_warped_process_is_a_process() {
     }
 }
 
+/// The root of the mean square by which the denoised changes between two times. Of the exact score denoised = k(t) x with
+/// k = 0.25 alpha / v, so that it is a closed form.
+fn change(sde: &dyn Sde, a: f64, b: f64) -> f64 {
+    let [a, b] = [a, b].map(|t| sde.at(t));
+    let gain = |m: &tweedie::sde::Marginal| {
+        let k = 0.25 * m.alpha / (0.25 * m.alpha.powi(2) + m.sigma.powi(2));
+        (k * m.alpha, k * m.sigma)
+    };
+    let ((signal_a, noise_a), (signal_b, noise_b)) = (gain(&a), gain(&b));
+    (0.25 * (signal_a - signal_b).powi(2) + (noise_a - noise_b).powi(2)).sqrt()
+}
+
 #[test]
 fn equal_work_is_equal() {
-    // Of the exact score: denoised = k(t) x with k = 0.25 alpha / v, so that E of the squared change is a closed form.
     let sde = Vp::default();
-    let change = |a: f64, b: f64| {
-        let [a, b] = [a, b].map(|t| sde.at(t));
-        let gain = |m: &tweedie::sde::Marginal| {
-            let k = 0.25 * m.alpha / (0.25 * m.alpha.powi(2) + m.sigma.powi(2));
-            (k * m.alpha, k * m.sigma)
-        };
-        let ((signal_a, noise_a), (signal_b, noise_b)) = (gain(&a), gain(&b));
-        (0.25 * (signal_a - signal_b).powi(2) + (noise_a - noise_b).powi(2)).sqrt()
-    };
+    let change = |a: f64, b: f64| change(&sde, a, b);
     let times: Vec<f64> = (0..=400).map(|i| 1e-3 + 0.999 * f64::from(i) / 400.0).collect();
     let distances: Vec<f64> = times.windows(2).map(|pair| change(pair[0], pair[1])).collect();
     let grid = equal_work(&times, &distances, 10);
@@ -211,6 +277,68 @@ fn equal_work_is_equal() {
         let work = program.output("work").iter().sum::<f64>() / points.len() as f64;
         let expected = change(pair[0], pair[1]).powi(2);
         assert!((work / expected - 1.0).abs() < 1e-9, "{work}, {expected}");
+    }
+}
+
+/// Samples of an exact model by a flow, and the times of its grid.
+fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, Vec<f64>) {
+    use tweedie::train::config::{Config, Overrides};
+    use tweedie::train::engine::Device;
+    use tweedie::train::experiment::{Classes, Experiment};
+    use tweedie::train::sampling::{self, Draw};
+
+    let text = format!(
+        "[data]\nkind = \"mixture\"\n{data}\n[model]\nkind = \"exact\"\n[sde]\nkind = \"vp\"\n[sample]\n\
+         kind = \"ode-euler\"\nspacing = \"{spacing}\"\nsteps = {steps}\ndenoise = {denoise}"
+    );
+    let config = Config::parse(&text, "exact.toml", &Overrides::none()).unwrap();
+    let experiment = Experiment::new(&config).unwrap();
+    let sampler = config.sample.sampler();
+    let draw = Draw {
+        n: 256,
+        grid: config.sample.grid(),
+        seed: 3,
+        noise: None,
+        step_noise: None,
+        classes: Classes::Any,
+        guidance: 1.0,
+        known: None,
+        frames: 0,
+    };
+    let mut engine = experiment.drawing_engine(&Device::Cpu, &experiment.drawing(sampler.as_ref()), 256).unwrap();
+    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler.as_ref(), &draw, &mut |_, _| true).unwrap();
+    (drawn.samples, drawn.times)
+}
+
+#[test]
+fn the_grid_that_a_model_measures_is_that_of_the_closed_form() {
+    let sde = Vp::default();
+    let data = "weights = [1]\nmeans = [[0]]\nwidths = [0.5]\nn = 12000";
+    let (_, times) = drawn(data, "equal-work", 10, false);
+    assert_eq!((times.len(), times[0], times[10]), (11, 1.0, 1e-3));
+    let way = |a: f64, b: f64| {
+        let at = |i: usize| a + (b - a) * i as f64 / 500.0;
+        (0..500).map(|i| change(&sde, at(i), at(i + 1))).sum::<f64>()
+    };
+    let ways: Vec<f64> = times.windows(2).map(|pair| way(pair[0], pair[1])).collect();
+    let mean = ways.iter().sum::<f64>() / 10.0;
+    // The moments of a thousand samples are a few percent off.
+    assert!(ways.iter().all(|way| (way / mean - 1.0).abs() < 0.06), "{ways:?}");
+}
+
+#[test]
+fn a_grid_of_equal_work_errs_less_than_an_even_one() {
+    // Two narrow modes, whose sides are told apart late.
+    let data = "weights = [0.7, 0.3]\nmeans = [[1, 0], [-1, 0.5]]\nwidths = [0.15, 0.1]\nn = 6000";
+    let (exact, _) = drawn(data, "log-snr", 2000, true);
+    let error = |spacing: &str, steps: usize| {
+        let (samples, _) = drawn(data, spacing, steps, true);
+        let squares = samples.iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2));
+        (squares.sum::<f64>() / 256.0).sqrt()
+    };
+    for steps in [10, 20, 40] {
+        let [even, work] = ["linear", "equal-work"].map(|spacing| error(spacing, steps));
+        assert!(work < 0.7 * even, "{steps} steps: {work}, even {even}");
     }
 }
 

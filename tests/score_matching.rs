@@ -233,6 +233,42 @@ fn integration_by_parts_leaves_a_constant() {
 }
 
 #[test]
+fn a_density_that_jumps_leaves_a_term_at_its_edge() {
+    // Uniform on [0, 1]: ∇ log p = 0 inside, and explicit − implicit is −[s p] = s(0) − s(1), which is no constant.
+    let sde = Vp::default();
+    let cells = 20_000;
+    let x0: Vec<f64> = (0..cells).map(|i| (f64::from(i) + 0.5) / f64::from(cells)).collect();
+    let implicit = |score: &dyn Fn(&mut Graph, Value) -> Value| {
+        let points = Points { dims: 1, x0: &x0, noisy: None, density: None, seed: 1 };
+        mean(&points.of(&sde, |_| scored(&sde, score), &Implicit))
+    };
+    for (a, b) in [(0.5, -1.0), (-0.3, 2.0), (1.0, 0.0)] {
+        let found = implicit(&|graph, x| graph.map_to(&[x], &(a + b * Expr::input(0)), &Shape::batch(&[1])));
+        // E ½ (a + b x)² = ½ (a² + a b + b² / 3).
+        let explicit = 0.5 * (a * a + a * b + b * b / 3.0);
+        near("the term at the edges", explicit - found, a - (a + b), 1e-7);
+    }
+    // A score that is −k in a layer at the right edge: ¼ − k, and less without end.
+    for k in [2.0f64, 5.0, 10.0] {
+        let k2 = k * k;
+        let found = implicit(&|graph, x| graph.map(&[x], &(((Expr::input(0) - 1.0) * k2).exp() * -k)));
+        let expected = 0.25 * (1.0 - (-2.0 * k2).exp()) - k * (1.0 - (-k2).exp());
+        near("a layer at the edge", found, expected, 1e-4);
+    }
+    // Half of a normal law, x > 0, where the density is √(2 / π) at the edge, and the score c − x: explicit is ½ c²,
+    // implicit that less C = ½ E x² = ½, and less s(0) p(0).
+    let (reach, c) = (9.0, 0.7);
+    let step = reach / f64::from(cells);
+    let x0: Vec<f64> = x0.iter().map(|x| x * reach).collect();
+    let points = Points { dims: 1, x0: &x0, noisy: None, density: None, seed: 1 };
+    let values = points.of(&sde, |_| scored(&sde, |graph, x| graph.map(&[x], &(c - Expr::input(0)))), &Implicit);
+    let edge = (2.0 / std::f64::consts::PI).sqrt();
+    let density = x0.iter().map(|x| edge * (-0.5 * x * x).exp() * step);
+    let found: f64 = density.zip(&values).map(|(p, value)| p * value).sum();
+    near("half of a normal law", 0.5 * c * c - found, 0.5 + c * edge, 1e-6);
+}
+
+#[test]
 fn denoising_is_explicit_matching_of_the_noised_data_and_a_constant() {
     // One dimension, so that the integral over data and noise is one over the plane.
     let sde = Vp::default();

@@ -15,9 +15,10 @@ use super::step_noise::read_step_noise;
 use super::train::FRAMES;
 use crate::data;
 use crate::gpu::Choice;
+use crate::number::short;
 use crate::sampler::{Inpainting, Noise, Sampler};
 use crate::train::artifacts;
-use crate::train::config::{Overrides, Sample, SamplerKind};
+use crate::train::config::{Overrides, Sample, SamplerKind, Spacing};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Drawing, Experiment};
@@ -39,6 +40,10 @@ pub(super) struct Arguments {
     /// Steps of the sampler [default: the config's sample.steps]
     #[arg(long, value_name = "N", value_parser = sampler_steps, allow_negative_numbers = true)]
     steps: Option<u64>,
+    /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, karras, exponential [default: the
+    /// config's sample.spacing]
+    #[arg(long, value_name = "NAME", value_parser = Spacing::named)]
+    spacing: Option<Spacing>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
@@ -163,6 +168,9 @@ impl Arguments {
         }
         if let Some(sampler) = self.sampler {
             overrides.insert("--sampler", "sample", "kind", sampler.name());
+        }
+        if let Some(spacing) = self.spacing {
+            overrides.insert("--spacing", "sample", "spacing", spacing.name());
         }
         for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
             if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
@@ -290,6 +298,10 @@ fn sample(request: Request) -> Result<(), CliError> {
     })?;
     if let Some(bar) = bar {
         bar.finish();
+    }
+    if settings.spacing == Spacing::EqualWork {
+        let times: Vec<String> = drawn.times.iter().map(|t| short(*t, 4)).collect();
+        note(format_args!("times of equal work: {}", times.join(" ")));
     }
     let mut shape = vec![n];
     shape.extend(&experiment.train.shape);

@@ -131,6 +131,13 @@ fn score(request: Request) -> Result<(), CliError> {
         }
     };
     let t = t.map_err(CliError::bad_input)?;
+    if output == Output::Epsilon && sde.at(t).alpha == 0.0 {
+        return Err(CliError::bad_input(format!(
+            "--output epsilon: at t = {t} nothing of the data is left in the {} process, and epsilon is x itself, whatever \
+             the network; must be denoised, velocity or score",
+            sde.name()
+        )));
+    }
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let n = points.values.len() / experiment.dims();
     let experiment = source.restore(experiment);

@@ -85,6 +85,15 @@ impl Mixture {
         Ok(Self { dim, weights, means: means.concat(), widths: all_widths })
     }
 
+    /// A share of this mixture and the rest of another in as many dimensions.
+    pub(super) fn with(mut self, other: &Self, share: f64) -> Self {
+        self.weights.iter_mut().for_each(|weight| *weight *= share);
+        self.weights.extend(other.weights.iter().map(|weight| weight * (1.0 - share)));
+        self.means.extend(&other.means);
+        self.widths.extend(&other.widths);
+        self
+    }
+
     /// Number of dimensions D.
     pub fn dim(&self) -> usize {
         self.dim

@@ -4,6 +4,7 @@
 //! exact score, or a file ([`load`]). Writers never leave half a file ([`write_whole`]).
 
 mod binary;
+mod curve;
 mod dataset;
 mod digits;
 mod draw;

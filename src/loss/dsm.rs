@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::scheduled::Along;
 use super::{TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::model::functions_of_time;
@@ -61,20 +62,22 @@ pub struct Loss {
     pub t: Value,
     /// The mean over the batch, `[1]`.
     pub mean: Value,
+    /// The schedule by which it was drawn, where that is learned.
+    pub(super) along: Option<Along>,
 }
 
 impl Loss {
     /// The loss whose samples are `expr` of (the sample's loss, `other`), `[Batch, 1]` both.
     pub(super) fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
         let per_sample = graph.map(&[self.per_sample, other], expr);
-        Self { per_sample, t: self.t, mean: mean_over_batch(graph, per_sample) }
+        Self { per_sample, mean: mean_over_batch(graph, per_sample), ..*self }
     }
 }
 
 impl Denoising {
     /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
     pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let drawn = self.time.draw(graph, sde, self.t_min, clock);
+        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);
@@ -135,7 +138,7 @@ impl Denoising {
                 })
             }
         };
-        Loss { per_sample: outputs[0], t, mean: outputs[1] }
+        Loss { per_sample: outputs[0], t, mean: outputs[1], along: None }
     }
 }
 

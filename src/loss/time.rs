@@ -1,5 +1,6 @@
 //! Which times training draws.
 
+use super::scheduled::Along;
 use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
 use super::{Loss, Source, Weighting, names};
@@ -63,7 +64,7 @@ impl TimeSampling {
             Self::LossSecondMoment(moments) => {
                 let u = graph.uniform(clock, "train.t", column);
                 let binned = moments.draw(graph, sde, t_min, u);
-                return Drawn { t: binned.t, binned: Some(binned) };
+                return Drawn { t: binned.t, binned: Some(binned), scheduled: None };
             }
             Self::Importance => {
                 let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
@@ -73,7 +74,7 @@ impl TimeSampling {
             }
         };
         let t = graph.map(&[draw], &time);
-        Drawn { t: graph.reshape(t, column), binned: None }
+        Drawn { t: graph.reshape(t, column), binned: None, scheduled: None }
     }
 
     /// What the loss at time `t` has to be multiplied by: the density of even times over that of these, where that is a
@@ -113,6 +114,9 @@ impl TimeSampling {
             moments.observe(graph, binned, loss.per_sample);
             loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
         }
+        if let Some(scheduled) = drawn.scheduled {
+            loss = loss.along(graph, scheduled);
+        }
         if let Some(u) = model.uncertainty(graph, drawn.t) {
             loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
         }
@@ -132,6 +136,8 @@ pub struct Drawn {
     pub t: Value,
     /// What is known of their density, where it was learned.
     pub binned: Option<Binned>,
+    /// What they are by a schedule that is learned, where there is one.
+    pub(super) scheduled: Option<Along>,
 }
 
 /// ln SNR, of which time 0 may have infinitely much.

@@ -32,10 +32,18 @@ pub struct WarpedLoss {
 }
 
 impl TimeWarp {
-    /// Adds the parameter `warp.logits`. At first φ(t) = t.
+    /// The name of the parameter, `[1, pieces]`.
+    pub const LOGITS: &str = "warp.logits";
+
+    /// Adds the parameter [`LOGITS`](Self::LOGITS). At first φ(t) = t.
     pub fn new(graph: &mut Graph, pieces: usize, [low, high]: [f64; 2]) -> Self {
         let logits = graph.scoped("warp", |graph| graph.parameter("logits", &[1, pieces], Initial::Zeros));
         Self { logits, pieces, low, high }
+    }
+
+    /// The parameter.
+    pub(super) fn parameter(&self) -> Value {
+        self.logits
     }
 
     /// φ and its slope at times `t` (`[Batch, 1]`), of the same shape.

@@ -6,9 +6,12 @@ use crate::sde::{OutOfRange, Sde};
 /// How times are spread from t_max down to t_min.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Spacing {
-    /// Evenly in t: for VE that is evenly in ln sigma.
+    /// Evenly in t, which for VE is evenly in ln sigma; along its schedule where a process has learned one.
     #[default]
     Linear,
+    /// Evenly in what a model does, measured beforehand: along the schedule that its process has been given
+    /// ([`Paced`](crate::sde::Paced)).
+    EqualWork,
     /// Evenly in the square root of t: smaller steps towards the data.
     Quadratic,
     /// Evenly in the log-SNR.
@@ -31,6 +34,7 @@ impl Spacing {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Linear => "linear",
+            Self::EqualWork => "equal-work",
             Self::Quadratic => "quadratic",
             Self::LogSnr => "log-snr",
             Self::Karras { .. } => "karras",
@@ -67,7 +71,7 @@ impl Grid {
         let of_ratio = |ratio: Result<f64, OutOfRange>| ratio.unwrap_or(f64::NAN);
         let [most, least] = [first, last].map(|t| sde.at(t).noise_to_signal());
         let time = |share: f64| match self.spacing {
-            Spacing::Linear => between(share, first, last),
+            Spacing::Linear | Spacing::EqualWork => sde.scheduled(share),
             Spacing::Quadratic => between(share, first.sqrt(), last.sqrt()).powi(2),
             Spacing::LogSnr => of_ratio(sde.t_of_noise_to_signal(between(share, most.ln(), least.ln()).exp())),
             Spacing::Karras { rho } => {

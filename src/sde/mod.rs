@@ -3,14 +3,16 @@
 //! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
 //! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
 //! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] and [`Shifted`]
-//! make another one of a process that preserves variance, [`Warped`] of any.
+//! make another one of a process that preserves variance, [`Warped`] of any; [`Paced`] gives any a schedule.
 
 pub mod conversion;
 mod cosine;
 pub mod diagonal;
 mod discrete;
 mod edm;
+mod learned;
 pub mod model;
+mod paced;
 pub mod preconditioning;
 mod process;
 mod rectified_flow;
@@ -28,7 +30,9 @@ pub use conversion::{Coefficients, Quantity};
 pub use cosine::Cosine;
 pub use discrete::DiscreteSchedule;
 pub use edm::Edm;
-pub use model::{Exact, Model, Network, functions_of_time};
+pub use learned::Learned;
+pub use model::{Exact, Model, Network, ScheduledTime, functions_of_time};
+pub use paced::Paced;
 pub use preconditioning::Parameterisation;
 pub use process::{LEAST_ALPHA, Marginal, OutOfRange, Sde};
 pub use rectified_flow::RectifiedFlow;
@@ -53,5 +57,6 @@ pub const PROCESSES: &[(&str, Default)] = &[
     ("sub-vp", || Box::new(SubVp::default())),
     ("ve", || Box::new(Ve::default())),
     ("edm", || Box::new(Edm::default())),
+    ("learned", || Box::new(Learned::default())),
     ("rectified-flow", || Box::new(RectifiedFlow::default())),
 ];

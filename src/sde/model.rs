@@ -15,6 +15,22 @@ pub trait Model {
     fn uncertainty(&self, _graph: &mut Graph, _t: Value) -> Option<Value> {
         None
     }
+
+    /// Where a schedule that is learned with the model takes even times `t` (`[Batch, 1]`).
+    fn scheduled(&self, _graph: &mut Graph, _t: Value) -> Option<ScheduledTime> {
+        None
+    }
+}
+
+/// A time of a learned schedule, and what it is learned by.
+#[derive(Clone, Copy, Debug)]
+pub struct ScheduledTime {
+    /// `[Batch, 1]`
+    pub t: Value,
+    /// Its derivative in the even time, `[Batch, 1]`.
+    pub slope: Value,
+    /// The parameter that both depend on.
+    pub parameter: Value,
 }
 
 /// A network with parameters, made a model by a process and a parameterisation.

@@ -66,6 +66,12 @@ pub trait Sde: Debug + Send + Sync {
         1.0
     }
 
+    /// The time a share (0 to 1) of the way from t_max down to t_min. Even, unless the process has a schedule of its own.
+    fn scheduled(&self, share: f64) -> f64 {
+        let [first, last] = [self.t_max(), self.t_min()];
+        first + share * (last - first)
+    }
+
     /// The standard deviation of the prior from which reverse processes start, whose mean is 0.
     fn prior_sigma(&self) -> f64;
 

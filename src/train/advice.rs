@@ -1,6 +1,6 @@
 //! What a person should know of an experiment before it is trained: things that are allowed and seldom meant.
 
-use super::config::{Edm, Sde, Ve};
+use super::config::{Data, Edm, Sde, Ve};
 use super::experiment::Experiment;
 use crate::data::Line;
 use crate::number::short;
@@ -35,6 +35,10 @@ fn scale(experiment: &Experiment) -> Option<String> {
 
 /// How much is in each of several modes is learned only where noise brings them together.
 fn weights(experiment: &Experiment) -> Option<String> {
+    // Of a curve the weights are those of a quadrature.
+    if !matches!(experiment.config.data, Data::Mixture(_) | Data::EightGaussians(_)) {
+        return None;
+    }
     let line = Line::along_longest(experiment.mixture.as_ref()?)?;
     let (seen, most) = (line.most_visible(40), experiment.sde.at(experiment.sde.t_max()).noise_to_signal());
     (seen > most).then(|| {

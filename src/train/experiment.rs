@@ -2,6 +2,7 @@
 
 use super::config::{self, Config};
 use super::engine::{self, Device, Engine, EngineError};
+use super::equal_work;
 use super::error::TrainError;
 use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
@@ -14,7 +15,7 @@ use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
 use crate::sampler::{self, Noise, Obstacle, Sampler, prior_draw, sampling_step_with, score_graph};
-use crate::sde::Sde;
+use crate::sde::{Sde, work_graph};
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
@@ -59,6 +60,10 @@ impl Experiment {
         };
         let dataset = config.data.dataset().map_err(named)?;
         let split = dataset.split().map_err(named)?;
+        // Of a file only now: what is in it was not known to the config.
+        if let Some(wanted) = config.too_large_a_trace(dataset.dim()) {
+            return Err(TrainError::bad(format!("loss.kind = \"implicit\": {wanted}")));
+        }
         let sde = config.sde.process();
         if let Some(obstacle) = sampler::obstacle(config.sample.sampler().as_ref(), sde.as_ref(), &config.sample.grid())
         {
@@ -242,11 +247,16 @@ impl Experiment {
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
-        vec![
+        let mut graphs = vec![
             ("prior", prior_draw(self.sde.as_ref(), dims), "ema"),
             ("sample", sampling_step_with(sampler, dims, rows, noise, model), "ema"),
             ("score", score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)), "ema"),
-        ]
+        ];
+        if self.config.sample.spacing == config::Spacing::EqualWork {
+            let work = work_graph(self.sde.as_ref(), dims, |graph| self.model(graph, Purpose::Draw));
+            graphs.push((equal_work::PROGRAM, work, "ema"));
+        }
+        graphs
     }
 
     /// A device with the programs `prior`, `sample` and `score`, for `n` samples.

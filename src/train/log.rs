@@ -63,6 +63,9 @@ pub struct EvaluationLine {
     pub held_out_loss: f32,
     /// The same at single noise levels.
     pub per_level: Vec<LevelLoss>,
+    /// Of a learned schedule: ln SNR at evenly spaced shares of the way from data to noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Vec<f32>>,
 }
 
 /// Loss at one noise level.

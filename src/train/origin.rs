@@ -70,13 +70,15 @@ pub fn check_data(experiment: &Experiment, checkpoint: &Checkpoint, folder: &Pat
     }
 }
 
-/// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data.
+/// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its process
+/// follow the schedule that was learned, where one was.
 pub fn restore(experiment: &mut Experiment, checkpoint: &Checkpoint) {
     if let Some(was) = sigma_data(checkpoint)
         && !close(was, experiment.sigma_data)
     {
         experiment.sigma_data = was;
     }
+    experiment.follow_checkpoint(checkpoint);
 }
 
 fn sigma_data(checkpoint: &Checkpoint) -> Option<f64> {

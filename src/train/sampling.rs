@@ -1,9 +1,11 @@
 //! Drawing samples.
 
 use super::engine::Engine;
+use super::equal_work;
 use super::error::TrainError;
 use super::experiment::{Classes, Experiment, clock};
-use crate::sampler::{Grid, Sampler, flatten, inpainting_names, names};
+use crate::sampler::{Grid, Sampler, Spacing, flatten, inpainting_names, names};
+use crate::sde::Sde;
 use std::ops::Range;
 
 /// What to draw.
@@ -49,11 +51,14 @@ pub struct Drawn {
     pub frames: Vec<Vec<f32>>,
     /// The time of each kept moment.
     pub frame_times: Vec<f64>,
+    /// The times of the grid, from noise to data, without a denoised end.
+    pub times: Vec<f64>,
     /// Evaluations of the model for each sample.
     pub evaluations: usize,
 }
 
-/// Draws samples with an engine that has the programs `prior` and `sample` of this sampler. `progress` hears of every
+/// Draws samples with an engine that has the programs `prior` and `sample` of this sampler, and, for a grid of equal work, was
+/// made for a config with that spacing. `progress` hears of every
 /// tenth of a second of work: samples and steps done, of how many; it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
@@ -68,7 +73,13 @@ pub fn draw(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Drawn, TrainError> {
     let dims = experiment.dims();
-    let table = sampler.coefficients(experiment.sde.as_ref(), &draw.grid);
+    // The grid that the model's own work asks for is measured first.
+    let paced = match draw.grid.spacing {
+        Spacing::EqualWork => Some(equal_work::paced(engine, experiment, draw.seed)?),
+        _ => None,
+    };
+    let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
+    let table = sampler.coefficients(sde, &draw.grid);
     let steps = table.len();
     engine.set_floats(names::TABLE, &flatten(&table, Experiment::table_rows(steps)))?;
     let kept = kept_steps(steps, draw.frames);
@@ -76,6 +87,7 @@ pub fn draw(
         samples: Vec::with_capacity(draw.n * dims),
         frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
+        times: draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise)),
         evaluations: sampler.evaluations(&draw.grid),
     };
     let chunk = experiment.chunk(draw.n) as usize;

@@ -133,7 +133,7 @@ impl Training {
             Start::New(existing) => super::run_folder::check_free(&request.out, existing)?,
             Start::Resume => check_resumable(config, &request.out)?,
         }
-        let experiment = Experiment::new(config)?;
+        let mut experiment = Experiment::new(config)?;
         if !experiment.is_trainable() {
             return Err(TrainError::bad(
                 "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
@@ -174,6 +174,7 @@ impl Training {
             Some((path, checkpoint)) => restore(&experiment, engine.as_mut(), path, checkpoint)?,
             None => experiment.initialise(engine.as_mut())?,
         }
+        experiment.follow_store(engine.as_mut())?;
         experiment.set_clock(engine.as_mut(), step)?;
         engine.watch(&["ring", "clock", "status"], RING_ROWS / 2)?;
         let log = Log::open(&folder.metrics_path(), step)?;
@@ -232,6 +233,7 @@ impl Training {
                     self.save()?;
                 }
                 if train.sample_every > 0 && self.submitted.is_multiple_of(train.sample_every) && !stop {
+                    self.experiment.follow_store(self.engine.as_mut())?;
                     observer.draw(&self.experiment, self.engine.as_mut(), self.folder.path(), self.submitted)?;
                 }
             }
@@ -315,8 +317,10 @@ impl Training {
     }
 
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.experiment.follow_store(self.engine.as_mut())?;
         let Evaluation { loss, levels } = evaluation::held_out(self.engine.as_mut(), &self.experiment)?;
-        let line = EvaluationLine { step: self.arrived, held_out_loss: loss, per_level: levels };
+        let schedule = self.experiment.schedule();
+        let line = EvaluationLine { step: self.arrived, held_out_loss: loss, per_level: levels, schedule };
         observer.evaluated(&line);
         self.log.write(&Line::Evaluation(line))?;
         self.last_log = (Instant::now(), self.arrived);

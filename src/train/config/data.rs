@@ -31,9 +31,19 @@ choices! {
 }
 
 impl Data {
-    /// Whether the score is known in closed form at every noise level; [`Dataset::exact`] then has it.
+    /// Whether the score is known at every noise level; [`Dataset::exact`] then has it.
     pub fn knows_its_score(&self) -> bool {
-        matches!(self, Self::Mixture(_) | Self::EightGaussians(_))
+        matches!(self, Self::Mixture(_) | Self::EightGaussians(_) | Self::TwoMoons(_) | Self::SwissRoll(_))
+    }
+
+    /// Coordinates of a sample, where they are known before a file is read.
+    pub fn dims(&self) -> Option<usize> {
+        match self {
+            Self::Digits(_) => Some(64),
+            Self::Mixture(mixture) => mixture.means.first().map(Vec::len),
+            Self::TwoMoons(_) | Self::SwissRoll(_) | Self::Checkerboard(_) | Self::EightGaussians(_) => Some(2),
+            Self::File(_) => None,
+        }
     }
 
     /// Draws, unpacks or reads the samples.
@@ -88,11 +98,11 @@ macro_rules! toys {
 }
 
 toys! {
-    /// Two interleaved half circles in the plane, blurred by Gaussian noise.
+    /// Two interleaved half circles in the plane, blurred by Gaussian noise. Knows its exact score.
     TwoMoons,
-    /// A spiral of one and a half turns in the plane, blurred by Gaussian noise.
+    /// A spiral of one and a half turns in the plane, blurred by Gaussian noise. Knows its exact score.
     SwissRoll,
-    /// Points spread evenly over every other field of a 4x4 board in the plane.
+    /// Points spread evenly over every other field of a 4x4 board in the plane. Its density jumps.
     Checkerboard,
     /// Eight Gaussians of equal weight and width 0.1, their centres evenly spaced on a circle around the origin of the
     /// plane. Knows its exact score.

@@ -290,7 +290,7 @@ objectives! {
     Denoising {}
 
     /// `E ½ ‖score - ∇ log p‖²` (Hyvärinen 2005): the score itself is the target, and the least loss is 0. Only for data that
-    /// knows its score (`mixture`, `eight-gaussians`).
+    /// knows its score (`mixture`, `eight-gaussians`, `two-moons`, `swiss-roll`).
     Explicit {}
 
     /// `E[tr ∇score + ½ ‖score‖²]` (Hyvärinen 2005), with the exact trace by as many derivatives as the data has

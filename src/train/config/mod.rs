@@ -29,7 +29,7 @@ pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, Sl
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind, Spacing};
-pub use sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
+pub use sde::{Cosine, Edm, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
@@ -117,14 +117,17 @@ impl Config {
         if matches!(self.model, Model::Exact(_)) && !self.data.knows_its_score() {
             return Err(error::Violation::new(
                 "model.kind",
-                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another model",
+                "needs data that knows its own score: data.kind must be mixture, eight-gaussians, two-moons or swiss-roll, or choose another model",
             ));
         }
         if matches!(self.loss, Loss::Explicit(_)) && !self.data.knows_its_score() {
             return Err(error::Violation::new(
                 "loss.kind",
-                "needs data that knows its own score: data.kind must be \"mixture\" or \"eight-gaussians\", or choose another loss",
+                "needs data that knows its own score: data.kind must be mixture, eight-gaussians, two-moons or swiss-roll, or choose another loss",
             ));
+        }
+        if let Some(wanted) = self.data.dims().and_then(|dims| self.too_large_a_trace(dims)) {
+            return Err(error::Violation::new("loss.kind", &wanted));
         }
         self.loss.check()?;
         if self.loss.levels().noise == Noise::None && self.train.sample_every > 0 {
@@ -133,10 +136,51 @@ impl Config {
                 "must be 0 where loss.noise = \"none\": samples need the score at every noise level",
             ));
         }
+        if matches!(self.sde, Sde::Learned(_)) {
+            self.check_schedule()?;
+        }
         if matches!(self.model, Model::Exact(_)) {
             return Ok(());
         }
         self.check_noise_levels()
+    }
+
+    /// What is wrong with an exact trace of samples of `dims` coordinates, if it does not fit any device.
+    pub fn too_large_a_trace(&self, dims: usize) -> Option<String> {
+        const LARGEST: f64 = 4.294_967_296e9;
+        let samples = self.train.batch / self.train.accumulate.max(1);
+        let bytes = 4.0 * (dims as f64).powi(2) * samples as f64;
+        (matches!(self.loss, Loss::Implicit(_)) && bytes > LARGEST).then(|| {
+            format!(
+                "takes {dims} derivatives of {dims} coordinates for {samples} samples at a time, {:.1} GB, and no device holds \
+                 more than 4.3 GB in one piece; choose sliced-vr, which takes one, or a larger train.accumulate",
+                bytes / 1e9
+            )
+        })
+    }
+
+    /// Whether there is something that a schedule can be learned by.
+    fn check_schedule(&self) -> Result<(), error::Violation> {
+        let violation = |key: &str, wanted: &str| Err(error::Violation::new(key, wanted));
+        let loss = self.loss.levels();
+        match loss {
+            _ if matches!(self.model, Model::Exact(_)) => {
+                violation("sde.kind", "is learned with a network: choose another process for model.kind = \"exact\"")
+            }
+            _ if loss.noise == Noise::None => violation(
+                "sde.kind",
+                "is learned by the noise levels: choose another process where loss.noise = \"none\"",
+            ),
+            _ if !matches!(loss.time, Time::Uniform | Time::Stratified) => violation(
+                "loss.time",
+                "must be uniform or stratified with sde.kind = \"learned\", whose schedule says how often a time is drawn",
+            ),
+            _ if loss.weighting == Weighting::Uncertainty => violation(
+                "loss.weighting",
+                "must be another with sde.kind = \"learned\": it changes the loss that the schedule is learned by",
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Whether training sees the noise levels that samplers ask for, and can learn from all that it sees.

@@ -99,6 +99,7 @@ impl Sample {
     pub fn grid(&self) -> Grid {
         let spacing = match self.spacing {
             Spacing::Linear => sampler::Spacing::Linear,
+            Spacing::EqualWork => sampler::Spacing::EqualWork,
             Spacing::Quadratic => sampler::Spacing::Quadratic,
             Spacing::LogSnr => sampler::Spacing::LogSnr,
             Spacing::Karras => sampler::Spacing::Karras { rho: self.rho.unwrap_or(7.0) },
@@ -183,8 +184,11 @@ impl Single for Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spacing {
-    /// Evenly in t.
+    /// Evenly in t; with `sde.kind = "learned"` along the learned schedule.
     Linear,
+    /// So that the denoised of held-out data moves equally far from one time to the next, by the model's own account (Williams
+    /// et al. 2024). Measured before samples are drawn, by about 130 evaluations of up to 1024 samples; the times are printed.
+    EqualWork,
     /// Evenly in the square root of t.
     Quadratic,
     /// Evenly in the log-SNR, that is, in ln(sigma / alpha).
@@ -256,6 +260,33 @@ kinds! {
     Lms "lms",
     /// PNDM: Runge-Kutta for three steps, then linear multistep.
     Pndm "pndm",
+}
+
+impl Spacing {
+    /// Every spacing.
+    const ALL: [Self; 6] =
+        [Self::Linear, Self::EqualWork, Self::Quadratic, Self::LogSnr, Self::Karras, Self::Exponential];
+
+    /// The name in configs and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::EqualWork => "equal-work",
+            Self::Quadratic => "quadratic",
+            Self::LogSnr => "log-snr",
+            Self::Karras => "karras",
+            Self::Exponential => "exponential",
+        }
+    }
+
+    /// The spacing of this name.
+    ///
+    /// # Errors
+    /// There is none; the text says which there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name);
+        Self::ALL.into_iter().find(|spacing| spacing.name() == name).ok_or_else(|| allowed(name, &names))
+    }
 }
 
 impl SamplerKind {

@@ -22,6 +22,8 @@ choices! {
         "ve" => Ve,
         /// Noise is the time.
         "edm" => Edm,
+        /// Variance preserving, at a learned pace.
+        "learned" => Learned,
         /// Straight lines.
         "rectified-flow" => RectifiedFlow,
     }
@@ -56,6 +58,7 @@ impl Sde {
             Self::Edm(Edm { sigma_min, sigma_max, rho, t_min }) => {
                 Box::new(sde::Edm { sigma_min: *sigma_min, sigma_max: *sigma_max, rho: *rho, t_min: *t_min })
             }
+            Self::Learned(learned) => Box::new(learned.even()),
             Self::RectifiedFlow(RectifiedFlow { log_snr_shift, t_min }) => {
                 Box::new(sde::RectifiedFlow { log_snr_shift: *log_snr_shift, t_min: *t_min })
             }
@@ -273,6 +276,46 @@ impl Default for Edm {
 impl Keys for Edm {
     fn check(&self) -> Result<(), Violation> {
         above("sigma_max", self.sigma_max, "sigma_min", self.sigma_min)
+    }
+}
+
+/// Variance preserving, with `ln(alpha² / sigma²)` falling from `log_snr_max` at time 0 to `log_snr_min` at time 1: evenly in
+/// time, and along a schedule that is learned with the network (Kingma, Salimans, Poole and Ho 2021). The schedule is a rising
+/// map of the way from data to noise into time, in straight pieces. Training draws times along it, what is drawn more often
+/// counting less, and learns it so that the loss has little variance; samplers with `sample.spacing = "linear"` take steps
+/// that are even along it. `loss.time` says how the way is drawn: `uniform` or `stratified`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Learned {
+    /// `ln(alpha² / sigma²)` at time 0.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub log_snr_max: f64,
+    /// The same at time 1; below `log_snr_max`.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub log_snr_min: f64,
+    /// Pieces of the schedule.
+    #[schemars(range(min = 2, max = 1024))]
+    pub pieces: usize,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        let [log_snr_max, log_snr_min] = sde::Learned::default().log_snr;
+        Self { log_snr_max, log_snr_min, pieces: 16 }
+    }
+}
+
+impl Learned {
+    /// The process before anything is learned.
+    pub fn even(&self) -> sde::Learned {
+        let times = (0..=self.pieces).map(|knot| knot as f64 / self.pieces as f64).collect();
+        sde::Learned { log_snr: [self.log_snr_max, self.log_snr_min], times }
+    }
+}
+
+impl Keys for Learned {
+    fn check(&self) -> Result<(), Violation> {
+        above("log_snr_max", self.log_snr_max, "log_snr_min", self.log_snr_min)
     }
 }
 
