@@ -252,7 +252,7 @@ fn unknown_words_are_named_with_what_is_allowed() {
     );
     assert_eq!(
         error(&SMALL.replace("vp", "vpp")),
-        "c.toml: sde.kind = \"vpp\": unknown kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow (did you mean vp?)"
+        "c.toml: sde.kind = \"vpp\": unknown kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, learned, rectified-flow (did you mean vp?)"
     );
     assert_eq!(
         small_and("[loss]\nweighting = \"sigma\""),
@@ -273,11 +273,11 @@ fn unknown_words_are_named_with_what_is_allowed() {
 fn missing_things_are_named() {
     assert_eq!(
         error(&SMALL.replace("[sde]\nkind = \"vp\"\n", "")),
-        "c.toml: missing table [sde] with the key kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
+        "c.toml: missing table [sde] with the key kind; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, learned, rectified-flow"
     );
     assert_eq!(
         error(&SMALL.replace("kind = \"vp\"\n", "")),
-        "c.toml: sde.kind: missing key; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
+        "c.toml: sde.kind: missing key; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, learned, rectified-flow"
     );
     assert_eq!(
         error(&MIXTURE.replace("widths = [1, 0.5]\n", "")),
@@ -303,7 +303,7 @@ fn wrong_types_are_named() {
     assert_eq!(small_and("[loss]\nreduce = 3"), "c.toml: loss.reduce = 3: must be one of \"mean\", \"sum\"");
     assert_eq!(
         error(&SMALL.replace("\"vp\"", "3")),
-        "c.toml: sde.kind = 3: must be a string; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, rectified-flow"
+        "c.toml: sde.kind = 3: must be a string; allowed: vp, cosine, sigmoid, sub-vp, ve, edm, learned, rectified-flow"
     );
     assert_eq!(error(&format!("train = 3\n{SMALL}")), "c.toml: train must be a table: [train]");
     assert_eq!(
@@ -447,6 +447,31 @@ fn keys_that_do_not_fit_together_are_named() {
         error(&SMALL.replace("mlp", "exact").replace("\"vp\"", "\"learned\"")),
         "c.toml: sde.kind = \"learned\": is learned with a network: choose another process for model.kind = \"exact\""
     );
+    let ends = format!("{}ends = \"learned\"\n", SMALL.replace("\"vp\"", "\"learned\""));
+    assert_eq!(
+        error(&ends),
+        "c.toml: sde.ends = \"learned\": needs data of discrete levels: of continuous data less noise always makes the bound better; must be fixed, or data.kind digits or a file of u8"
+    );
+    let ends = ends.replace("two-moons", "digits");
+    assert_eq!(
+        error(&ends),
+        "c.toml: loss.weighting: must be likelihood with sde.ends = \"learned\", which are learned by the bound"
+    );
+    parse(&format!("{ends}[loss]\nweighting = \"likelihood\""));
+    let visible = parse(&format!("{MIXTURE}sigma_max = \"visible\""));
+    let Sde::Ve(ve) = &visible.sde else { panic!() };
+    // Nearly all that is to be seen is the difference of the means, 0.3 distance / sigma: ½ of its square is 1 % of 0.1927.
+    assert!((60.0..80.0).contains(&ve.sigma_max), "{}", ve.sigma_max);
+    assert_eq!(parse(&visible.to_toml()), visible);
+    for text in [
+        MIXTURE.replace("[0.8, 0.2]", "[0.5, 0.5]") + "sigma_max = \"visible\"",
+        SMALL.replace("\"vp\"", "\"edm\"\nsigma_max = \"visible\""),
+    ] {
+        assert_eq!(
+            error(&text),
+            "c.toml: sde.sigma_max = \"visible\": needs modes whose shares are to be seen: data.kind must be mixture, with two or more means and unequal weights, or sde.sigma_max a number"
+        );
+    }
     assert_eq!(
         error(&SMALL.replace("\"vp\"", "\"learned\"\nlog_snr_min = 14")),
         "c.toml: sde.log_snr_max: must be above sde.log_snr_min = 14"

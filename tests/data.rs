@@ -131,10 +131,10 @@ fn toys_lie_where_their_shapes_are() {
     assert!((0.47..0.55).contains(&off), "{off}");
 }
 
-/// The density of a toy at `x` with noise of this alpha and sigma by brute force: the centres of 400,000 Gaussians even along
+/// The density of a toy at `x` with noise of this alpha and sigma by brute force: the centres of 40,000 Gaussians or more, even along
 /// its curves, in the words of its documentation.
 fn brute_density(toy: Toy, x: [f64; 2], alpha: f64, sigma: f64) -> f64 {
-    let count = 200_000;
+    let count = 40_000;
     let (curves, width): (Vec<Box<dyn Fn(f64) -> [f64; 2]>>, f64) = match toy {
         Toy::TwoMoons => (
             vec![
@@ -192,7 +192,7 @@ fn blurred_curves_know_their_score_at_every_noise_level() {
 #[test]
 fn blurred_curves_are_drawn_from_their_density() {
     // Draws in squares of side 0.2 against the density's integral over them: chi squared of about a hundred squares.
-    let (side, fine) = (0.2, 8);
+    let (side, fine) = (0.2, 6);
     for toy in [Toy::TwoMoons, Toy::SwissRoll] {
         let density = toy.density().unwrap().unwrap();
         let n = 40_000;

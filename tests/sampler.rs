@@ -55,7 +55,7 @@ fn grids_are_even_in_what_they_say() {
                 let log_ratio = sde.at(*t).noise_to_signal().ln();
                 let [least, most] = [sde.t_min(), sde.t_max()].map(|t| sde.at(t).noise_to_signal().ln());
                 match spacing {
-                    Spacing::Linear => *t,
+                    Spacing::Linear | Spacing::EqualWork => *t,
                     Spacing::Quadratic => t.sqrt(),
                     Spacing::LogSnr => sde.at(*t).log_snr,
                     Spacing::Karras { rho } => (log_ratio / rho).exp(),

@@ -6,7 +6,8 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Line, Mixture, Width};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, Weighting, names, training_step,
+    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, Weighting,
+    names, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sampler::Grid;
@@ -94,8 +95,12 @@ fn expected(sde: &dyn Sde, t: f64) -> f64 {
 }
 
 /// ∫ `f` by the midpoint rule.
-fn integral([low, high]: [f64; 2], f: impl Fn(f64) -> f64) -> f64 {
-    let n = 40_000;
+fn integral(range: [f64; 2], f: impl Fn(f64) -> f64) -> f64 {
+    integral_of(40_000, range, f)
+}
+
+/// The same of so many points.
+fn integral_of(n: u32, [low, high]: [f64; 2], f: impl Fn(f64) -> f64) -> f64 {
     let step = (high - low) / f64::from(n);
     (0..n).map(|i| f(low + step * (f64::from(i) + 0.5)) * step).sum()
 }
@@ -167,7 +172,7 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     };
     let graph = training_step(&spec, |graph| {
         let warp = TimeWarp::new(graph, pieces, [0.0, 1.0]);
-        Box::new(Scheduled { model: exact(&sde), warp })
+        Box::new(Scheduled { model: exact(&sde), warp, ends: None })
     });
     let mut store = Store::<f64>::new();
     let first: Vec<f64> = initial_parameters(&graph, 7).iter().map(|value| f64::from(*value)).collect();
@@ -204,6 +209,83 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     let scheduled = Learned { times: knots.clone(), ..sde };
     let times = Grid::linear(pieces).times(&scheduled, pieces + 1);
     assert!(times.iter().zip(knots.iter().rev()).all(|(time, knot)| (time - knot).abs() < 1e-12), "{times:?}");
+}
+
+#[test]
+fn the_ends_follow_the_whole_bound() {
+    // Values of three levels; the first step's gradient is what Adam keeps of it.
+    let spec = EndsSpec { log_snr: [6.0, -4.0], first: [0.2, 0.8], levels: 3 };
+    let sde = Learned { log_snr: spec.log_snr, times: vec![0.0, 1.0] };
+    let loss =
+        Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Mean, time: TimeSampling::Uniform, t_min: 0.0 };
+    let optimizer = Optimizer { clip_norm: None, ..Optimizer::default() };
+    let (rows, batch) = (12, 60_000);
+    let step = TrainingStep {
+        sde: &sde,
+        loss: &loss,
+        optimizer: &optimizer,
+        data: Source { rows, dims: 1, storage: Storage::F32 },
+        flip: None,
+        dequantise: None,
+        ring_rows: 4,
+    };
+    let mut places = Vec::new();
+    let graph = training_step(&step, |graph| {
+        let warp = TimeWarp::new(graph, 4, [0.0, 1.0]);
+        let ends = Some(LearnedEnds::new(graph, spec));
+        places = graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.offset)).collect();
+        Box::new(Scheduled { model: exact(&sde), warp, ends })
+    });
+    let place = |end: usize| places.iter().find(|(name, _)| name == LearnedEnds::NAMES[end]).unwrap().1;
+    let data: Vec<f64> = (0..rows).map(|i| (i % 3) as f64 - 1.0).collect();
+    let mut program = Program::<f64>::new(&graph, "params");
+    // The loss of a step, and the gradient of both ends.
+    let mut at = |values: [f64; 2]| {
+        let mut arena = vec![0.0; graph.arena_elements()];
+        [0, 1].into_iter().for_each(|end| arena[place(end)] = values[end]);
+        let mut store = Store::new();
+        store.upload("params", &arena);
+        store.upload("ema", &arena);
+        store.upload(names::DATASET, &data);
+        store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+        program.run(&mut store, &[], batch).unwrap();
+        let gradient = |end| store.get("adam_m").unwrap()[place(end)] / (1.0 - optimizer.beta1);
+        (store.get(names::RING).unwrap()[0], [0, 1].map(gradient))
+    };
+    let values = [0.3, -0.2];
+    let (_, found) = at(values);
+    let h = 1e-4;
+    let moved = |end: usize, by: f64| {
+        let mut moved = values;
+        moved[end] += by;
+        moved
+    };
+    let log_snr = |values: [f64; 2]| LearnedEnds::times(&spec, values).map(|t| sde.at(t).log_snr);
+    // With one coordinate a nat counts 2 in the mean without ½. KL to the prior, E x² being ⅔:
+    let prior = |values: [f64; 2]| {
+        let sigma2 = 1.0 / (1.0 + log_snr(values)[1].exp());
+        0.5 * ((1.0 - sigma2) * 2.0 / 3.0 + sigma2 - 1.0 - sigma2.ln())
+    };
+    // −ln p(x | x at the first end) of a middle and of an outer level, by the integral over the noise.
+    let reconstruction = |values: [f64; 2]| {
+        let unit = (0.5 * log_snr(values)[0]).exp();
+        let of = |offsets: [f64; 2]| {
+            integral([-9.0, 9.0], |e| {
+                let other = |j: f64| (-0.5 * (j * unit).powi(2) - j * unit * e).exp();
+                (1.0 + other(offsets[0]) + other(offsets[1])).ln() * (-0.5 * e * e).exp() / std::f64::consts::TAU.sqrt()
+            })
+        };
+        (of([-1.0, 1.0]) + 2.0 * of([1.0, 2.0])) / 3.0
+    };
+    for (end, tolerance) in [(0, 2e-2), (1, 1e-5)] {
+        let slope = |f: &mut dyn FnMut([f64; 2]) -> f64| (f(moved(end, h)) - f(moved(end, -h))) / (2.0 * h);
+        let of_loss = slope(&mut |values| at(values).0);
+        let of_rest = 2.0 * slope(&mut |values| if end == 0 { reconstruction(values) } else { prior(values) });
+        assert!(of_loss.abs() > 0.05 && of_rest.abs() > 0.05, "{of_loss}, {of_rest}");
+        let wanted = of_loss + of_rest;
+        let error = (found[end] - wanted).abs();
+        assert!(error < tolerance * of_rest.abs(), "end {end}: {} instead of {wanted}", found[end]);
+    }
 }
 
 #[test]
@@ -328,17 +410,18 @@ fn the_grid_that_a_model_measures_is_that_of_the_closed_form() {
 
 #[test]
 fn a_grid_of_equal_work_errs_less_than_an_even_one() {
-    // Two narrow modes, whose sides are told apart late.
-    let data = "weights = [0.7, 0.3]\nmeans = [[1, 0], [-1, 0.5]]\nwidths = [0.15, 0.1]\nn = 6000";
-    let (exact, _) = drawn(data, "log-snr", 2000, true);
-    let error = |spacing: &str, steps: usize| {
-        let (samples, _) = drawn(data, spacing, steps, true);
-        let squares = samples.iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2));
-        (squares.sum::<f64>() / 256.0).sqrt()
-    };
-    for steps in [10, 20, 40] {
-        let [even, work] = ["linear", "equal-work"].map(|spacing| error(spacing, steps));
-        assert!(work < 0.7 * even, "{steps} steps: {work}, even {even}");
+    // A narrow ellipse, and two modes: most of whose error is in the few points that end up in the other one.
+    let ellipse = "weights = [1]\nmeans = [[0, 0]]\nwidths = [[0.3, 0.05]]\nn = 6000";
+    let modes = "weights = [0.7, 0.3]\nmeans = [[1, 0], [-1, 0.5]]\nwidths = [0.15, 0.1]\nn = 6000";
+    for (data, steps, most) in [(ellipse, 10, 0.5), (ellipse, 40, 0.5), (modes, 40, 0.9)] {
+        let (exact, _) = drawn(data, "log-snr", 2000, true);
+        let error = |spacing: &str| {
+            let (samples, _) = drawn(data, spacing, steps, true);
+            let squares = samples.iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2));
+            (squares.sum::<f64>() / 256.0).sqrt()
+        };
+        let [even, work] = ["linear", "equal-work"].map(error);
+        assert!(work < most * even, "{steps} steps: {work}, even {even}");
     }
 }
 
@@ -364,6 +447,16 @@ fn what_is_seen_of_weights_is_the_published_table() {
             assert!((seen.kl - kl).abs() < 6e-5, "{distance}, {sigma}: {seen:?}, {kl}");
         }
     }
+    // What is left to see at 5 and 10 is in the table, and so is what has been seen by then.
+    for (distance, left, sigma) in [(10.0, [0.1927, 0.1018], 5.0), (200f64.sqrt(), [0.1927, 0.0650], 10.0)] {
+        let found = modes(distance).noise_that_shows(1.0 - left[1] / left[0]).unwrap();
+        assert!((found / sigma - 1.0).abs() < 5e-3, "{distance}: {found}");
+    }
+    // De Bruijn's identity: KL(0) - KL(s) is the integral of s fisher(s).
+    let seen = integral_of(400, [0.0, 5.0], |sigma| sigma * modes(6.0).visibility(sigma).fisher);
+    assert!((seen - (0.1919 - 0.0493)).abs() < 1e-4, "{seen}");
+    let even = Line { weights: vec![0.5, 0.5], ..modes(6.0) };
+    assert_eq!(even.noise_that_shows(0.99), None);
     // Seen best near a quarter of the distance.
     for (distance, sigma) in [(200f64.sqrt(), 3.8), (4.0, 0.6)] {
         let found = modes(distance).most_visible(200);

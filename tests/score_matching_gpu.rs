@@ -84,7 +84,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
         &[Width::Isotropic(width), Width::Isotropic(width)],
     )
     .unwrap();
-    let axis = |cell: f64| (-6..=6).map(move |i| f64::from(i) * cell);
+    let axis = |cell: f64| (-7..=7).map(move |i| f64::from(i) * cell);
     let plane = |cell: f64| axis(cell).flat_map(move |x| axis(cell).map(move |y| [x, y]));
     let normal = |x: &[f64]| (-0.5 * (x[0] * x[0] + x[1] * x[1])).exp() / std::f64::consts::TAU;
     let (cell_x0, cell_noise) = (width, 0.75);

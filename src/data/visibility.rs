@@ -88,6 +88,26 @@ impl Line {
         (largest + total.ln(), powers.iter().zip(pulls).map(|(power, pull)| power / total * pull).sum())
     }
 
+    /// The noise below which scores see this share (0 to 1) of what there is to see of the weights; `None` where there is
+    /// nothing, as of equal weights.
+    ///
+    /// What noise of sigma leaves to see is KL(sigma), and what scores have seen of it by then is
+    /// KL(0) − KL(sigma) = ∫ s fisher(s) ds from 0 to sigma (de Bruijn's identity).
+    pub fn noise_that_shows(&self, share: f64) -> Option<f64> {
+        let [first, last] = [f64::min, f64::max].map(|pick| self.means.iter().copied().reduce(pick).unwrap_or(0.0));
+        let whole = self.visibility(0.0).kl;
+        let (mut low, mut high) = (1e-3 * (last - first), 1e4 * (last - first));
+        if !(whole > 1e-9 && low > 0.0) {
+            return None;
+        }
+        while high / low > 1.001 {
+            let middle = (low * high).sqrt();
+            let left = self.visibility(middle).kl;
+            if left > (1.0 - share) * whole { low = middle } else { high = middle }
+        }
+        Some(high)
+    }
+
     /// The noise at which the weights are seen best: the largest of [`Visibility::fisher`] over a geometric grid of
     /// `count` levels from a hundredth of the span of the means to all of it. 0 where the weights are equal.
     pub fn most_visible(&self, count: usize) -> f64 {

@@ -58,7 +58,7 @@ pub fn accumulation_step<'m>(
     let x0 = spec.part(&mut graph, clock, parts);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
     let share = graph.scale(loss.mean, 1.0 / parts as f64);
-    let gradients = loss.gradients(&mut graph, share);
+    let gradients = loss.gradients(&mut graph, share, 1.0 / parts as f64);
     let gradient = graph.pack(&gradients);
     let bad_time = bad_time(&mut graph, &loss);
 

@@ -77,7 +77,7 @@ impl Loss {
 impl Denoising {
     /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
     pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model);
+        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model, x0, clock, self.reduce);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);

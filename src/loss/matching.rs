@@ -95,7 +95,7 @@ impl Objective for ScoreMatching {
         if self.noise == Noise::None {
             return self.without_noise(graph, sde, model, x0, clock);
         }
-        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model);
+        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model, x0, clock, self.reduce);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let field = Field::noisy(graph, sde, model, x0, drawn.t, noise);

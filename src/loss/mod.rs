@@ -7,6 +7,7 @@
 mod accumulation;
 mod dequantise;
 mod dsm;
+mod ends;
 mod evaluation;
 mod explicit;
 mod field;
@@ -29,6 +30,7 @@ mod weighting;
 pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
 pub use dequantise::dequantised;
 pub use dsm::{Denoising, Loss, Reduce};
+pub use ends::{EndsSpec, LearnedEnds};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
 pub use explicit::Explicit;
 pub use field::Field;

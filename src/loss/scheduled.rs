@@ -1,8 +1,8 @@
 //! A schedule that is learned with the network, by its own objective.
 
-use super::{Drawn, Loss, TimeWarp};
+use super::{Drawn, LearnedEnds, Loss, Reduce, TimeWarp};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Model, Quantity, ScheduledTime};
+use crate::sde::{Model, Quantity, ScheduledEnds, ScheduledTime};
 
 /// A model that is trained along a learned schedule.
 ///
@@ -14,6 +14,8 @@ pub struct Scheduled<'a> {
     pub model: Box<dyn Model + 'a>,
     /// The schedule.
     pub warp: TimeWarp,
+    /// Its ends, where they are learned; otherwise those of the warp.
+    pub ends: Option<LearnedEnds>,
 }
 
 impl Model for Scheduled<'_> {
@@ -21,9 +23,13 @@ impl Model for Scheduled<'_> {
         self.model.predict(graph, x, t, quantity)
     }
 
-    fn scheduled(&self, graph: &mut Graph, t: Value) -> Option<ScheduledTime> {
-        let [t, slope] = self.warp.forward(graph, t);
-        Some(ScheduledTime { t, slope, parameter: self.warp.parameter() })
+    fn scheduled(&self, graph: &mut Graph, t: Value, x0: Value, clock: Value) -> Option<ScheduledTime> {
+        let [mut t, mut slope] = self.warp.forward(graph, t);
+        let ends = self.ends.as_ref().map(|ends| {
+            [t, slope] = ends.forward(graph, [t, slope]);
+            ScheduledEnds { parameters: ends.parameters(), rest: ends.rest(graph, x0, clock) }
+        });
+        Some(ScheduledTime { t, slope, parameter: self.warp.parameter(), ends })
     }
 }
 
@@ -33,14 +39,24 @@ pub(super) struct Along {
     given: ScheduledTime,
     t: Value,
     slope: Value,
+    /// What a nat counts in the loss.
+    nat: f64,
 }
 
 impl Drawn {
     /// The times that the model's schedule makes of these, if it learns one.
-    pub(super) fn scheduled(self, graph: &mut Graph, model: &dyn Model) -> Self {
-        let Some(given) = model.scheduled(graph, self.t) else { return self };
+    pub(super) fn scheduled(
+        self,
+        graph: &mut Graph,
+        model: &dyn Model,
+        x0: Value,
+        clock: Value,
+        reduce: Reduce,
+    ) -> Self {
+        let Some(given) = model.scheduled(graph, self.t, x0, clock) else { return self };
+        let nat = 2.0 * reduce.factor(graph.shape(x0).inner_elements());
         let [t, slope] = [given.t, given.slope].map(|value| graph.map(&[value], &Expr::input(0).detached()));
-        Self { t, scheduled: Some(Along { given, t, slope }), ..self }
+        Self { t, scheduled: Some(Along { given, t, slope, nat }), ..self }
     }
 }
 
@@ -51,9 +67,10 @@ impl Loss {
         Self { along: Some(along), ..loss }
     }
 
-    /// The gradient of `mean`, which is a multiple of this loss's mean, in every parameter; but for a learned schedule, whose
-    /// parameter gets the same multiple of the gradient of ln E(L²), a logarithm so that the size of L does not matter.
-    pub(super) fn gradients(&self, graph: &mut Graph, mean: Value) -> Vec<Value> {
+    /// The gradient of `mean`, which is `share` of this loss's mean, in every parameter; but for a learned schedule, whose
+    /// parameter gets that share of the gradient of ln E(L²), a logarithm so that the size of L does not matter; its ends get
+    /// that of the whole bound.
+    pub(super) fn gradients(&self, graph: &mut Graph, mean: Value, share: f64) -> Vec<Value> {
         let parameters = graph.parameter_values();
         let Some(along) = self.along else { return graph.gradient(mean, &parameters) };
         let wrt = [&parameters[..], &[along.t, along.slope]].concat();
@@ -65,15 +82,21 @@ impl Loss {
         let second_moment = graph.map(&[total], &(Expr::input(0) / Expr::batch()).max(1.2e-38));
         let [gradient, loss, moment] = [0, 1, 2].map(Expr::input);
         let cotangent = 2.0 * loss * gradient / moment;
-        let of_times: Vec<Value> = of_times
-            .into_iter()
-            .map(|gradient| graph.map(&[gradient, self.per_sample, second_moment], &cotangent))
+        let of_squares: Vec<Value> = of_times
+            .iter()
+            .map(|gradient| graph.map(&[*gradient, self.per_sample, second_moment], &cotangent))
             .collect();
-        let ScheduledTime { t, slope, parameter } = along.given;
-        let of_schedule = graph.vjp(&[t, slope], &of_times, &[parameter])[0];
+        let ScheduledTime { t, slope, parameter, ends } = along.given;
+        let mut replaced = vec![(parameter, graph.vjp(&[t, slope], &of_squares, &[parameter])[0])];
+        if let Some(ScheduledEnds { parameters, rest }) = ends {
+            let rest = graph.scale(rest, share * along.nat);
+            let one = graph.full(1.0, graph.shape(rest).clone());
+            let cotangents = [of_times[0], of_times[1], one];
+            replaced.extend(parameters.into_iter().zip(graph.vjp(&[t, slope, rest], &cotangents, &parameters)));
+        }
         for (gradient, value) in gradients.iter_mut().zip(&parameters) {
-            if *value == parameter {
-                *gradient = of_schedule;
+            if let Some((_, other)) = replaced.iter().find(|(parameter, _)| parameter == value) {
+                *gradient = *other;
             }
         }
         gradients

@@ -92,7 +92,7 @@ pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> 
     let x0 = spec.part(&mut graph, clock, 1);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
 
-    let gradients = loss.gradients(&mut graph, loss.mean);
+    let gradients = loss.gradients(&mut graph, loss.mean, 1.0);
     let gradient = graph.pack(&gradients);
     let update = graph.scoped("optimizer", |graph| spec.optimizer.update(graph, gradient, loss.mean, status, clock));
 

@@ -31,7 +31,7 @@ pub use cosine::Cosine;
 pub use discrete::DiscreteSchedule;
 pub use edm::Edm;
 pub use learned::Learned;
-pub use model::{Exact, Model, Network, ScheduledTime, functions_of_time};
+pub use model::{Exact, Model, Network, ScheduledEnds, ScheduledTime, functions_of_time};
 pub use paced::Paced;
 pub use preconditioning::Parameterisation;
 pub use process::{LEAST_ALPHA, Marginal, OutOfRange, Sde};

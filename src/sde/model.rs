@@ -16,8 +16,9 @@ pub trait Model {
         None
     }
 
-    /// Where a schedule that is learned with the model takes even times `t` (`[Batch, 1]`).
-    fn scheduled(&self, _graph: &mut Graph, _t: Value) -> Option<ScheduledTime> {
+    /// Where a schedule that is learned with the model takes even times `t` (`[Batch, 1]`). Data `x0` (`[Batch, D]`) and
+    /// `clock` are for what its ends are learned by.
+    fn scheduled(&self, _graph: &mut Graph, _t: Value, _x0: Value, _clock: Value) -> Option<ScheduledTime> {
         None
     }
 }
@@ -29,8 +30,19 @@ pub struct ScheduledTime {
     pub t: Value,
     /// Its derivative in the even time, `[Batch, 1]`.
     pub slope: Value,
-    /// The parameter that both depend on.
+    /// The parameter of the way between the ends.
     pub parameter: Value,
+    /// What the ends are learned by, where they are.
+    pub ends: Option<ScheduledEnds>,
+}
+
+/// The ends of a learned schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct ScheduledEnds {
+    /// The parameters of the first and the last time.
+    pub parameters: [Value; 2],
+    /// What the variational bound has besides the integral between them, in nats: the mean over the batch, `[1]`.
+    pub rest: Value,
 }
 
 /// A network with parameters, made a model by a process and a parameterisation.

@@ -88,6 +88,12 @@ impl Experiment {
             let text = format!("train.dequantise = true: the values of {} are continuous; must be false", dataset.name);
             return Err(TrainError::bad(text));
         }
+        if let (config::Sde::Learned(config::Learned { ends: config::Ends::Learned, .. }), None) =
+            (&config.sde, dataset.levels)
+        {
+            let text = format!("sde.ends = \"learned\": the values of {} are continuous; must be fixed", dataset.name);
+            return Err(TrainError::bad(text));
+        }
         let mut experiment = Self {
             config: config.clone(),
             train: split.train,
@@ -302,7 +308,9 @@ impl Experiment {
         if self.is_without_noise() {
             return vec![self.time_without_noise(); LEVELS];
         }
-        let (low, high) = (self.sde.t_min(), self.sde.t_max());
+        // Not where a learned schedule has its ends by now, so that evaluations of a run compare.
+        let process = self.config.sde.process();
+        let (low, high) = (process.t_min(), process.t_max());
         (0..LEVELS).map(|level| low + (high - low) * (level as f64 + 0.5) / LEVELS as f64).collect()
     }
 

@@ -5,7 +5,7 @@ use super::error::TrainError;
 use super::experiment::Experiment;
 use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
-use crate::loss::{Scheduled, Source, TimeWarp, Uncertain, Uncertainty, evaluation_names, names};
+use crate::loss::{LearnedEnds, Scheduled, Source, TimeWarp, Uncertain, Uncertainty, evaluation_names, names};
 use crate::nn::unet::{Told, UNet, UNetShape};
 use crate::nn::{self, Mlp, MlpShape};
 use crate::sampler::Guided;
@@ -60,8 +60,10 @@ impl Experiment {
     /// Adds the model to a graph, with what training learns besides.
     pub(super) fn model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
         let model = self.bare_model(graph, purpose);
-        if let config::Sde::Learned(config::Learned { pieces, .. }) = self.config.sde {
-            return Box::new(Scheduled { model, warp: TimeWarp::new(graph, pieces, [0.0, 1.0]) });
+        if let config::Sde::Learned(learned) = &self.config.sde {
+            let warp = TimeWarp::new(graph, learned.pieces, [0.0, 1.0]);
+            let ends = self.learned_ends().map(|spec| LearnedEnds::new(graph, spec));
+            return Box::new(Scheduled { model, warp, ends });
         }
         if self.config.loss.levels().weighting != config::Weighting::Uncertainty || !self.is_trainable() {
             return model;

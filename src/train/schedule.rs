@@ -4,7 +4,7 @@ use super::checkpoint::{Checkpoint, EMA};
 use super::config;
 use super::engine::{Engine, EngineError};
 use super::experiment::Experiment;
-use crate::loss::TimeWarp;
+use crate::loss::{EndsSpec, LearnedEnds, TimeWarp};
 use crate::sde;
 
 impl Experiment {
@@ -13,26 +13,44 @@ impl Experiment {
     /// # Errors
     /// When the device is lost.
     pub(super) fn follow_store(&mut self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        let Some(place) = self.parameters().iter().find(|parameter| parameter.name == TimeWarp::LOGITS).cloned() else {
+        if !matches!(self.config.sde, config::Sde::Learned(_)) {
             return Ok(());
-        };
+        }
         let arena = engine.floats("ema", self.arena_elements())?;
-        self.follow(&arena[place.offset..place.offset + place.elements()]);
+        let named = |name: &str| self.parameters().iter().find(|parameter| parameter.name == name);
+        let of = |name: &str| named(name).map(|place| &arena[place.offset..place.offset + place.elements()]);
+        self.sde = self.following(&of).unwrap_or_else(|| self.config.sde.process());
         Ok(())
     }
 
     /// The same for the averaged weights in a checkpoint.
     pub(super) fn follow_checkpoint(&mut self, checkpoint: &Checkpoint) {
-        let tensors = checkpoint.groups.get(EMA).into_iter().flatten();
-        if let Some(tensor) = tensors.into_iter().find(|tensor| tensor.name == TimeWarp::LOGITS) {
-            self.follow(&tensor.values);
+        let tensors = || checkpoint.groups.get(EMA).into_iter().flatten();
+        let of = |name: &str| tensors().find(|tensor| tensor.name == name).map(|tensor| &tensor.values[..]);
+        if let Some(process) = self.following(&of) {
+            self.sde = process;
         }
     }
 
-    fn follow(&mut self, logits: &[f32]) {
-        if let config::Sde::Learned(learned) = &self.config.sde {
-            let logits: Vec<f64> = logits.iter().map(|logit| f64::from(*logit)).collect();
-            self.sde = Box::new(sde::Learned { times: TimeWarp::knots(&logits, [0.0, 1.0]), ..learned.even() });
+    /// The process along the schedule that these values of its parameters mean.
+    fn following<'v>(&self, of: &dyn Fn(&str) -> Option<&'v [f32]>) -> Option<Box<dyn sde::Sde>> {
+        let config::Sde::Learned(learned) = &self.config.sde else { return None };
+        let logits: Vec<f64> = of(TimeWarp::LOGITS)?.iter().map(|logit| f64::from(*logit)).collect();
+        let mut ends = [0.0, 1.0];
+        if let Some(spec) = self.learned_ends() {
+            let [first, last] = LearnedEnds::NAMES.map(|name| of(name).and_then(|values| values.first().copied()));
+            ends = LearnedEnds::times(&spec, [f64::from(first?), f64::from(last?)]);
+        }
+        Some(Box::new(sde::Learned { times: TimeWarp::knots(&logits, ends), ..learned.even() }))
+    }
+
+    /// What the ends of a schedule are made of, if they are learned.
+    pub(super) fn learned_ends(&self) -> Option<EndsSpec> {
+        match (&self.config.sde, self.train.levels) {
+            (config::Sde::Learned(learned), Some(levels)) if learned.ends == config::Ends::Learned => {
+                Some(EndsSpec { log_snr: learned.even().log_snr, first: learned.ends(), levels: levels.max(2) })
+            }
+            _ => None,
         }
     }
 

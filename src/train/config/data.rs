@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Violation;
 use super::table::{Keys, choices};
 use crate::data::{self, DataError, Dataset, Toy, Width};
+use crate::number::short;
 
 choices! {
     /// What is learned. The toys `two-moons`, `swiss-roll`, `checkerboard` and `eight-gaussians` are points in the
@@ -34,6 +35,17 @@ impl Data {
     /// Whether the score is known at every noise level; [`Dataset::exact`] then has it.
     pub fn knows_its_score(&self) -> bool {
         matches!(self, Self::Mixture(_) | Self::EightGaussians(_) | Self::TwoMoons(_) | Self::SwissRoll(_))
+    }
+
+    /// The noise below which scores see 99 % of what there is to see of the weights of modes, to three digits.
+    pub(super) fn visible_sigma(&self) -> Result<f64, String> {
+        let needs = "needs modes whose shares are to be seen: data.kind must be mixture, with two or more means and unequal \
+                     weights, or sde.sigma_max a number";
+        let Self::Mixture(mixture) = self else { return Err(needs.to_owned()) };
+        let exact = mixture.exact().map_err(|error| error.to_string())?;
+        let sigma = data::Line::along_longest(&exact).and_then(|line| line.noise_that_shows(0.99));
+        let sigma = sigma.ok_or_else(|| needs.to_owned())?;
+        Ok(short(sigma, 3).parse().unwrap_or(sigma))
     }
 
     /// Coordinates of a sample, where they are known before a file is read.

@@ -101,6 +101,26 @@ impl Document {
         (kind.build)(table).map_err(|violation| self.violated(T::TABLE, violation))
     }
 
+    /// Puts a number in the place of a word that stands for it.
+    ///
+    /// # Errors
+    /// What `number` says is wrong with the word here.
+    pub fn resolve(
+        &mut self,
+        (table, key): (&str, &str),
+        word: &str,
+        number: impl FnOnce() -> Result<f64, String>,
+    ) -> Result<(), ConfigError> {
+        if self.value(&format!("{table}.{key}")).and_then(Value::as_str) != Some(word) {
+            return Ok(());
+        }
+        let number = number().map_err(|wanted| self.violated(table, Violation::new(key, &wanted)))?;
+        if let Some(Value::Table(keys)) = self.root.get_mut(table) {
+            keys.insert(key.to_owned(), Value::Float(number));
+        }
+        Ok(())
+    }
+
     /// A table without kinds; it may be absent.
     pub fn single<T: Single>(&self) -> Result<T, ConfigError> {
         let table = self.table(T::TABLE).unwrap_or_default();

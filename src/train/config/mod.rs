@@ -29,7 +29,7 @@ pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, Sl
 pub use model::{Activation, Exact, Mlp, Model};
 pub use overrides::Overrides;
 pub use sample::{Sample, SamplerKind, Spacing};
-pub use sde::{Cosine, Edm, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
+pub use sde::{Cosine, Edm, Ends, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
@@ -100,8 +100,10 @@ impl Config {
         ];
         document.apply(overrides, &choices)?;
         document.expect_tables(&[Data::TABLE, Model::TABLE, Sde::TABLE, Loss::TABLE, Train::TABLE, Sample::TABLE])?;
+        let data: Data = document.choice()?;
+        document.resolve((Sde::TABLE, "sigma_max"), "visible", || data.visible_sigma())?;
         let config = Self {
-            data: document.choice()?,
+            data,
             model: document.choice()?,
             sde: document.choice()?,
             loss: document.choice()?,
@@ -136,13 +138,39 @@ impl Config {
                 "must be 0 where loss.noise = \"none\": samples need the score at every noise level",
             ));
         }
-        if matches!(self.sde, Sde::Learned(_)) {
+        if let Sde::Learned(learned) = &self.sde {
             self.check_schedule()?;
+            if learned.ends == Ends::Learned {
+                self.check_ends()?;
+            }
         }
         if matches!(self.model, Model::Exact(_)) {
             return Ok(());
         }
         self.check_noise_levels()
+    }
+
+    /// Whether the ends of a schedule have a bound to be learned by.
+    fn check_ends(&self) -> Result<(), error::Violation> {
+        let violation = |key: &str, wanted: &str| {
+            Err(error::Violation::new(
+                key,
+                &format!("{wanted} with sde.ends = \"learned\", which are learned by the bound"),
+            ))
+        };
+        match (&self.data, &self.loss) {
+            (data, _) if !matches!(data, Data::Digits(_) | Data::File(_)) => Err(error::Violation::new(
+                "sde.ends",
+                "needs data of discrete levels: of continuous data less noise always makes the bound better; must be fixed, \
+                 or data.kind digits or a file of u8",
+            )),
+            (_, loss) if !matches!(loss, Loss::Denoising(_)) => violation("loss.kind", "must be denoising"),
+            (_, loss) if loss.levels().weighting != Weighting::Likelihood => {
+                violation("loss.weighting", "must be likelihood")
+            }
+            _ if self.train.dequantise => violation("train.dequantise", "must be false"),
+            _ => Ok(()),
+        }
     }
 
     /// What is wrong with an exact trace of samples of `dims` coordinates, if it does not fit any device.

@@ -227,7 +227,9 @@ pub struct Ve {
     /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
-    /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples.
+    /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples. For
+    /// `data.kind = "mixture"` also `"visible"`: the noise below which scores see 99 % of what there is to see of how much is
+    /// in each mode.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
     /// Smallest time that is trained and sampled; reverse processes end there.
@@ -255,7 +257,7 @@ pub struct Edm {
     /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
-    /// Standard deviation of the noise at time 1, above `sigma_min`.
+    /// Standard deviation of the noise at time 1, above `sigma_min`; `"visible"` as for `ve`.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
     /// The larger, the more of the time has little noise.
@@ -296,20 +298,50 @@ pub struct Learned {
     /// Pieces of the schedule.
     #[schemars(range(min = 2, max = 1024))]
     pub pieces: usize,
+    /// Whether the ends of the schedule stay at `log_snr_max` and `log_snr_min`.
+    pub ends: Ends,
 }
 
 impl Default for Learned {
     fn default() -> Self {
         let [log_snr_max, log_snr_min] = sde::Learned::default().log_snr;
-        Self { log_snr_max, log_snr_min, pieces: 16 }
+        Self { log_snr_max, log_snr_min, pieces: 16, ends: Ends::Fixed }
     }
+}
+
+/// What becomes of the ends of a learned schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ends {
+    /// They stay.
+    Fixed,
+    /// They are learned by the variational bound: what the loss gains or loses by an end is weighed against the bound's prior
+    /// and reconstruction terms. They begin at the keys and go at most 5 to either side; times 0 and 1 are there. Needs data
+    /// of discrete levels (of continuous data less noise is always better), `loss.kind = "denoising"`,
+    /// `loss.weighting = "likelihood"` and no `train.dequantise`.
+    Learned,
 }
 
 impl Learned {
     /// The process before anything is learned.
     pub fn even(&self) -> sde::Learned {
-        let times = (0..=self.pieces).map(|knot| knot as f64 / self.pieces as f64).collect();
-        sde::Learned { log_snr: [self.log_snr_max, self.log_snr_min], times }
+        let [first, last] = self.ends();
+        let times = (0..=self.pieces).map(|knot| first + (last - first) * knot as f64 / self.pieces as f64).collect();
+        sde::Learned { log_snr: [self.log_snr_max + self.room(), self.log_snr_min - self.room()], times }
+    }
+
+    /// The times at which the schedule begins and ends before anything is learned.
+    pub fn ends(&self) -> [f64; 2] {
+        let margin = self.room() / (self.log_snr_max - self.log_snr_min + 2.0 * self.room());
+        [margin, 1.0 - margin]
+    }
+
+    /// How far ln SNR may go beyond its first ends.
+    fn room(&self) -> f64 {
+        match self.ends {
+            Ends::Fixed => 0.0,
+            Ends::Learned => 5.0,
+        }
     }
 }
 
