@@ -96,7 +96,7 @@ fn expected(sde: &dyn Sde, t: f64) -> f64 {
 
 /// ∫ `f` by the midpoint rule.
 fn integral(range: [f64; 2], f: impl Fn(f64) -> f64) -> f64 {
-    integral_of(40_000, range, f)
+    integral_of(8000, range, f)
 }
 
 /// The same of so many points.
@@ -196,7 +196,9 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     // In the piece between two knots the loss counts by the slope, and is met with the inverse of that density.
     let learned: f64 = knots
         .windows(2)
-        .map(|pair| integral([pair[0], pair[1]], |t| 3.0 * expected(&sde, t).powi(2)) * (pair[1] - pair[0]) / width)
+        .map(|pair| {
+            integral_of(500, [pair[0], pair[1]], |t| 3.0 * expected(&sde, t).powi(2)) * (pair[1] - pair[0]) / width
+        })
         .sum();
     let even = integral([0.0, 1.0], |t| 3.0 * expected(&sde, t).powi(2));
     let bound = integral([0.0, 1.0], |t| expected(&sde, t));
