@@ -405,6 +405,18 @@ fn the_score_of_an_exact_model_is_the_closed_form_by_every_name_of_a_noise_level
 }
 
 #[test]
+fn epsilon_is_not_asked_for_where_nothing_of_the_data_is_left() {
+    let folder = folder();
+    let data = DATA.replace("\"vp\"", "\"rectified-flow\"").replace("ode-heun", "ode-euler");
+    fs::write(folder.path().join("flow.toml"), format!("{data}{EXACT}")).expect("a file");
+    let line = |output: &str| format!("score flow.toml --device cpu --x x.npy --t 1 --output {output} --out s.npy");
+    expect_bad(folder.path(), &[(&line("epsilon"), &["--output epsilon", "t = 1", "rectified-flow", "velocity"])]);
+    for output in ["velocity", "denoised", "score"] {
+        good(folder.path(), &line(output));
+    }
+}
+
+#[test]
 fn samples_of_a_run_come_as_pictures_and_as_numbers() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);

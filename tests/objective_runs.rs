@@ -172,6 +172,33 @@ fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
 }
 
 #[test]
+fn the_ends_of_a_schedule_move_and_survive_a_stop() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let sets = ["data.kind=digits", "sde.kind=learned", "sde.ends=learned", "loss.weighting=likelihood"];
+    let (training, _) = training::train(&request(at("straight"), Choice::Cpu, &sets), &mut Silent).expect("training");
+    let mut stopped = request(at("stopped"), Choice::Cpu, &sets);
+    drop(training::train(&stopped, &mut StopAtOnce(false)).expect("training"));
+    stopped.start = Start::Resume;
+    training::train(&stopped, &mut Silent).expect("training");
+    let read = |run: &str| Checkpoint::read(&at(run).join("step-24")).expect("a whole checkpoint");
+    assert_eq!(read("straight"), read("stopped"));
+    assert_eq!(metrics(&at("straight")), metrics(&at("stopped")));
+    let ends: Vec<[f32; 2]> = metrics(&at("straight"))
+        .into_iter()
+        .filter_map(|line| if let Line::Evaluation(line) = line { line.schedule } else { None })
+        .map(|schedule| [schedule[0], schedule[schedule.len() - 1]])
+        .collect();
+    assert!((ends[0][0] - 13.3).abs() < 1e-4 && (ends[0][1] + 5.0).abs() < 1e-4, "{ends:?}");
+    // Levels an eighth apart are told from each other at far more noise than that, so that the first end moves up; and the
+    // last is where next to nothing is left of the data.
+    assert!(ends[2][0] < ends[0][0] - 0.1 && ends[2][1] != ends[0][1], "{ends:?}");
+    let sde = &training.experiment.sde;
+    assert!((sde.at(sde.t_min()).log_snr - f64::from(ends[2][0])).abs() < 1e-4);
+    assert!((sde.at(sde.t_max()).log_snr - f64::from(ends[2][1])).abs() < 1e-4);
+}
+
+#[test]
 fn points_along_curves_can_be_matched_explicitly() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("moons");
