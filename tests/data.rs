@@ -134,8 +134,9 @@ fn toys_lie_where_their_shapes_are() {
 /// The density of a toy at `x` with noise of this alpha and sigma by brute force: the centres of 200,000 Gaussians or more, even along
 /// its curves, in the words of its documentation.
 fn brute_density(toy: Toy, x: [f64; 2], alpha: f64, sigma: f64) -> f64 {
+    type Curve = Box<dyn Fn(f64) -> [f64; 2]>;
     let count = 200_000;
-    let (curves, width): (Vec<Box<dyn Fn(f64) -> [f64; 2]>>, f64) = match toy {
+    let (curves, width): (Vec<Curve>, f64) = match toy {
         Toy::TwoMoons => (
             vec![
                 Box::new(|u| [((PI * u).cos() - 0.5) / 0.7, ((PI * u).sin() - 0.25) / 0.7]),

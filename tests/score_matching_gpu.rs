@@ -71,6 +71,9 @@ fn objectives_and_their_gradients_for_a_perceptron() {
     case.filled().check_once();
 }
 
+/// Data, noise, and what their cell weighs.
+type Point = ([f64; 2], [f64; 2], f64);
+
 #[test]
 fn the_identities_between_objectives_hold_on_the_gpu() {
     // Two modes, noise at one level, and a network of any weights, by sums over a lattice of data and noise, which are
@@ -88,7 +91,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     let plane = |cell: f64| axis(cell).flat_map(move |x| axis(cell).map(move |y| [x, y]));
     let normal = |x: &[f64]| (-0.5 * (x[0] * x[0] + x[1] * x[1])).exp() / std::f64::consts::TAU;
     let (cell_x0, cell_noise) = (width, 0.75);
-    let points: Vec<([f64; 2], [f64; 2], f64)> = plane(cell_x0)
+    let points: Vec<Point> = plane(cell_x0)
         .flat_map(|x0| plane(cell_noise).map(move |noise| (x0, noise)))
         .map(|(x0, noise)| {
             let cells = (cell_x0 * cell_noise).powi(2);
@@ -123,9 +126,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     {
         graph.output(name, value);
     }
-    let flat = |of: fn(&([f64; 2], [f64; 2], f64)) -> [f64; 2]| -> Vec<f32> {
-        points.iter().flat_map(of).map(|x| x as f32).collect()
-    };
+    let flat = |of: fn(&Point) -> [f64; 2]| -> Vec<f32> { points.iter().flat_map(of).map(|x| x as f32).collect() };
     let mut case = Case::new("identities", &graph, points.len()).words("clock", CLOCK.to_vec());
     for (name, values) in Mixture::states(density.weights(), density.means(), density.widths()) {
         case = case.floats(name, values.iter().map(|value| *value as f32).collect());
