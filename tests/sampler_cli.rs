@@ -2,6 +2,8 @@
 
 #[path = "common/binary.rs"]
 mod binary;
+#[path = "common/gpu.rs"]
+mod gpu;
 
 use std::fs;
 
@@ -49,7 +51,7 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
     let mut bad = vec![0.0; 64];
     bad[9] = f32::NAN;
     write_npy(&folder.path().join("nan.npy"), &[8, 1, 4, 2], &bad).expect("an array");
-    let cases: [(&str, &[&str]); 20] = [
+    let cases: [(&str, &[&str]); 29] = [
         ("--sampler ode-heun --set sample.eta=0.5", &["sample.eta = 0.5", "ode-heun takes no options", "ddim"]),
         ("--sampler ddim --set sample.churn=3", &["sample.churn", "ddim takes eta", "edm-stochastic"]),
         ("--sampler ddim --set sample.eta=1.5", &["sample.eta = 1.5", "≥ 0 and ≤ 1"]),
@@ -70,9 +72,19 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
         ("--sampler ancestral --step-noise wide.npy", &["wide.npy", "[8, 1, 4, 3]"]),
         ("--sampler ancestral --step-noise steps.npy --noise prior.npy", &["steps.npy", "(8, 1, 5, 2)"]),
         ("--sampler ancestral --step-noise nan.npy", &["nan.npy", "value 9", "NaN"]),
+        ("--sampler rk45 --steps 20", &["--steps", "left out", "sample.rtol and sample.atol"]),
+        ("--sampler rk45 --set sample.steps=20", &["--set sample.steps", "left out"]),
+        ("--sampler rk45 --set sample.spacing=karras", &["--set sample.spacing", "left out"]),
+        ("--sampler rk45 --step-noise steps.npy", &["--step-noise steps.npy", "left out", "its own steps"]),
+        ("--sampler rk45 --known prior.npy --mask prior.npy", &["--known prior.npy", "left out"]),
+        ("--sampler rk45 --out a.gif", &["--out a.gif", "no moments in common", ".npy or .csv"]),
+        ("--sampler rk45 --set sample.eta=1", &["sample.eta", "rk45 takes rtol, atol"]),
+        ("--sampler rk45 --set sample.rtol=0.5", &["sample.rtol = 0.5", "≥ 1e-6 and ≤ 0.1"]),
+        ("--set sample.atol=1e-3", &["sample.atol", "ode-heun takes no options", "rk45"]),
     ];
     for (flags, wanted) in cases {
-        let line = format!("sample exact.toml --device cpu --out a.npy {flags}");
+        let out = if flags.contains("--out") { "" } else { "--out a.npy" };
+        let line = format!("sample exact.toml --device cpu {out} {flags}");
         let said = tweedie(folder.path(), &words(&line));
         assert_eq!((said.code, said.stderr.trim_end().lines().count()), (Some(2), 1), "{line}: {}", said.stderr);
         for word in wanted {
@@ -96,6 +108,7 @@ fn every_sampler_is_listed_and_says_what_it_spent() {
     };
     assert_eq!(row("dpm++3m "), ["dpm++3m", "3", "1", "0"]);
     assert_eq!(row("sra1 "), ["sra1", "2", "2", "2"]);
+    assert_eq!(row("rk45 "), ["rk45", "5", "6", "0"]);
     for (flags, evaluations) in [
         ("--sampler dpm++2m", 8),
         ("--sampler ode-heun", 16),
@@ -141,4 +154,43 @@ fn noise_from_a_file_is_what_the_samplers_use() {
         let other: Vec<f32> = part.iter().map(|z| -z).collect();
         assert_ne!(whole[2 * last..], draw("other", 6, &prior[2 * last..], &other, 1), "{sampler}");
     }
+}
+
+/// The paths of the prior's quantiles to those of the data, ½ N(±1, ¼²), by every sample's own steps.
+#[test]
+fn adaptive_samples_on_cpu_and_gpu() {
+    let folder = folder();
+    let mixture = EXACT.replace("[0.7, 0.3]", "[0.5, 0.5]").replace("[[-1.0, 0.5], [1.0, -0.5]]", "[[-1.0], [1.0]]");
+    let mixture = mixture.replace("[0.3, 0.2]", "[0.25, 0.25]").replace("kind = \"vp\"", "kind = \"ve\"");
+    fs::write(folder.path().join("one.toml"), mixture + "denoise = false\n").expect("a file");
+    let known = [(0.1f32, 0.648_141), (0.3, 0.820_034), (0.5, 0.925_529), (1.0, 1.118_780), (2.0, 1.422_489)];
+    // The end at sigma = 0.01 is next to that at 0: x √(1 + (0.01 / 0.25)²) at most.
+    let n = 1030;
+    let z: Vec<f32> = (0..n).map(|i| known[i % known.len()].0).collect();
+    write_npy(&folder.path().join("z.npy"), &[n, 1], &z).expect("noise");
+    let draw = |flags: &str| {
+        let line = format!("sample one.toml --sampler rk45 --out x.npy {flags}");
+        let said = good(folder.path(), &line).stderr;
+        (read_npy(&folder.path().join("x.npy")).expect("samples").values.to_f32(), said)
+    };
+    let (on_cpu, said) = draw("--noise z.npy --device cpu");
+    let words: Vec<&str> = said.lines().last().unwrap_or_default().split_whitespace().collect();
+    let number = |word: &str| -> f64 { word.parse().unwrap_or_else(|_| panic!("{said}")) };
+    let [mean, .., most] = words[words.len() - 6..] else { panic!("{said}") };
+    let (mean, most) = (number(mean), number(most));
+    assert!(mean > 20.0 && mean < most && (most - 1.0) % 6.0 == 0.0, "{said}");
+    for (found, (z, end)) in on_cpu.iter().zip(known) {
+        assert!((found - end).abs() < 4e-3, "{z} ends at {found}, should at {end}");
+    }
+    // Whatever the number of samples that are taken at a time, and with a denoised end, which is one evaluation more.
+    assert_eq!(on_cpu[..5], on_cpu[1025..]);
+    let (denoised, said_more) = draw("--noise z.npy --device cpu --set sample.denoise=true");
+    assert!(said_more.contains(&format!("at most {}", most + 1.0)), "{said_more}");
+    assert!(denoised.iter().zip(&on_cpu).all(|(a, b)| (a - b).abs() < 2e-3 && a != b));
+    let (on_gpu, _) = draw(&format!("--noise z.npy --device {}", gpu::choice()));
+    for (a, b) in on_gpu.iter().zip(&on_cpu) {
+        assert!((a - b).abs() < 1e-3, "{a} and {b}");
+    }
+    assert_eq!(draw("--n 3 --seed 5 --device cpu").0[..], draw("--n 1030 --seed 5 --device cpu").0[..3]);
+    assert_ne!(draw("--n 3 --seed 5 --device cpu").0, draw("--n 3 --seed 6 --device cpu").0);
 }

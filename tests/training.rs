@@ -109,8 +109,7 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
         frames: 0,
     };
     let sampler = settings.sampler();
-    let drawn =
-        sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |_, _| true).expect("samples");
+    let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |_, _| true).expect("samples");
     let mixture = experiment.mixture.as_ref().expect("the data is a mixture");
     let (mut first, mut between) = (0u32, 0u32);
     let mut sums = [[0.0f64; 2]; 2];

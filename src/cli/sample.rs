@@ -1,6 +1,6 @@
 //! `tweedie sample`: draws samples from a run or from an exact score.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::CliError;
 use super::interrupt::Interrupt;
@@ -16,14 +16,14 @@ use super::train::FRAMES;
 use crate::data;
 use crate::gpu::Choice;
 use crate::number::short;
-use crate::sampler::{Inpainting, Noise, Sampler};
+use crate::sampler::{AdaptiveSampler, AnySampler, Inpainting, Noise};
 use crate::train::artifacts;
 use crate::train::config::{Overrides, Sample, SamplerKind, Spacing};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Drawing, Experiment};
 use crate::train::room;
-use crate::train::sampling::{self, Draw};
+use crate::train::sampling::{self, Draw, Evaluations};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -136,6 +136,10 @@ impl Arguments {
             expect_file(flag, file)?;
         }
         let source = Source::open(&source, &overrides)?;
+        if let AnySampler::Adaptive(sampler) = source.config().sample.sampler() {
+            let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
+            refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
+        }
         let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
         let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
 
@@ -181,6 +185,41 @@ impl Arguments {
     }
 }
 
+/// An adaptive sampler's samples have no steps in common: what speaks of such is refused.
+fn refuse_common_steps(
+    sampler: &dyn AdaptiveSampler,
+    overrides: &Overrides,
+    files: [(&str, &Option<PathBuf>); 2],
+    out: &Path,
+    format: Format,
+) -> Result<(), CliError> {
+    let name = sampler.name();
+    for key in ["steps", "spacing", "rho"] {
+        if let Some(flag) = overrides.flag_of("sample", key) {
+            let flag = if flag == "--set" { format!("--set sample.{key}") } else { flag.to_string() };
+            return Err(CliError::bad_input(format!(
+                "{flag}: must be left out: with {name} every sample chooses its own steps, by {}",
+                sampler.options().iter().map(|key| format!("sample.{key}")).collect::<Vec<_>>().join(" and ")
+            )));
+        }
+    }
+    for (flag, file) in files {
+        if let Some(file) = file {
+            return Err(CliError::bad_input(format!(
+                "{flag} {}: must be left out: with {name} every sample has its own steps, which it would have to know",
+                file.display()
+            )));
+        }
+    }
+    if format == Format::Gif {
+        return Err(CliError::bad_input(format!(
+            "--out {}: with {name} samples have no moments in common; must end in .png, .npy or .csv",
+            out.display()
+        )));
+    }
+    Ok(())
+}
+
 /// The samplers as a table: what they are, and what they need.
 fn list() -> String {
     let head = ["sampler", "order", "evaluations", "draws", "options", "what"].map(str::to_owned);
@@ -213,15 +252,16 @@ fn list() -> String {
     }
     text + "\n\
         order: of convergence in the number of steps, of the path where nothing is drawn, else of the law\n\
-        evaluations: of the model in a step\n\
+        evaluations: of the model in a step, of rk45 in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\
         options: keys of [sample] beside steps, spacing and denoise\n"
 }
 
-/// What the progress of drawing `n` samples counts: steps, of every batch anew.
+/// What the progress of drawing `n` samples counts: steps, of every batch anew; samples, where there are no common steps.
 pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String {
     match n.div_ceil(experiment.chunk(n) as usize) {
+        _ if steps == 0 => "samples".to_string(),
         0 | 1 => "sample".to_string(),
         batches => format!("sample ({batches} batches of {steps} steps)"),
     }
@@ -248,7 +288,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
     let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(wanted);
     let step_noise = match step_noise {
-        Some(path) => Some(read_step_noise(&path, sampler.as_ref(), &grid, wanted, &experiment)?),
+        Some(path) => Some(read_step_noise(&path, &sampler, &grid, wanted, &experiment)?),
         None => None,
     };
     let wanted = step_noise.as_ref().map(|noise| noise.n).or(wanted);
@@ -281,8 +321,13 @@ fn sample(request: Request) -> Result<(), CliError> {
         known,
         frames,
     };
-    let inpainting = Inpainting { sampler: sampler.as_ref(), sde: experiment.sde.as_ref() };
-    let sampler: &dyn Sampler = if draw.known.is_some() { &inpainting } else { sampler.as_ref() };
+    let sampler = match &sampler {
+        AnySampler::Stepwise(inner) if draw.known.is_some() => {
+            let inpainting = Inpainting { sampler: inner.as_ref(), sde: experiment.sde.as_ref() };
+            &AnySampler::Stepwise(Box::new(inpainting))
+        }
+        sampler => sampler,
+    };
     let noise = if draw.step_noise.is_some() { Noise::Given } else { Noise::Drawn };
     let drawing = Drawing { noise, guided: guidance != 1.0, ..experiment.drawing(sampler) };
     let steps = drawing.rows;
@@ -299,7 +344,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     if let Some(bar) = bar {
         bar.finish();
     }
-    if settings.spacing == Spacing::EqualWork {
+    if settings.spacing == Spacing::EqualWork && !drawn.times.is_empty() {
         let times: Vec<String> = drawn.times.iter().map(|t| short(*t, 4)).collect();
         note(format_args!("times of equal work: {}", times.join(" ")));
     }
@@ -316,11 +361,20 @@ fn sample(request: Request) -> Result<(), CliError> {
         }
     }
     note(format_args!(
-        "{}: {n} samples from {} by {}, {} evaluations each",
+        "{}: {n} samples from {} by {}, {}",
         out.display(),
         source.describe(),
         sampler.name(),
-        drawn.evaluations
+        spent(drawn.evaluations)
     ));
     Ok(())
+}
+
+/// Evaluations in words.
+fn spent(evaluations: Evaluations) -> String {
+    let Evaluations { mean, most } = evaluations;
+    if mean < most {
+        return format!("{} evaluations each, at most {most}", short(mean, 4));
+    }
+    format!("{most} evaluations each")
 }

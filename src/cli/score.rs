@@ -142,7 +142,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let n = points.values.len() / experiment.dims();
     let experiment = source.restore(experiment);
     let sampler = source.config().sample.sampler();
-    let engine = experiment.drawing_engine(&device, &experiment.drawing(sampler.as_ref()), n);
+    let engine = experiment.drawing_engine(&device, &experiment.drawing(&sampler), n);
     let mut engine = engine.map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::CliError;
 use crate::data;
-use crate::sampler::{Grid, Sampler};
+use crate::sampler::{AnySampler, Grid};
 use crate::train::experiment::Experiment;
 
 /// Noise for all steps of a sampler.
@@ -18,7 +18,7 @@ pub(super) struct StepNoise {
 /// Reads noise for the steps of `sampler` on `grid`, of `wanted` samples if that many are known to be drawn.
 pub(super) fn read_step_noise(
     path: &Path,
-    sampler: &dyn Sampler,
+    sampler: &AnySampler,
     grid: &Grid,
     wanted: Option<usize>,
     experiment: &Experiment,

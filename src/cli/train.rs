@@ -129,7 +129,7 @@ impl Observer for Terminal {
         }
         let sampler = experiment.config.sample.sampler();
         let going_on = &mut |_, _| !self.interrupt.requested();
-        let drawn = match sampling::draw(engine, experiment, sampler.as_ref(), &a_picture(experiment, 0), going_on) {
+        let drawn = match sampling::draw(engine, experiment, &sampler, &a_picture(experiment, 0), going_on) {
             // The loop hears of it, saves, and stops.
             Err(TrainError::Interrupted) => return Ok(()),
             drawn => drawn?,
@@ -216,7 +216,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// `samples.png`, `trajectory.gif`, `trajectory.png` and, in the plane, `scores.png`.
+/// `samples.png`, `trajectory.gif`, `trajectory.png` (not of an adaptive sampler) and, in the plane, `scores.png`.
 fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) -> Result<(), CliError> {
     let Training { experiment, engine, .. } = training;
     if !artifacts::has_picture(experiment) {
@@ -230,7 +230,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     let sampler = experiment.config.sample.sampler();
     let steps = sampler.rows(&draw.grid);
     let mut bar: Option<Progress> = None;
-    let drawn = sampling::draw(engine.as_mut(), experiment, sampler.as_ref(), &draw, &mut |done, total| {
+    let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
@@ -238,8 +238,12 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         bar.finish();
     }
     artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
-    artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
-    artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
+    if drawn.frames.is_empty() {
+        note(format_args!("no trajectory is drawn: samples by {} have no moments in common", sampler.name()));
+    } else {
+        artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;
+        artifacts::strip(&folder.join("trajectory.png"), experiment, &drawn)?;
+    }
     artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &drawn.samples)?;
     Ok(())
 }

@@ -4,8 +4,7 @@ use super::Divergence;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 use crate::loss::dequantised;
 use crate::sampler::dormand_prince::{DormandPrince, Problem};
-use crate::sde::model::functions_of_time;
-use crate::sde::{Coefficients, Model, Quantity, Sde};
+use crate::sde::{Model, Sde, probability_flow};
 
 /// Names of the states.
 pub mod names {
@@ -19,11 +18,8 @@ pub mod names {
     pub const CLOCK: &str = "likelihood.clock";
 }
 
-/// log p(x) = log prior(x_T) + ∫ div v dt along dx/dt = v(x, t) from t_min to T (Chen et al. 2018; Song et al. 2021, eq. 39).
-///
-/// The flow is written in velocity V = p x_0 + q epsilon, which is finite at both ends of every process: with
-/// x = alpha x_0 + sigma epsilon and d = alpha q − sigma p, v = ((alpha̍ q − sigma̍ p) x + (alpha sigma̍ − sigma alpha̍) V) / d,
-/// where alpha̍ and sigma̍ are derivatives in time.
+/// log p(x) = log prior(x_T) + ∫ div v dt along the [`probability_flow`] dx/dt = v(x, t) from t_min to T (Chen et al. 2018;
+/// Song et al. 2021, eq. 39).
 pub struct FlowLikelihood<'a> {
     /// The forward process.
     pub sde: &'a dyn Sde,
@@ -64,7 +60,7 @@ impl FlowLikelihood<'_> {
 
     fn with_problem(&self, model: &dyn Model, clock: Value, use_it: impl FnOnce(&Problem)) {
         let field = |graph: &mut Graph, y: &[Value], t: Value| {
-            let (velocity, [of_x, of_velocity]) = flow(graph, self.sde, model, y[0], t);
+            let (velocity, [of_x, of_velocity]) = probability_flow(graph, self.sde, model, y[0], t);
             let divergence = self.divergence.of(graph, velocity, y[0], clock);
             let [a, b, of_a, of_b] = [0, 1, 2, 3].map(Expr::input);
             let moved = graph.map(&[y[0], velocity, of_x, of_velocity], &(&of_a * a + &of_b * &b));
@@ -81,17 +77,4 @@ impl FlowLikelihood<'_> {
             end: self.sde.t_max(),
         });
     }
-}
-
-/// The model's velocity (`[Batch, D]`) at x and t, and the factors (`[Batch, 1]`) of x and of it in dx/dt.
-pub(crate) fn flow(graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x: Value, t: Value) -> (Value, [Value; 2]) {
-    let time = Expr::input(0);
-    let (alpha, sigma, [p, q]) = (sde.alpha(&time), sde.sigma(&time), sde.velocity(&time));
-    let (alpha_slope, sigma_slope) = (alpha.derivative(0), sigma.derivative(0));
-    let coefficients = Coefficients { alpha: alpha.clone(), sigma: sigma.clone(), velocity: [p.clone(), q.clone()] };
-    let determinant = coefficients.determinant();
-    let of_x = (&alpha_slope * q - &sigma_slope * p) / &determinant;
-    let of_velocity = (alpha * sigma_slope - sigma * alpha_slope) / determinant;
-    let factors = functions_of_time(graph, t, [of_x, of_velocity]);
-    (model.predict(graph, x, t, Quantity::Velocity), factors)
 }

@@ -1,25 +1,7 @@
 //! Adaptive solution of ordinary differential equations, every sample with its own steps.
 
+pub use super::adaptive::names;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
-
-/// Names of the states of a solution.
-pub mod names {
-    /// `[Batch, 1]`: the time that a sample has reached.
-    pub const TIME: &str = "ode.time";
-    /// `[Batch, 1]`: the length of its next step.
-    pub const STEP: &str = "ode.step";
-    /// `[Batch, 1]`: steps that it has tried; each took [`EVALUATIONS`](super::EVALUATIONS).
-    pub const TRIES: &str = "ode.tries";
-    /// `[Batch, 1]`: 1 where no step is short enough for the tolerance, and the sample stays where it was; else 0.
-    pub const FAULT: &str = "ode.fault";
-    /// `[1]`: samples that are still on their way.
-    pub const LEFT: &str = "ode.left";
-
-    /// `[Batch, d]`: the derivative of the value `state` where it is.
-    pub fn slope(state: &str) -> String {
-        format!("{state}.slope")
-    }
-}
 
 /// Evaluations of the field in one try of a step; the first step takes one more.
 pub const EVALUATIONS: usize = 6;

@@ -4,10 +4,15 @@
 //! host; and `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So
 //! neither the number of steps nor the lower order of a multistep method's first steps recompiles anything. What lasts
 //! between steps is a state. A new sampler is one file and a line in [`SAMPLERS`].
+//!
+//! An [`AdaptiveSampler`] has no table: each sample chooses its own steps, by a tolerance. These are in
+//! [`ADAPTIVE_SAMPLERS`], and [`AnySampler`] is one of either kind.
 
 mod adams;
+pub mod adaptive;
 mod ancestral;
 mod annealed_langevin;
+mod any;
 mod ddim;
 mod deis;
 pub mod dormand_prince;
@@ -29,12 +34,15 @@ mod pndm;
 mod predictor_corrector;
 mod program;
 mod reverse_diffusion;
+mod rk45;
 mod sra1;
 mod table;
 mod unipc;
 
+pub use adaptive::AdaptiveSampler;
 pub use ancestral::Ancestral;
 pub use annealed_langevin::AnnealedLangevin;
+pub use any::{ADAPTIVE_SAMPLERS, AnySampler};
 pub use ddim::Ddim;
 pub use deis::Deis;
 pub use dpm_2m::Dpm2m;
@@ -52,8 +60,11 @@ pub use ode_heun::OdeHeun;
 pub use options::Options;
 pub use pndm::Pndm;
 pub use predictor_corrector::{Norms, PredictorCorrector};
-pub use program::{names, prior_draw, sampling_step, sampling_step_with, score_graph};
+pub use program::{
+    adaptive_begin, adaptive_step, denoised_end, names, prior_draw, sampling_step, sampling_step_with, score_graph,
+};
 pub use reverse_diffusion::ReverseDiffusion;
+pub use rk45::Rk45;
 pub use sra1::Sra1;
 pub use table::{Noise, Row, flatten};
 pub use unipc::UniPc;

@@ -27,6 +27,10 @@ pub struct Options {
     pub step_size: Option<f64>,
     /// Its steps at each level.
     pub steps_per_level: Option<usize>,
+    /// The relative tolerance of an adaptive sampler.
+    pub rtol: Option<f64>,
+    /// Its absolute tolerance.
+    pub atol: Option<f64>,
 }
 
 impl Options {
@@ -44,6 +48,8 @@ impl Options {
             ("batch_norms", self.batch_norms.is_some()),
             ("step_size", self.step_size.is_some()),
             ("steps_per_level", self.steps_per_level.is_some()),
+            ("rtol", self.rtol.is_some()),
+            ("atol", self.atol.is_some()),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }

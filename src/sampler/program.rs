@@ -1,6 +1,6 @@
 //! Sampling and scoring as graphs that run by themselves.
 
-use super::{Noise, Row, Sampler};
+use super::{AdaptiveSampler, Noise, Row, Sampler};
 use crate::graph::{Expr, Graph, Shape, TensorType};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -52,6 +52,46 @@ pub fn sampling_step_with<'m>(
     let ticked = graph.tick(clock, status);
     graph.assign(names::X, next);
     graph.assign(names::CLOCK, ticked);
+    graph
+}
+
+/// The graph that puts `sampler.x` at the beginning of an adaptive sampler's path. The clock stays.
+pub fn adaptive_begin<'m>(
+    sampler: &dyn AdaptiveSampler,
+    sde: &dyn Sde,
+    dims: usize,
+    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let clock = graph.clock(names::CLOCK);
+    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    graph.scoped("sampler", |graph| sampler.begin(graph, sde, model.as_ref(), x, clock));
+    graph
+}
+
+/// The graph of one try of a step by every sample that is still on its way. The clock stays.
+pub fn adaptive_step<'m>(
+    sampler: &dyn AdaptiveSampler,
+    sde: &dyn Sde,
+    dims: usize,
+    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let clock = graph.clock(names::CLOCK);
+    graph.scoped("sampler", |graph| sampler.advance(graph, sde, model.as_ref(), dims, clock));
+    graph
+}
+
+/// The graph that replaces `sampler.x`, which is at t_min, by its denoised mean.
+pub fn denoised_end<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+    let mut graph = Graph::new();
+    let model = build(&mut graph);
+    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    let t = graph.full(sde.t_min(), Shape::fixed(&[1, 1]));
+    let denoised = model.predict(&mut graph, x, t, Quantity::Denoised);
+    graph.assign(names::X, denoised);
     graph
 }
 

@@ -66,13 +66,15 @@ pub enum TrainError {
         /// Standard deviation of the noise then.
         sigma: f64,
     },
-    /// The probability flow of a sample cannot be followed.
+    /// The path of a sample cannot be followed.
     #[error(
-        "the probability flow of sample {sample} (counted from 0) cannot be followed at t = {t}, sigma = {}: the score is \
+        "the {path} of sample {sample} (counted from 0) cannot be followed at t = {t}, sigma = {}: the score is \
          not finite there, or too rough for the tolerance",
         short(*sigma, 4)
     )]
-    FlowStuck {
+    Stuck {
+        /// The path: `probability flow`.
+        path: &'static str,
         /// Which sample, counted from 0.
         sample: usize,
         /// How far it came.
@@ -117,7 +119,7 @@ impl TrainError {
             | Self::Interrupted
             | Self::NotFinite { .. }
             | Self::SampleNotFinite { .. }
-            | Self::FlowStuck { .. }
+            | Self::Stuck { .. }
             | Self::ScoreNotFinite { .. } => false,
         }
     }

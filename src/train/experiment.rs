@@ -14,7 +14,10 @@ use crate::loss::{
 use crate::nn::unet::{self, Features, UNetShape};
 use crate::nn::{self, LearningRate, Optimizer};
 use crate::plan::{Plan, lower};
-use crate::sampler::{self, Noise, Obstacle, Sampler, prior_draw, sampling_step_with, score_graph};
+use crate::sampler::{
+    self, AnySampler, Noise, Obstacle, adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step_with,
+    score_graph,
+};
 use crate::sde::{Sde, work_graph};
 
 /// Steps that the ring of losses remembers.
@@ -65,8 +68,7 @@ impl Experiment {
             return Err(TrainError::bad(format!("loss.kind = \"implicit\": {wanted}")));
         }
         let sde = config.sde.process();
-        if let Some(obstacle) = sampler::obstacle(config.sample.sampler().as_ref(), sde.as_ref(), &config.sample.grid())
-        {
+        if let Some(obstacle) = config.sample.sampler().obstacle(sde.as_ref(), &config.sample.grid()) {
             let (key, value) = match obstacle {
                 Obstacle::Spacing => ("spacing", config.sample.grid().spacing.name()),
                 Obstacle::Sampler => ("kind", config.sample.sampler.name()),
@@ -196,7 +198,7 @@ impl Experiment {
         let graphs = if self.is_trainable() {
             self.training_graphs()
         } else {
-            self.drawing_graphs(&self.drawing(self.config.sample.sampler().as_ref()))
+            self.drawing_graphs(&self.drawing(&self.config.sample.sampler()))
         };
         let options = lower::Options { max_batch: self.largest_batch(), ..*options };
         Ok(lower::lower(&sources(&graphs), &options)?)
@@ -237,12 +239,12 @@ impl Experiment {
             levels: LEVELS,
         };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
-        graphs.extend(self.drawing_graphs(&self.drawing(self.config.sample.sampler().as_ref())));
+        graphs.extend(self.drawing_graphs(&self.drawing(&self.config.sample.sampler())));
         graphs
     }
 
     /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
-    pub fn drawing<'a>(&self, sampler: &'a dyn Sampler) -> Drawing<'a> {
+    pub fn drawing<'a>(&self, sampler: &'a AnySampler<'a>) -> Drawing<'a> {
         let rows = sampler.rows(&self.config.sample.grid());
         Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
     }
@@ -253,19 +255,28 @@ impl Experiment {
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
-        let mut graphs = vec![
-            ("prior", prior_draw(self.sde.as_ref(), dims), "ema"),
-            ("sample", sampling_step_with(sampler, dims, rows, noise, model), "ema"),
-            ("score", score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)), "ema"),
-        ];
-        if self.config.sample.spacing == config::Spacing::EqualWork {
-            let work = work_graph(self.sde.as_ref(), dims, |graph| self.model(graph, Purpose::Draw));
+        let sde = self.sde.as_ref();
+        let mut graphs = vec![("prior", prior_draw(sde, dims), "ema")];
+        match sampler {
+            AnySampler::Stepwise(sampler) => {
+                graphs.push(("sample", sampling_step_with(sampler.as_ref(), dims, rows, noise, model), "ema"));
+            }
+            AnySampler::Adaptive(sampler) => graphs.extend([
+                ("begin", adaptive_begin(sampler.as_ref(), sde, dims, model), "ema"),
+                ("sample", adaptive_step(sampler.as_ref(), sde, dims, model), "ema"),
+                ("end", denoised_end(sde, dims, model), "ema"),
+            ]),
+        }
+        graphs.push(("score", score_graph(dims, |graph| self.model(graph, Purpose::Draw)), "ema"));
+        let gridded = matches!(sampler, AnySampler::Stepwise(_));
+        if gridded && self.config.sample.spacing == config::Spacing::EqualWork {
+            let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
             graphs.push((equal_work::PROGRAM, work, "ema"));
         }
         graphs
     }
 
-    /// A device with the programs `prior`, `sample` and `score`, for `n` samples.
+    /// A device with the programs `prior`, `sample` (for adaptive samplers also `begin` and `end`) and `score`, for `n` samples.
     ///
     /// # Errors
     /// When they do not fit the device.
@@ -445,7 +456,7 @@ pub fn clock(step: u32, sample_base: u32, seed: u64) -> [u32; 4] {
 #[derive(Clone, Copy)]
 pub struct Drawing<'a> {
     /// The sampler.
-    pub sampler: &'a dyn Sampler,
+    pub sampler: &'a AnySampler<'a>,
     /// Rows of its table.
     pub rows: usize,
     /// Where the noise of its steps is from.

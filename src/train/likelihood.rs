@@ -1,5 +1,6 @@
 //! The likelihood of data under a model, by the programs of [`crate::likelihood`].
 
+use super::adaptive::arrive;
 use super::engine::{self, Device, Engine};
 use super::error::TrainError;
 use super::experiment::{Classes, Experiment, clock};
@@ -8,10 +9,7 @@ use crate::likelihood::{
     Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, log_normal_density, names as flow_names, share,
 };
 use crate::plan::lower::Source;
-use crate::sampler::dormand_prince::{DormandPrince, EVALUATIONS, names as ode_names};
-
-/// Steps after which a solution is given up.
-const MOST_STEPS: u64 = 100_000;
+use crate::sampler::dormand_prince::{DormandPrince, EVALUATIONS};
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -154,41 +152,26 @@ impl Part<'_> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
         self.engine.run("begin", batch as u32, 1)?;
-        let mut steps = 0;
-        loop {
-            steps += self.engine.advance("advance", batch as u32, 16)? as u64;
-            if self.engine.floats(ode_names::LEFT, 1)?[0] == 0.0 {
-                break;
-            }
-            if steps > MOST_STEPS {
-                return Err(self.stuck(None)?);
-            }
-        }
-        let faults = self.engine.floats(ode_names::FAULT, batch)?;
-        if let Some(sample) = faults.iter().position(|fault| *fault != 0.0) {
-            return Err(self.stuck(Some(sample))?);
+        let arrival = arrive(self.engine, "advance", batch, &mut |_| true)?;
+        if let Some((sample, t)) = arrival.stuck {
+            return Err(self.stuck(sample, t));
         }
         let prior = self.experiment.sde.prior_sigma();
         let x = self.engine.floats(flow_names::X, batch * dims)?;
         let volumes = self.engine.floats(flow_names::LOG_VOLUME, batch)?;
-        let tries = self.engine.floats(ode_names::TRIES, batch)?;
         let density = |(x, volume): (&[f32], &f32)| {
             let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
             log_normal_density(&x, prior) + f64::from(*volume)
         };
         let values = x.chunks(dims).zip(&volumes).map(density).collect();
-        let used = tries.iter().map(|tries| 1.0 + EVALUATIONS as f64 * f64::from(*tries)).collect();
+        let used = arrival.tries.iter().map(|tries| 1.0 + EVALUATIONS as f64 * f64::from(*tries)).collect();
         Ok((values, used))
     }
 
-    /// The error of a sample that the solver could not take on, or of one that is still on its way.
-    fn stuck(&mut self, sample: Option<usize>) -> Result<TrainError, TrainError> {
-        let times = self.engine.floats(ode_names::TIME, self.batch)?;
-        let end = self.experiment.sde.t_max() as f32;
-        let sample = sample.or_else(|| times.iter().position(|t| *t != end)).unwrap_or(0);
-        let t = f64::from(times[sample]);
+    /// The error of a sample whose flow cannot be followed at t.
+    fn stuck(&self, sample: usize, t: f64) -> TrainError {
         let sigma = self.experiment.sde.at(t).sigma;
-        Ok(TrainError::FlowStuck { sample: self.first + sample, t, sigma })
+        TrainError::Stuck { path: "probability flow", sample: self.first + sample, t, sigma }
     }
 
     /// Bounds, and evaluations of the model: `times` of them, one in each of as many equal parts of log_snr.
@@ -207,9 +190,7 @@ impl Part<'_> {
             self.engine.run("bound", batch as u32, 1)?;
             let found = self.engine.floats(bound_names::ERROR, batch)?;
             if let Some(sample) = found.iter().position(|error| !error.is_finite()) {
-                let t = f64::from(t[sample]);
-                let sigma = self.experiment.sde.at(t).sigma;
-                return Err(TrainError::FlowStuck { sample: self.first + sample, t, sigma });
+                return Err(self.stuck(sample, f64::from(t[sample])));
             }
             errors.iter_mut().zip(found).for_each(|(sum, error)| *sum += f64::from(error) / times as f64);
         }

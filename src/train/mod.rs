@@ -1,5 +1,6 @@
 //! Experiments: their configuration, the devices they run on, the folder that a run leaves behind.
 
+mod adaptive;
 pub mod advice;
 #[cfg(feature = "cli")]
 pub mod artifacts;

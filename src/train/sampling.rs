@@ -1,10 +1,11 @@
 //! Drawing samples.
 
+use super::adaptive;
 use super::engine::Engine;
 use super::equal_work;
 use super::error::TrainError;
 use super::experiment::{Classes, Experiment, clock};
-use crate::sampler::{Grid, Sampler, Spacing, flatten, inpainting_names, names};
+use crate::sampler::{AnySampler, Grid, Sampler, Spacing, flatten, inpainting_names, names};
 use crate::sde::Sde;
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use std::ops::Range;
 pub struct Draw {
     /// How many samples.
     pub n: usize,
-    /// Steps of the sampler.
+    /// Steps of the sampler; of an adaptive one, whether it denoises in the end.
     pub grid: Grid,
     /// Seed of the prior draw and of the noise.
     pub seed: u64,
@@ -29,7 +30,8 @@ pub struct Draw {
     pub guidance: f64,
     /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting).
     pub known: Option<Known>,
-    /// How many moments to keep, the first and the last included; 0 keeps none.
+    /// How many moments to keep, the first and the last included; 0 keeps none. Samples of an adaptive sampler have none
+    /// in common, and none are kept.
     pub frames: usize,
 }
 
@@ -51,21 +53,58 @@ pub struct Drawn {
     pub frames: Vec<Vec<f32>>,
     /// The time of each kept moment.
     pub frame_times: Vec<f64>,
-    /// The times of the grid, from noise to data, without a denoised end.
+    /// The times of the grid, from noise to data, without a denoised end; none of an adaptive sampler.
     pub times: Vec<f64>,
     /// Evaluations of the model for each sample.
-    pub evaluations: usize,
+    pub evaluations: Evaluations,
 }
 
-/// Draws samples with an engine that has the programs `prior` and `sample` of this sampler, and, for a grid of equal work, was
-/// made for a config with that spacing. `progress` hears of every
-/// tenth of a second of work: samples and steps done, of how many; it says whether to go on.
+/// Evaluations of the model for a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluations {
+    /// The mean over all samples.
+    pub mean: f64,
+    /// The most.
+    pub most: f64,
+}
+
+impl Evaluations {
+    /// Of those of each sample.
+    pub(super) fn of(used: &[f64]) -> Self {
+        Self { mean: used.iter().sum::<f64>() / used.len() as f64, most: used.iter().copied().fold(0.0, f64::max) }
+    }
+
+    /// As many for each.
+    fn even(count: usize) -> Self {
+        Self { mean: count as f64, most: count as f64 }
+    }
+}
+
+/// Submissions between two looks for values that are not finite; of the first ones, powers of two. A look waits for what is
+/// under way.
+const SUBMISSIONS_UNSEEN: u64 = 16;
+
+/// Draws samples with an engine that has the programs of this sampler ([`Experiment::drawing_engine`]) and, for a
+/// grid of equal work, was made for a config with that spacing. `progress` hears of every tenth of a second of work: steps done, of how many (of an adaptive sampler, samples); it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
 ///
 /// # Errors
-/// When a sample is not finite, naming step and noise level; or the device is lost.
+/// When a sample is not finite or its path cannot be followed, naming the noise level; or the device is lost.
 pub fn draw(
+    engine: &mut dyn Engine,
+    experiment: &Experiment,
+    sampler: &AnySampler,
+    draw: &Draw,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Drawn, TrainError> {
+    match sampler {
+        AnySampler::Stepwise(sampler) => stepwise(engine, experiment, sampler.as_ref(), draw, progress),
+        AnySampler::Adaptive(sampler) => adaptive::draw(engine, experiment, sampler.as_ref(), draw, progress),
+    }
+}
+
+fn stepwise(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
@@ -88,14 +127,14 @@ pub fn draw(
         frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
         times: draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise)),
-        evaluations: sampler.evaluations(&draw.grid),
+        evaluations: Evaluations::even(sampler.evaluations(&draw.grid)),
     };
     let chunk = experiment.chunk(draw.n) as usize;
     let total = (draw.n.div_ceil(chunk) * steps) as u64;
     for base in (0..draw.n).step_by(chunk) {
         let batch = chunk.min(draw.n - base);
-        start(engine, experiment, sampler, draw, base, batch)?;
-        let mut step = 0;
+        start(engine, experiment, sampler.states(), draw, base, batch)?;
+        let (mut step, mut submissions) = (0, 0u64);
         let mut marks = kept.iter().copied().enumerate().peekable();
         loop {
             if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
@@ -116,6 +155,11 @@ pub fn draw(
             if !progress((base / chunk * steps + step) as u64, total) {
                 return Err(TrainError::Interrupted);
             }
+            submissions += 1;
+            let look = submissions.is_power_of_two() || submissions.is_multiple_of(SUBMISSIONS_UNSEEN);
+            if look && engine.floats(names::X, batch * dims)?.iter().any(|x| !x.is_finite()) {
+                return Err(find_fault(engine, experiment, sampler, draw, base, batch, &table)?);
+            }
         }
         let mut samples = engine.floats(names::X, batch * dims)?;
         if let Some(known) = &draw.known {
@@ -129,11 +173,11 @@ pub fn draw(
     Ok(drawn)
 }
 
-/// Puts the prior draw of samples `base..base + batch` into the store.
-fn start(
+/// Puts the prior draw of samples `base..base + batch` into the store, and zeros into a sampler's `states`.
+pub(super) fn start(
     engine: &mut dyn Engine,
     experiment: &Experiment,
-    sampler: &dyn Sampler,
+    states: &[&str],
     draw: &Draw,
     base: usize,
     batch: usize,
@@ -144,7 +188,7 @@ fn start(
         experiment.set_guidance(engine, draw.guidance)?;
     }
     engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
-    for name in sampler.states() {
+    for name in states {
         engine.set_floats(name, &vec![0.0; batch * dims])?;
     }
     if let Some(known) = &draw.known {
@@ -204,7 +248,7 @@ fn find_fault(
     batch: usize,
     table: &[Vec<f64>],
 ) -> Result<TrainError, TrainError> {
-    start(engine, experiment, sampler, draw, base, batch)?;
+    start(engine, experiment, sampler.states(), draw, base, batch)?;
     let steps = table.len() as u64;
     for (step, row) in table.iter().enumerate() {
         set_step_noise(engine, sampler, draw, experiment.dims(), step, base..base + batch)?;

@@ -66,6 +66,12 @@ impl Overrides {
         self.entries.iter().map(|entry| entry.table.as_str())
     }
 
+    /// The flag that sets `table.key`, if one does: `--set`, `--steps`.
+    pub fn flag_of(&self, table: &str, key: &str) -> Option<&str> {
+        let entry = self.entries.iter().rev().find(|entry| entry.table == table && entry.key == key);
+        entry.map(|entry| entry.flag.as_str())
+    }
+
     pub(super) fn entries(&self) -> &[Override] {
         &self.entries
     }

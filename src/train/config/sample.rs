@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Violation, allowed};
 use super::table::{Keys, Single};
-use crate::sampler::{self, Grid, Options, Sampler};
+use crate::sampler::{self, AnySampler, Grid, Options};
 
 /// How samples are drawn, by `tweedie sample` and for the pictures of a run. The flags of `tweedie sample` win. The keys from
 /// `order` on belong to some of the samplers; `tweedie sample --list` says to which, and any other refuses them.
@@ -15,7 +15,8 @@ pub struct Sample {
     /// The sampler.
     #[serde(rename = "kind")]
     pub sampler: SamplerKind,
-    /// Steps from time 1 to `sde.t_min`; noise levels for `annealed-langevin`.
+    /// Steps from time 1 to `sde.t_min`; noise levels for `annealed-langevin`. Like `spacing`, nothing to `rk45`, whose
+    /// samples each choose their own steps.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub steps: u64,
     /// Number of samples.
@@ -64,6 +65,12 @@ pub struct Sample {
     /// Steps of `annealed-langevin` at each of its levels. Without it, 100.
     #[schemars(range(min = 1, max = 100_000))]
     pub steps_per_level: Option<usize>,
+    /// The error that a step of `rk45` may make in a coordinate, relative to the coordinate. Without it, 1e-5.
+    #[schemars(range(min = 1e-6, max = 0.1))]
+    pub rtol: Option<f64>,
+    /// The error that it may make beside that, in units of x. Without it, 1e-5.
+    #[schemars(range(min = 1e-6, max = 1.0))]
+    pub atol: Option<f64>,
 }
 
 impl Default for Sample {
@@ -87,6 +94,8 @@ impl Default for Sample {
             batch_norms: None,
             step_size: None,
             steps_per_level: None,
+            rtol: None,
+            atol: None,
         }
     }
 }
@@ -109,8 +118,8 @@ impl Sample {
     }
 
     /// The sampler with its options.
-    pub fn sampler(&self) -> Box<dyn Sampler> {
-        let made = sampler::sampler_with(self.sampler.name(), &self.options());
+    pub fn sampler(&self) -> AnySampler<'static> {
+        let made = AnySampler::named(self.sampler.name(), &self.options());
         made.expect("every kind in the config is registered")
     }
 
@@ -127,6 +136,8 @@ impl Sample {
             batch_norms: self.batch_norms,
             step_size: self.step_size,
             steps_per_level: self.steps_per_level,
+            rtol: self.rtol,
+            atol: self.atol,
         }
     }
 }
@@ -260,6 +271,8 @@ kinds! {
     Lms "lms",
     /// PNDM: Runge-Kutta for three steps, then linear multistep.
     Pndm "pndm",
+    /// The probability flow by the adaptive pair of Dormand and Prince, every sample with its own steps.
+    Rk45 "rk45",
 }
 
 impl Spacing {
@@ -302,6 +315,7 @@ impl SamplerKind {
 
     /// Whether it takes an option of this name.
     fn takes(self, option: &str) -> bool {
-        sampler::sampler(self.name()).is_some_and(|sampler| sampler.options().contains(&option))
+        let made = AnySampler::named(self.name(), &Options::default());
+        made.is_some_and(|sampler| sampler.options().contains(&option))
     }
 }

@@ -1,0 +1,99 @@
+//! Samplers of either kind, by name.
+
+use super::dormand_prince::DormandPrince;
+use super::{AdaptiveSampler, Grid, Obstacle, Options, Rk45, Sampler, obstacle, sampler_with};
+use crate::sde::Sde;
+
+/// A sampler: in steps that are laid down beforehand, or in each sample's own.
+pub enum AnySampler<'a> {
+    /// In the steps of a grid.
+    Stepwise(Box<dyn Sampler + 'a>),
+    /// By a tolerance.
+    Adaptive(Box<dyn AdaptiveSampler + 'a>),
+}
+
+/// Makes an adaptive sampler.
+type MakeAdaptive = fn(&Options) -> Box<dyn AdaptiveSampler>;
+
+/// Every adaptive sampler, by name.
+pub const ADAPTIVE_SAMPLERS: &[(&str, MakeAdaptive)] = &[("rk45", |options| {
+    let DormandPrince { absolute, relative } = DormandPrince::default();
+    let solver =
+        DormandPrince { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) };
+    Box::new(Rk45 { solver })
+})];
+
+impl AnySampler<'_> {
+    /// The sampler of this name with these options; those that it does not take are ignored.
+    pub fn named(name: &str, options: &Options) -> Option<AnySampler<'static>> {
+        let adaptive = ADAPTIVE_SAMPLERS.iter().find(|(known, _)| *known == name);
+        match adaptive {
+            Some((_, make)) => Some(AnySampler::Adaptive(make(options))),
+            None => sampler_with(name, options).map(AnySampler::Stepwise),
+        }
+    }
+
+    /// The name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stepwise(sampler) => sampler.name(),
+            Self::Adaptive(sampler) => sampler.name(),
+        }
+    }
+
+    /// The order of convergence: of the path where it is deterministic, else of the law.
+    pub fn order(&self) -> usize {
+        match self {
+            Self::Stepwise(sampler) => sampler.order(),
+            Self::Adaptive(sampler) => sampler.order(),
+        }
+    }
+
+    /// Evaluations of the model in a step, or a try of one.
+    pub fn evaluations_per_step(&self) -> usize {
+        match self {
+            Self::Stepwise(sampler) => sampler.evaluations_per_step(),
+            Self::Adaptive(sampler) => sampler.evaluations_per_try(),
+        }
+    }
+
+    /// Draws of normal numbers in each step; 0 if nothing is random after the prior draw.
+    pub fn draws(&self) -> usize {
+        match self {
+            Self::Stepwise(sampler) => sampler.draws(),
+            Self::Adaptive(sampler) => sampler.draws(),
+        }
+    }
+
+    /// The names of the [`Options`] that it takes.
+    pub fn options(&self) -> &'static [&'static str] {
+        match self {
+            Self::Stepwise(sampler) => sampler.options(),
+            Self::Adaptive(sampler) => sampler.options(),
+        }
+    }
+
+    /// Rows of its table for a grid; none where there is no table.
+    pub fn rows(&self, grid: &Grid) -> usize {
+        match self {
+            Self::Stepwise(sampler) => sampler.rows(grid),
+            Self::Adaptive(_) => 0,
+        }
+    }
+
+    /// The fewest steps of a grid that its order makes sense with.
+    pub fn least_steps(&self) -> usize {
+        match self {
+            Self::Stepwise(sampler) => sampler.least_steps(),
+            Self::Adaptive(_) => 1,
+        }
+    }
+
+    /// As [`obstacle`]; an adaptive sampler goes by no grid.
+    pub fn obstacle(&self, sde: &dyn Sde, grid: &Grid) -> Option<Obstacle> {
+        match self {
+            Self::Stepwise(sampler) => obstacle(sampler.as_ref(), sde, grid),
+            Self::Adaptive(sampler) => (sampler.needs_signal() && sde.loses_all_signal()).then_some(Obstacle::Sampler),
+        }
+    }
+}

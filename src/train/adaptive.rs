@@ -1,0 +1,99 @@
+//! Adaptive solutions: programs that run until every sample has arrived.
+
+use super::engine::Engine;
+use super::error::TrainError;
+use super::experiment::Experiment;
+use super::sampling::{Draw, Drawn, Evaluations, start};
+use crate::sampler::adaptive::names;
+use crate::sampler::{AdaptiveSampler, names as sampler_names};
+
+/// Steps after which a solution is given up.
+const MOST_STEPS: u64 = 100_000;
+/// Steps between two looks at how many samples are left. What has arrived stays as it is, so that this changes no bit.
+const STEPS_UNSEEN: usize = 16;
+
+/// How a solution ended.
+pub(super) struct Arrival {
+    /// Steps that each sample has tried.
+    pub tries: Vec<f32>,
+    /// The first sample that cannot be taken on, and the time that it has reached.
+    pub stuck: Option<(usize, f64)>,
+}
+
+/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or one cannot. `heard` is told
+/// how many are left, and says whether to go on.
+pub(super) fn arrive(
+    engine: &mut dyn Engine,
+    program: &str,
+    batch: usize,
+    heard: &mut dyn FnMut(usize) -> bool,
+) -> Result<Arrival, TrainError> {
+    let mut steps = 0;
+    loop {
+        steps += engine.advance(program, batch as u32, STEPS_UNSEEN)? as u64;
+        let left = engine.floats(names::LEFT, 1)?[0] as usize;
+        let faults = engine.floats(names::FAULT, batch)?;
+        let mut stuck = faults.iter().position(|fault| *fault != 0.0);
+        if stuck.is_none() && left > 0 && steps > MOST_STEPS {
+            // Of all samples, the one that has tried most.
+            let tries = engine.floats(names::TRIES, batch)?;
+            stuck = (0..batch).max_by(|a, b| tries[*a].total_cmp(&tries[*b]));
+        }
+        if stuck.is_some() || left == 0 {
+            let times = engine.floats(names::TIME, batch)?;
+            let stuck = stuck.map(|sample| (sample, f64::from(times[sample])));
+            return Ok(Arrival { tries: engine.floats(names::TRIES, batch)?, stuck });
+        }
+        if !heard(left) {
+            return Err(TrainError::Interrupted);
+        }
+    }
+}
+
+/// [`sampling::draw`](super::sampling::draw) by an adaptive sampler. `progress` hears of samples that have arrived.
+pub(super) fn draw(
+    engine: &mut dyn Engine,
+    experiment: &Experiment,
+    sampler: &dyn AdaptiveSampler,
+    draw: &Draw,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Drawn, TrainError> {
+    let dims = experiment.dims();
+    let sde = experiment.sde.as_ref();
+    let mut samples = Vec::with_capacity(draw.n * dims);
+    let mut used = Vec::with_capacity(draw.n);
+    let chunk = experiment.chunk(draw.n) as usize;
+    let besides = sampler.evaluations_to_begin() + usize::from(draw.grid.denoise);
+    let stuck =
+        |sample: usize, t: f64| Err(TrainError::Stuck { path: sampler.path(), sample, t, sigma: sde.at(t).sigma });
+    for base in (0..draw.n).step_by(chunk) {
+        let batch = chunk.min(draw.n - base);
+        start(engine, experiment, &[], draw, base, batch)?;
+        engine.run("begin", batch as u32, 1)?;
+        let mut heard = |left| progress((base + batch - left) as u64, draw.n as u64);
+        let arrival = arrive(engine, "sample", batch, &mut heard)?;
+        if let Some((sample, reached)) = arrival.stuck {
+            return stuck(base + sample, sampler.time(sde, reached));
+        }
+        if draw.grid.denoise {
+            engine.run("end", batch as u32, 1)?;
+        }
+        let drawn = engine.floats(sampler_names::X, batch * dims)?;
+        if let Some(place) = drawn.iter().position(|x| !x.is_finite()) {
+            return stuck(base + place / dims, sde.t_min());
+        }
+        samples.extend(drawn);
+        let evaluations = |tries: &f32| (besides as f64) + sampler.evaluations_per_try() as f64 * f64::from(*tries);
+        used.extend(arrival.tries.iter().map(evaluations));
+        if !progress((base + batch) as u64, draw.n as u64) {
+            return Err(TrainError::Interrupted);
+        }
+    }
+    Ok(Drawn {
+        samples,
+        frames: Vec::new(),
+        frame_times: Vec::new(),
+        times: Vec::new(),
+        evaluations: Evaluations::of(&used),
+    })
+}
