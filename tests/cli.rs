@@ -602,6 +602,14 @@ fn a_class_can_be_asked_for_and_guided_to() {
     let guided_to_none = draw("--class 3 --guidance 0");
     assert!(any.iter().zip(&guided_to_none).all(|(a, b)| (a - b).abs() < 1e-4), "no guidance is no class");
     expect_bad(folder.path(), &[("sample run --class 10 --out b.png", &["--class 10", "0 to 9"])]);
+    // Samples with steps of their own are told the class and guided likewise, and are drawn while training.
+    let own_steps = "--set sample.rtol=0.05 --set sample.atol=0.05";
+    for sampler in ["rk45", "adaptive-sde"] {
+        let draw = |flags: &str| draw(&format!("--sampler {sampler} {own_steps} {flags}"));
+        assert!(draw("") != draw("--class 3") && draw("--class 3") != draw("--class 3 --guidance 2"), "{sampler}");
+    }
+    good(folder.path(), &format!("train u.toml --device cpu --out own --set sample.kind=rk45 {own_steps}"));
+    assert!(folder.path().join("own/samples.png").exists() && !folder.path().join("own/trajectory.gif").exists());
     // A run with dropout, flips and parts that was stopped ends as the one that was not.
     good(folder.path(), "train u.toml --device cpu --out parts --steps 2");
     good(folder.path(), "train u.toml --device cpu --out parts --resume");

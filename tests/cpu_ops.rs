@@ -217,6 +217,15 @@ fn draws_follow_the_definition() {
             let exprs =
                 [per_sample("time", Distribution::Uniform) + Expr::column(), per_sample("z", Distribution::Normal)];
             let samples = graph.pointwise(&[clock], &exprs, Some(shape.clone()));
+            let at = |step: Expr| {
+                let stream = random::stream("at");
+                let draw = Draw { clock: 0, stream, distribution: Distribution::Normal, per_sample: false };
+                Expr::new(Term::RandomAt(draw, step))
+            };
+            let steps = [at(Expr::column() * 3.0 + 70_000.0), at(Expr::constant(9.0))];
+            let at_steps = graph.pointwise(&[clock], &steps, Some(shape.clone()));
+            graph.output("at steps of their own", at_steps[0]);
+            graph.output("at one step", at_steps[1]);
             graph.output("normal", normal);
             graph.output("uniform", uniform);
             graph.output("per sample", samples[0]);

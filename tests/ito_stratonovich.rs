@@ -113,6 +113,38 @@ fn paths_converge_at_the_stated_order() {
     }
 }
 
+/// Of torchsde on the same increments (tests/fixtures/make_sde.py).
+#[test]
+fn every_scheme_takes_the_steps_of_torchsde() {
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/sde.json")).unwrap();
+    let numbers = |json: &serde_json::Value| -> Vec<f64> {
+        json.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let (x, t) = (Expr::input(0), Expr::input(1));
+    let (drift, diffusion) = (0.3 - &x * 0.5 + t * 0.1, x.sin() * 0.3 + 0.4);
+    for scheme in SCHEMES {
+        let sde = Diagonal { drift: drift.clone(), diffusion: diffusion.clone(), calculus: scheme.calculus() };
+        let mut graph = Graph::new();
+        let column = || TensorType::f32(Shape::batch(&[1]));
+        let [x, dw] = ["x", "dw"].map(|name| graph.state(name, column()));
+        let t = graph.input("t", Shape::fixed(&[1, 1]));
+        let dt = graph.full(0.25, Shape::fixed(&[1, 1]));
+        let next = scheme.step(&mut graph, &sde, x, Increment { t, dt, dw });
+        graph.assign("x", next);
+        let mut store = Store::<f64>::new();
+        store.upload("x", &numbers(&fixture["diagonal"]["start"]));
+        let mut program = Program::new(&graph, "params");
+        for (step, z) in fixture["first"].as_array().unwrap().iter().enumerate() {
+            store.upload("dw", &numbers(z).iter().map(|z| 0.5 * z).collect::<Vec<f64>>());
+            program.run(&mut store, &[("t", &[0.25 * step as f64])], 4).unwrap();
+        }
+        for (end, expected) in store.get("x").unwrap().iter().zip(numbers(&fixture["diagonal"]["ends"][scheme.name()]))
+        {
+            assert!((end - expected).abs() < 1e-12, "{}: {end}, torchsde {expected}", scheme.name());
+        }
+    }
+}
+
 #[test]
 fn without_a_state_in_the_noise_the_calculi_agree() {
     let sde = Diagonal {

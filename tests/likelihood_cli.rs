@@ -51,6 +51,32 @@ fn the_density_of_a_mixture_on_cpu_and_gpu() {
     }
 }
 
+/// What the flow makes of data, and back again by the sampler of the same flow, on both devices.
+#[test]
+fn what_is_encoded_leads_back() {
+    let folder = folder();
+    // From a little noise on, so that nothing is lost in the last steps in f32.
+    fs::write(folder.path().join("exact.toml"), EXACT.replace("1e-9", "1e-3")).expect("a file");
+    // In both modes. Between them there is next to no density, so that neighbours there are the same latent in f32.
+    let points: Vec<f32> = (0..40).map(|i| i as f32 * 0.05 + if i < 20 { -1.5 } else { -0.45 }).collect();
+    write_npy(&folder.path().join("x.npy"), &[40, 1], &points).expect("an array");
+    for device in ["cpu".to_string(), gpu::choice().to_string()] {
+        let there = format!("likelihood exact.toml --data x.npy --divergence exact --encoded z.npy --device {device}");
+        good(folder.path(), &there);
+        let back = "sample exact.toml --sampler rk45 --noise z.npy --set sample.denoise=false --out back.npy";
+        good(folder.path(), &format!("{back} --device {device}"));
+        let read = |name: &str| read_npy(&folder.path().join(name)).expect("an array");
+        let (z, found) = (read("z.npy"), read("back.npy"));
+        assert_eq!((z.shape.clone(), found.shape), (vec![40, 1], vec![40, 1]));
+        // In units of the prior's standard deviation, and in the data's order, as a flow in one dimension has to be.
+        let z = z.values.to_f32();
+        assert!(z.windows(2).all(|pair| pair[0] < pair[1]) && z.iter().all(|z| z.abs() < 6.0), "{device}: {z:?}");
+        for (found, x) in found.values.to_f32().iter().zip(&points) {
+            assert!((found - x).abs() < 2e-3, "{device}: {x} comes back as {found}");
+        }
+    }
+}
+
 /// Over the data of an exact model the bound's mean is the entropy, 0.725698 nats.
 #[test]
 fn the_bound_and_the_flow_agree_in_the_mean() {
@@ -82,6 +108,8 @@ fn what_makes_no_sense_is_one_line_and_exit_code_2() {
         ("exact.toml --tolerance 1e-9", "must be a number ≥ 1e-6 and ≤ 0.1"),
         ("exact.toml --repeats 0", "must be a whole number ≥ 1"),
         ("exact.toml --method elbo", "--method"),
+        ("exact.toml --encoded z.csv", "--encoded z.csv: must end in .npy"),
+        ("exact.toml --method bound --encoded z.npy", "--encoded z.npy: must be left out with --method bound"),
         ("exact.toml --out p.csv", "--out p.csv: must end in .npy"),
         ("missing", "missing: no such file or folder"),
         ("straight.toml --method bound", "needs a process that keeps some signal"),

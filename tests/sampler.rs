@@ -7,10 +7,12 @@ use sampling::{Law, exact, run, transport};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType};
 use tweedie::nn::Mixture;
+use tweedie::sampler::{
+    ADAPTIVE_SAMPLERS, AnySampler, Guided, Inpainting, Obstacle, PredictorCorrector, inpainting_names,
+};
 use tweedie::sampler::{Dpm2m, EulerMaruyama, Grid, OdeEuler, OdeHeun, Options, SAMPLERS, Sampler, Spacing};
-use tweedie::sampler::{Guided, Inpainting, inpainting_names};
 use tweedie::sampler::{flatten, names, obstacle, prior_draw, sampler, sampling_step, score_graph};
-use tweedie::sde::{Exact, Model, Sde, Ve, Vp};
+use tweedie::sde::{Exact, Model, RectifiedFlow, Sde, SubVp, Ve, Vp};
 
 /// The score −(1 + delta) x, which for standard normal data under VP is exact at delta = 0.
 fn wrong_score<'a>(delta: f64, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
@@ -441,4 +443,70 @@ fn what_is_known_decides_what_is_drawn() {
     // 4 standard errors; and almost all: imputation only comes near to the law given what is known.
     assert!((upper([0.0, 0.0]) - 0.5).abs() < 4.0 * 0.5 / (n as f64).sqrt());
     assert!(upper([1.0, 0.0]) > 0.97);
+}
+
+#[test]
+fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
+    // alpha = 0 at the start. Data N(0, ¼): the law at the end, N(0, alpha² ¼ + sigma²), is known.
+    let (sde, width) = (RectifiedFlow::default(), 0.5);
+    let at = sde.at(sde.t_min());
+    let wanted = (at.alpha * width).powi(2) + at.sigma.powi(2);
+    let mut refused = Vec::new();
+    for (name, make) in SAMPLERS {
+        let sampler = make(&Options::default());
+        for spacing in SPACINGS {
+            let by_noise = !matches!(spacing, Spacing::Linear | Spacing::Quadratic);
+            let found = obstacle(sampler.as_ref(), &sde, &Grid { steps: 200, spacing, denoise: false });
+            assert_eq!(by_noise, found == Some(Obstacle::Spacing), "{name} {spacing:?}: {found:?}");
+        }
+        let grid = Grid { steps: 200, spacing: Spacing::Linear, denoise: false };
+        if obstacle(sampler.as_ref(), &sde, &grid).is_some() {
+            refused.push(*name);
+            continue;
+        }
+        // Corrections have an error of their own, and go by norms that one coordinate does not have.
+        if ["predictor-corrector", "annealed-langevin"].contains(name) {
+            continue;
+        }
+        let variance = sampling::final_variance(sampler.as_ref(), &sde, width, grid, 1.0);
+        println!("{name}: variance {variance}, should be {wanted}");
+        assert!((variance / wanted - 1.0).abs() < 0.05, "{name}: variance {variance}, should be {wanted}");
+    }
+    println!("refused: {refused:?}");
+    // Their variable is ln s, which is infinite there.
+    assert!(refused.contains(&"sra1") && refused.contains(&"pndm"), "{refused:?}");
+    for (name, make) in ADAPTIVE_SAMPLERS {
+        let sampler = AnySampler::Adaptive(make(&Options::default()));
+        let found = sampler.obstacle(&sde, &Grid::linear(1));
+        assert_eq!(found, (*name == "adaptive-sde").then_some(Obstacle::Sampler), "{name}");
+    }
+}
+
+#[test]
+fn corrections_keep_the_law_under_sub_vp() {
+    // Data N(0, ¼) in 64 coordinates, where a score's norm hardly varies; sub-VP has noise of its own at every alpha.
+    let (sde, dims, n) = (SubVp::default(), 64, 200);
+    let law = Mixture { components: 1, dims };
+    let grid = Grid { steps: 150, spacing: Spacing::Linear, denoise: true };
+    for corrector_steps in [1, 2] {
+        let sampler = PredictorCorrector { corrector_steps, ..PredictorCorrector::DEFAULT };
+        let table = sampler.coefficients(&sde, &grid);
+        let graph = sampling_step(&sampler, dims, table.len(), |_| exact(law, &sde));
+        let mut store = Store::<f64>::new();
+        for (name, values) in Mixture::states(&[1.0], &vec![0.0; dims], &vec![0.5; dims]) {
+            store.upload(name, &values);
+        }
+        store.upload(names::TABLE, &table.concat());
+        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+        Program::new(&prior_draw(&sde, dims), "params").run(&mut store, &[], n).unwrap();
+        let mut program = Program::new(&graph, "params");
+        for _ in &table {
+            program.run(&mut store, &[], n).unwrap();
+        }
+        let x = store.get(names::X).unwrap();
+        let variance = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        println!("{corrector_steps} corrections: variance {variance}");
+        // Four standard errors are 0.0125; Langevin's steps of this size add a few percent.
+        assert!((variance - 0.25).abs() < 0.02, "{corrector_steps} corrections: variance {variance}");
+    }
 }

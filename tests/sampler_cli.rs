@@ -10,7 +10,11 @@ use std::fs;
 use binary::{good, tweedie, words};
 use tempfile::TempDir;
 use tweedie::data::{read_npy, write_npy};
-use tweedie::train::config::SamplerKind;
+use tweedie::train::config::{Config, Overrides, SamplerKind};
+use tweedie::train::engine::Device;
+use tweedie::train::error::TrainError;
+use tweedie::train::experiment::{Classes, Experiment};
+use tweedie::train::sampling::{self, Draw};
 
 const EXACT: &str = r#"
 [data]
@@ -51,7 +55,7 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
     let mut bad = vec![0.0; 64];
     bad[9] = f32::NAN;
     write_npy(&folder.path().join("nan.npy"), &[8, 1, 4, 2], &bad).expect("an array");
-    let cases: [(&str, &[&str]); 29] = [
+    let cases: [(&str, &[&str]); 31] = [
         ("--sampler ode-heun --set sample.eta=0.5", &["sample.eta = 0.5", "ode-heun takes no options", "ddim"]),
         ("--sampler ddim --set sample.churn=3", &["sample.churn", "ddim takes eta", "edm-stochastic"]),
         ("--sampler ddim --set sample.eta=1.5", &["sample.eta = 1.5", "≥ 0 and ≤ 1"]),
@@ -80,8 +84,23 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
         ("--sampler rk45 --out a.gif", &["--out a.gif", "no moments in common", ".npy or .csv"]),
         ("--sampler rk45 --set sample.eta=1", &["sample.eta", "rk45 takes rtol, atol"]),
         ("--sampler rk45 --set sample.rtol=0.5", &["sample.rtol = 0.5", "≥ 1e-6 and ≤ 0.1"]),
+        ("--sampler adaptive-sde --step-noise steps.npy", &["--step-noise steps.npy", "left out", "its own steps"]),
+        ("--sampler adaptive-sde --steps 9", &["--steps", "left out", "adaptive-sde"]),
         ("--set sample.atol=1e-3", &["sample.atol", "ode-heun takes no options", "rk45"]),
     ];
+    let flow = EXACT.replace("kind = \"vp\"", "kind = \"rectified-flow\"");
+    fs::write(folder.path().join("flow.toml"), flow).expect("a file");
+    for (flags, wanted) in [
+        ("--set sample.spacing=karras", "sample.spacing = \"karras\": needs some signal at time 1"),
+        ("--sampler sra1", "sample.kind = \"sra1\": needs some signal at time 1"),
+        ("--sampler adaptive-sde", "sample.kind = \"adaptive-sde\": needs some signal at time 1"),
+    ] {
+        let line = format!("sample flow.toml --device cpu --out a.npy {flags}");
+        let said = tweedie(folder.path(), &words(&line));
+        assert_eq!((said.code, said.stderr.trim_end().lines().count()), (Some(2), 1), "{line}: {}", said.stderr);
+        assert!(said.stderr.contains(wanted) && !folder.path().join("a.npy").exists(), "{line}: {}", said.stderr);
+    }
+    good(folder.path(), "sample flow.toml --device cpu --out flow.npy --sampler rk45");
     for (flags, wanted) in cases {
         let out = if flags.contains("--out") { "" } else { "--out a.npy" };
         let line = format!("sample exact.toml --device cpu {out} {flags}");
@@ -109,6 +128,7 @@ fn every_sampler_is_listed_and_says_what_it_spent() {
     assert_eq!(row("dpm++3m "), ["dpm++3m", "3", "1", "0"]);
     assert_eq!(row("sra1 "), ["sra1", "2", "2", "2"]);
     assert_eq!(row("rk45 "), ["rk45", "5", "6", "0"]);
+    assert_eq!(row("adaptive-sde "), ["adaptive-sde", "2", "2", "1"]);
     for (flags, evaluations) in [
         ("--sampler dpm++2m", 8),
         ("--sampler ode-heun", 16),
@@ -156,6 +176,40 @@ fn noise_from_a_file_is_what_the_samplers_use() {
     }
 }
 
+#[test]
+fn a_value_that_is_not_finite_ends_a_long_run_early() {
+    let folder = folder();
+    let config = EXACT.replace("ode-heun", "euler-maruyama").replace("steps = 8", "steps = 200000");
+    let path = folder.path().join("long.toml");
+    fs::write(&path, config).expect("a file");
+    let config = Config::read(&path, &Overrides::none()).expect("a config");
+    let experiment = Experiment::new(&config).expect("an experiment");
+    let sampler = config.sample.sampler();
+    let mut engine =
+        experiment.drawing_engine(&Device::Cpu, &experiment.drawing(&sampler), 8).expect("an engine for the CPU");
+    let mut noise = vec![0.5; 16];
+    // Its square is not finite in f32.
+    noise[5] = 1e30;
+    let draw = Draw {
+        n: 8,
+        grid: config.sample.grid(),
+        seed: 1,
+        noise: Some(noise),
+        step_noise: None,
+        classes: Classes::Any,
+        guidance: 1.0,
+        known: None,
+        frames: 0,
+    };
+    let mut seen = (0, 0);
+    let drawn = sampling::draw(engine.as_mut(), &experiment, &sampler, &draw, &mut |done, total| {
+        seen = (done, total);
+        true
+    });
+    assert!(matches!(drawn, Err(TrainError::SampleNotFinite { step: 1, .. })), "{drawn:?}");
+    assert!(seen.1 == 200_000 && seen.0 < seen.1, "{} of {} steps", seen.0, seen.1);
+}
+
 /// The paths of the prior's quantiles to those of the data, ½ N(±1, ¼²), by every sample's own steps.
 #[test]
 fn adaptive_samples_on_cpu_and_gpu() {
@@ -169,7 +223,8 @@ fn adaptive_samples_on_cpu_and_gpu() {
     let z: Vec<f32> = (0..n).map(|i| known[i % known.len()].0).collect();
     write_npy(&folder.path().join("z.npy"), &[n, 1], &z).expect("noise");
     let draw = |flags: &str| {
-        let line = format!("sample one.toml --sampler rk45 --out x.npy {flags}");
+        let sampler = if flags.contains("--sampler") { "" } else { "--sampler rk45" };
+        let line = format!("sample one.toml {sampler} --out x.npy {flags}");
         let said = good(folder.path(), &line).stderr;
         (read_npy(&folder.path().join("x.npy")).expect("samples").values.to_f32(), said)
     };
@@ -187,10 +242,22 @@ fn adaptive_samples_on_cpu_and_gpu() {
     let (denoised, said_more) = draw("--noise z.npy --device cpu --set sample.denoise=true");
     assert!(said_more.contains(&format!("at most {}", most + 1.0)), "{said_more}");
     assert!(denoised.iter().zip(&on_cpu).all(|(a, b)| (a - b).abs() < 2e-3 && a != b));
-    let (on_gpu, _) = draw(&format!("--noise z.npy --device {}", gpu::choice()));
+    write_npy(&folder.path().join("few.npy"), &[40, 1], &z[..40]).expect("noise");
+    let (on_gpu, _) = draw(&format!("--noise few.npy --device {}", gpu::choice()));
+    assert_eq!(on_gpu.len(), 40);
     for (a, b) in on_gpu.iter().zip(&on_cpu) {
         assert!((a - b).abs() < 1e-3, "{a} and {b}");
     }
     assert_eq!(draw("--n 3 --seed 5 --device cpu").0[..], draw("--n 1030 --seed 5 --device cpu").0[..3]);
     assert_ne!(draw("--n 3 --seed 5 --device cpu").0, draw("--n 3 --seed 6 --device cpu").0);
+    // The Brownian paths are those of the seed, and both devices walk along the same.
+    let sde = |flags: &str| draw(&format!("--sampler adaptive-sde {flags}")).0;
+    let on_cpu = sde("--noise z.npy --seed 5 --device cpu");
+    assert_ne!(on_cpu[..5], on_cpu[1025..], "each sample has a path of its own");
+    assert_ne!(on_cpu[..40], sde("--noise few.npy --seed 6 --device cpu"));
+    assert_eq!(on_cpu[..40], sde("--noise few.npy --seed 5 --device cpu"));
+    let on_gpu = sde(&format!("--noise few.npy --seed 5 --device {}", gpu::choice()));
+    let alike = on_gpu.iter().zip(&on_cpu).filter(|(a, b)| (*a - *b).abs() < 1e-3).count();
+    // Where one device takes a step and the other refuses it, ends differ by the tolerance or a mode.
+    assert!(alike > 34, "{alike} of 40");
 }

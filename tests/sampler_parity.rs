@@ -1,6 +1,7 @@
-//! Samplers against the schedulers of diffusers: tests/fixtures/make_schedulers.py says how.
+//! Samplers against the schedulers of diffusers (tests/fixtures/make_schedulers.py says how) and the solvers of torchsde
+//! (tests/fixtures/make_sde.py).
 //!
-//! The models there are linear in x, so that denoised is a gain times x, one for each evaluation.
+//! The models of diffusers are linear in x, so that denoised is a gain times x, one for each evaluation.
 
 #[path = "common/sampling.rs"]
 mod sampling;
@@ -11,8 +12,9 @@ use serde_json::Value as Json;
 use tweedie::cpu::Store;
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
+use tweedie::sampler::{EulerMaruyama, Grid, Spacing, Sra1};
 use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, names, sampling_step_with};
-use tweedie::sde::{Coefficients, Model, Quantity, conversion::convert};
+use tweedie::sde::{Coefficients, Model, Quantity, Ve, conversion::convert};
 
 /// Of each row, for its first and second evaluation: gain, alpha, sigma.
 type Gains = Vec<[[f64; 3]; 2]>;
@@ -282,7 +284,7 @@ fn stochastic_samplers_follow_diffusers_with_its_noise() {
             numbers(&case["gains"]).iter().zip(&levels).map(|(gain, at)| [[*gain, at.alpha, at.sigma]; 2]).collect();
         let noise: Vec<Vec<f64>> = case["noise"].as_array().unwrap().iter().map(numbers).collect();
         let corrected = PredictorCorrector { snr: 0.15, corrector_steps: 1, norms: Norms::Batch };
-        let (sampler, table): (Box<dyn Sampler>, _) = match name.as_str() {
+        let (sampler, table): (Box<dyn Sampler>, _) = match name.strip_suffix(" v").unwrap_or(name) {
             "ancestral" => (Box::new(Ancestral), Ancestral.table(&levels)),
             "dpm++2m-sde" => (Box::new(Dpm2mSde { eta: 1.0 }), Dpm2mSde { eta: 1.0 }.table(&levels)),
             "reverse-diffusion" => (Box::new(ReverseDiffusion), ReverseDiffusion.table(&levels)),
@@ -295,6 +297,36 @@ fn stochastic_samplers_follow_diffusers_with_its_noise() {
         let ends = follow(sampler.as_ref(), &table, &gains, &numbers(&case["start"]), &noise, 2, &[]);
         for (end, expected) in ends.iter().zip(numbers(&case["end"])) {
             assert!((end - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{name}: {end}, diffusers {expected}");
+        }
+    }
+}
+
+#[test]
+fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
+    let fixture: Json = serde_json::from_str(include_str!("fixtures/sde.json")).unwrap();
+    let numbers = |json: &Json| -> Vec<f64> { json.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
+    let noise = ["first", "second"]
+        .map(|name| fixture[name].as_array().unwrap().iter().map(numbers).collect::<Vec<Vec<f64>>>());
+    let law = sampling::Law { means: vec![1.0, -1.0], width: 0.5 };
+    let start = numbers(&fixture["reverse"]["start"]);
+    let [sigma_min, sigma_max] = [-1.0, 1.0].map(f64::exp);
+    // Euler-Maruyama's N times are those at which its steps begin, as published: the last of 8 begins at 1/8.
+    let cases: [(&str, &dyn Sampler, f64, Spacing); 2] =
+        [("euler", &EulerMaruyama, 0.125, Spacing::Linear), ("sra1", &Sra1, 0.0, Spacing::LogSnr)];
+    for (name, sampler, t_min, spacing) in cases {
+        let sde = Ve { sigma_min, sigma_max, t_min };
+        let table = sampler.coefficients(&sde, &Grid { steps: 8, spacing, denoise: false });
+        let model = |_: &mut Graph| sampling::exact(law.mixture(), &sde);
+        let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, model);
+        let mut store = Store::new();
+        law.upload(&mut store);
+        let ends = sampling::run(&graph, sampler, &mut store, &table, &start, start.len(), |step, store| {
+            for draw in 0..sampler.draws() {
+                store.upload(&names::step_noise(draw), &noise[draw][step]);
+            }
+        });
+        for (end, expected) in ends.iter().zip(numbers(&fixture["reverse"]["ends"][name])) {
+            assert!((end - expected).abs() < 1e-9, "{name}: {end}, torchsde {expected}");
         }
     }
 }

@@ -389,8 +389,8 @@ fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, V
         known: None,
         frames: 0,
     };
-    let mut engine = experiment.drawing_engine(&Device::Cpu, &experiment.drawing(sampler.as_ref()), 256).unwrap();
-    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler.as_ref(), &draw, &mut |_, _| true).unwrap();
+    let mut engine = experiment.drawing_engine(&Device::Cpu, &experiment.drawing(&sampler), 256).unwrap();
+    let drawn = sampling::draw(engine.as_mut(), &experiment, &sampler, &draw, &mut |_, _| true).unwrap();
     (drawn.samples, drawn.times)
 }
 

@@ -57,6 +57,9 @@ pub(super) struct Arguments {
     /// Where to write the log density of each sample in nats, (N,)
     #[arg(long, value_name = "FILE.npy")]
     out: Option<PathBuf>,
+    /// Where to write what the flow makes of each sample, as sample --noise takes it to lead it back by rk45
+    #[arg(long, value_name = "FILE.npy")]
+    encoded: Option<PathBuf>,
 }
 
 /// What is computed.
@@ -93,9 +96,16 @@ fn small_count(text: &str) -> Result<u32, String> {
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
-    if let Some(out) = &arguments.out {
-        extension("--out", out, &["npy"])?;
-        expect_folder_of("--out", out)?;
+    for (flag, out) in [("--out", &arguments.out), ("--encoded", &arguments.encoded)] {
+        let Some(out) = out else { continue };
+        extension(flag, out, &["npy"])?;
+        expect_folder_of(flag, out)?;
+    }
+    if let (Some(encoded), MethodName::Bound) = (&arguments.encoded, arguments.method) {
+        return Err(CliError::bad_input(format!(
+            "--encoded {}: must be left out with --method bound, which follows no flow",
+            encoded.display()
+        )));
     }
     let name = arguments.data.to_string_lossy().into_owned();
     if !matches!(name.as_str(), "test" | "train") {
@@ -148,6 +158,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(out) = &arguments.out {
         let nats: Vec<f32> = answer.log_density.iter().map(|nats| *nats as f32).collect();
         data::write_npy(out, &[nats.len()], &nats)?;
+    }
+    if let Some(encoded) = &arguments.encoded {
+        let shape = [vec![answer.log_density.len()], experiment.train.shape.clone()].concat();
+        data::write_npy(encoded, &shape, &answer.encoded)?;
     }
     print(&report(&answer, &question, dims, levels, &name, &source.describe()))
 }

@@ -252,7 +252,7 @@ fn list() -> String {
     }
     text + "\n\
         order: of convergence in the number of steps, of the path where nothing is drawn, else of the law\n\
-        evaluations: of the model in a step, of rk45 in each try of one\n\
+        evaluations: of the model in a step, of rk45 and adaptive-sde in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\
         options: keys of [sample] beside steps, spacing and denoise\n"

@@ -1,6 +1,6 @@
 //! Random draws: element `i` of sample `b` takes word `i % 4` of Philox at (i / 4, sample_base + b, step, stream).
 //!
-//! In f64 runs the numbers are those of f32, converted.
+//! The step is the clock's, or each element's own. In f64 runs the numbers are those of f32, converted.
 
 use super::Real;
 use crate::graph::expr::{Distribution, Draw};
@@ -21,6 +21,19 @@ const LANES: usize = 32;
 /// The elements `start..start + out.len()` of the flattened shape.
 #[inline(always)]
 pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usize, out: &mut [T]) {
+    fill_at(draw, clock, lattice, start, |_| clock[0], out);
+}
+
+/// The elements `start..start + out.len()` of the flattened shape, element `start + i` at `step(i)`.
+#[inline(always)]
+pub fn fill_at<T: Real>(
+    draw: &Draw,
+    clock: [u32; 4],
+    lattice: Lattice,
+    start: usize,
+    step: impl Fn(usize) -> u32,
+    out: &mut [T],
+) {
     let clock = if lattice.samples.is_some() { clock } else { [clock[0], 0, clock[2], clock[3]] };
     let samples = lattice.samples.unwrap_or(1);
     let mut queue = Queue::default();
@@ -33,8 +46,11 @@ pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usiz
         let first = outer * lattice.inner + i;
         let mut element = first;
         while element < first + length {
-            let count = (4 - element % 4).min(first + length - element);
-            queue.push(element / 4, sample, Wanted { word: element % 4, count, place: done + element - first });
+            let most = (4 - element % 4).min(first + length - element);
+            let place = done + element - first;
+            let at = step(place);
+            let count = (1..most).find(|i| step(place + i) != at).unwrap_or(most);
+            queue.push(element / 4, sample, at, Wanted { word: element % 4, count, place });
             if queue.count == LANES {
                 queue.flush(draw, clock, out);
             }
@@ -50,7 +66,7 @@ pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usiz
 pub fn fill_per_sample<T: Real>(draw: &Draw, clock: [u32; 4], sample: impl Fn(usize) -> usize, out: &mut [T]) {
     let mut queue = Queue::default();
     for place in 0..out.len() {
-        queue.push(0, sample(place), Wanted { word: 0, count: 1, place });
+        queue.push(0, sample(place), clock[0], Wanted { word: 0, count: 1, place });
         if queue.count == LANES {
             queue.flush(draw, clock, out);
         }
@@ -70,14 +86,16 @@ struct Wanted {
 struct Queue {
     quad: [u32; LANES],
     sample: [u32; LANES],
+    step: [u32; LANES],
     wanted: [Wanted; LANES],
     count: usize,
 }
 
 impl Queue {
     #[inline(always)]
-    fn push(&mut self, quad: usize, sample: usize, wanted: Wanted) {
+    fn push(&mut self, quad: usize, sample: usize, step: u32, wanted: Wanted) {
         (self.quad[self.count], self.sample[self.count]) = (quad as u32, sample as u32);
+        self.step[self.count] = step;
         self.wanted[self.count] = wanted;
         self.count += 1;
     }
@@ -88,6 +106,7 @@ impl Queue {
         // All lanes are computed, also those that are not wanted: each loop is vector code.
         let mut words = [[0; LANES]; 4];
         for lane in 0..LANES {
+            let clock = [self.step[lane], clock[1], clock[2], clock[3]];
             let quad = random::words(clock, self.sample[lane], self.quad[lane], draw.stream);
             (0..4).for_each(|i| words[i][lane] = quad[i]);
         }

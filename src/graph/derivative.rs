@@ -19,7 +19,8 @@ fn derivative(expr: &Expr, slot: usize, done: &mut HashMap<usize, Expr>) -> Expr
     let zero = || Expr::constant(0.0);
     let result = match expr.term() {
         Term::Input(input) => Expr::constant(f64::from(u8::from(*input == slot))),
-        Term::Constant(_) | Term::Batch | Term::Column | Term::Step(_) | Term::Table { .. } | Term::Random(_) => zero(),
+        Term::Constant(_) | Term::Batch | Term::Column | Term::Step(_) | Term::Table { .. } => zero(),
+        Term::Random(_) | Term::RandomAt(..) => zero(),
         Term::Unary(op, x) => {
             let dx = derivative(x, slot, done);
             if dx.as_constant() == Some(0.0) { zero() } else { unary(*op, x, expr) * dx }

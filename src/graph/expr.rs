@@ -128,6 +128,8 @@ pub enum Term<C> {
     },
     /// A random number.
     Random(Draw),
+    /// A random number of each element with the argument, a whole number from 0 to 2^24, in the place of the clock's step.
+    RandomAt(Draw, C),
     /// A function of one argument.
     Unary(Unary, C),
     /// A function of two arguments.
@@ -140,11 +142,16 @@ impl<C: Clone> Term<C> {
     /// The arguments.
     pub fn arguments(&self) -> Vec<C> {
         match self {
-            Self::Unary(_, a) => vec![a.clone()],
+            Self::Unary(_, a) | Self::RandomAt(_, a) => vec![a.clone()],
             Self::Binary(_, a, b) => vec![a.clone(), b.clone()],
             Self::Select(a, b, c) => vec![a.clone(), b.clone(), c.clone()],
             _ => Vec::new(),
         }
+    }
+
+    /// Whether it is a random number.
+    pub fn is_random(&self) -> bool {
+        matches!(self, Self::Random(_) | Self::RandomAt(..))
     }
 
     /// The same term over other arguments.
@@ -157,6 +164,7 @@ impl<C: Clone> Term<C> {
             Self::Step(clock) => Term::Step(*clock),
             Self::Table { table, clock, column } => Term::Table { table: *table, clock: *clock, column: *column },
             Self::Random(draw) => Term::Random(*draw),
+            Self::RandomAt(draw, a) => Term::RandomAt(*draw, argument(a)),
             Self::Unary(op, a) => Term::Unary(*op, argument(a)),
             Self::Binary(op, a, b) => Term::Binary(*op, argument(a), argument(b)),
             Self::Select(a, b, c) => Term::Select(argument(a), argument(b), argument(c)),
@@ -168,7 +176,7 @@ impl<C: Clone> Term<C> {
         match self {
             Self::Input(slot) | Self::Step(slot) => vec![*slot],
             Self::Table { table, clock, .. } => vec![*table, *clock],
-            Self::Random(draw) => vec![draw.clock],
+            Self::Random(draw) | Self::RandomAt(draw, _) => vec![draw.clock],
             _ => Vec::new(),
         }
     }
@@ -182,6 +190,7 @@ impl<C: Clone> Term<C> {
                 Self::Table { table: slot(*table), clock: slot(*clock), column: *column }
             }
             Self::Random(draw) => Self::Random(Draw { clock: slot(draw.clock), ..*draw }),
+            Self::RandomAt(draw, a) => Self::RandomAt(Draw { clock: slot(draw.clock), ..*draw }, a.clone()),
             other => other.clone(),
         }
     }

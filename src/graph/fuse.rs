@@ -145,10 +145,7 @@ impl<'a> Fuser<'a> {
         let mut alike = reads.filter(|read| self.graph.shape(*read) == shape);
         let single = alike.next().is_some_and(|read| self.needed.contains(&read)) && alike.next().is_none();
         let terms = || Tape::new(std::slice::from_ref(&fused.expr)).terms;
-        single
-            && self.graph.shape(value) == shape
-            && terms().len() <= CHEAP
-            && !terms().iter().any(|term| matches!(term, Term::Random(_)))
+        single && self.graph.shape(value) == shape && terms().len() <= CHEAP && !terms().iter().any(Term::is_random)
     }
 
     fn number(&mut self, value: Value) -> usize {
@@ -324,6 +321,7 @@ fn adapt(expr: &Expr, from: &Shape, to: &Shape) -> Option<Expr> {
                 possible &= one_per_sample;
                 return Some(Expr::new(Term::Random(Draw { per_sample: true, ..*draw })));
             }
+            Term::RandomAt(..) => possible = false,
             Term::Column => possible &= same_columns,
             _ => {}
         }

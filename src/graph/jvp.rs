@@ -113,12 +113,15 @@ impl Graph {
         }
         let rewritten = |expr: &Expr| {
             expr.rewrite(&mut HashMap::new(), &mut |term| {
-                let Term::Random(draw) = term else { return None };
-                if draw.per_sample {
-                    return None;
-                }
-                let alone = Expr::new(Term::Random(Draw { clock: 0, ..*draw }));
-                operands.push(self.map_to(&[operands[draw.clock]], &alone, shape));
+                let drawn = match term {
+                    Term::Random(draw) if !draw.per_sample => {
+                        let alone = Expr::new(Term::Random(Draw { clock: 0, ..*draw }));
+                        self.map_to(&[operands[draw.clock]], &alone, shape)
+                    }
+                    Term::RandomAt(..) => self.compact_map(operands, &Expr::new(term.clone()), shape),
+                    _ => return None,
+                };
+                operands.push(drawn);
                 Some(Expr::input(operands.len() - 1))
             })
         };

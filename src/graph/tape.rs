@@ -73,7 +73,12 @@ impl Tape {
                 Term::Unary(op, a) => unary(*op, values[*a]),
                 Term::Binary(op, a, b) => binary(*op, values[*a], values[*b]),
                 Term::Select(a, b, c) => values[if values[*a] == 0.0 { *c } else { *b }],
-                Term::Batch | Term::Column | Term::Step(_) | Term::Table { .. } | Term::Random(_) => {
+                Term::Batch
+                | Term::Column
+                | Term::Step(_)
+                | Term::Table { .. }
+                | Term::Random(_)
+                | Term::RandomAt(..) => {
                     panic!("{term:?} has a value only inside a graph")
                 }
             });

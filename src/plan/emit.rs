@@ -104,7 +104,7 @@ impl Emitter<'_> {
             }
             declarations += &in_parts(&bound.name, &starts, access);
         }
-        let random = self.tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        let random = self.tape.terms.iter().any(Term::is_random);
         let hooks = Hooks {
             key: format!("{} terms {} stores", self.tape.terms.len(), self.targets.len()),
             constants: text.constants,
@@ -118,7 +118,7 @@ impl Emitter<'_> {
     /// The indices `g0`, `g1`, … of the lead groups, if anything needs them apart.
     fn groups(&self, text: &mut Text) {
         let general = self.view.operands.iter().any(|access| matches!(access, Access::General { .. }));
-        let random = self.tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        let random = self.tape.terms.iter().any(Term::is_random);
         if !general && !random {
             return;
         }
@@ -222,7 +222,8 @@ impl Emitter<'_> {
                 let (table, clock) = (self.name(*table), self.name(*clock));
                 (format!("{table}[min({clock}[0], {last}) * {columns} + {column}u]"), false)
             }
-            Term::Random(draw) => self.random(draw, text),
+            Term::Random(draw) => self.random(draw, None, text),
+            Term::RandomAt(draw, step) => self.random(draw, Some((self.value(*step), vector[*step])), text),
             Term::Unary(op, a) => {
                 let wide = vector[*a];
                 let x = self.value(*a);
@@ -272,7 +273,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn random(&self, draw: &crate::graph::expr::Draw, text: &mut Text) -> (String, bool) {
+    /// A draw at the clock's step, or at a step of its own: its text, and whether there is one for each lane.
+    fn random(&self, draw: &crate::graph::expr::Draw, step: Option<(String, bool)>, text: &mut Text) -> (String, bool) {
         let clock = self.name(draw.clock);
         let function = match draw.distribution {
             Distribution::Uniform => "uniform4",
@@ -286,15 +288,22 @@ impl Emitter<'_> {
             ),
             None => ("0u".to_owned(), "0u".to_owned()),
         };
-        let clock = format!("vec4<u32>({clock}[0], {base}, {clock}[2], {clock}[3])");
-        let call = |quad: &str| format!("{function}({clock}, {sample}, {quad}, {}u)", draw.stream);
+        let own_step = |lane: usize| match &step {
+            None => format!("{clock}[0]"),
+            Some((step, false)) => format!("u32({step})"),
+            Some((step, true)) => format!("u32({step}[{lane}])"),
+        };
+        let call = |lane: usize, quad: &str| {
+            let counter = format!("vec4<u32>({}, {base}, {clock}[2], {clock}[3])", own_step(lane));
+            format!("{function}({counter}, {sample}, {quad}, {}u)", draw.stream)
+        };
         if draw.per_sample {
-            return (format!("{}.x", call("0u")), false);
+            return (format!("{}.x", call(0, "0u")), false);
         }
         // The element's number within the sample: the lead groups but the batch, then the columns.
         let mut element = "col".to_owned();
         let mut stride = self.view.columns.fixed;
-        let mut aligned = true;
+        let mut aligned = !matches!(step, Some((_, true)));
         for (group, length) in self.view.lead.iter().enumerate().rev() {
             if Some(group) == self.view.batch_group {
                 continue;
@@ -305,11 +314,11 @@ impl Emitter<'_> {
             stride *= length.fixed;
         }
         if aligned {
-            return (call(&format!("(({element}) >> 2u)")), true);
+            return (call(0, &format!("(({element}) >> 2u)")), true);
         }
         let lane = |lane: usize| {
             let place = format!("({element} + {lane}u)");
-            format!("{}[{place} & 3u]", call(&format!("({place} >> 2u)")))
+            format!("{}[{place} & 3u]", call(lane, &format!("({place} >> 2u)")))
         };
         (format!("vec4<f32>({}, {}, {}, {})", lane(0), lane(1), lane(2), lane(3)), true)
     }

@@ -1,7 +1,7 @@
 //! Samplers of either kind, by name.
 
 use super::dormand_prince::DormandPrince;
-use super::{AdaptiveSampler, Grid, Obstacle, Options, Rk45, Sampler, obstacle, sampler_with};
+use super::{AdaptiveSampler, AdaptiveSde, Grid, Obstacle, Options, Rk45, Sampler, obstacle, sampler_with};
 use crate::sde::Sde;
 
 /// A sampler: in steps that are laid down beforehand, or in each sample's own.
@@ -16,12 +16,18 @@ pub enum AnySampler<'a> {
 type MakeAdaptive = fn(&Options) -> Box<dyn AdaptiveSampler>;
 
 /// Every adaptive sampler, by name.
-pub const ADAPTIVE_SAMPLERS: &[(&str, MakeAdaptive)] = &[("rk45", |options| {
-    let DormandPrince { absolute, relative } = DormandPrince::default();
-    let solver =
-        DormandPrince { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) };
-    Box::new(Rk45 { solver })
-})];
+pub const ADAPTIVE_SAMPLERS: &[(&str, MakeAdaptive)] = &[
+    ("rk45", |options| {
+        let DormandPrince { absolute, relative } = DormandPrince::default();
+        let solver =
+            DormandPrince { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) };
+        Box::new(Rk45 { solver })
+    }),
+    ("adaptive-sde", |options| {
+        let AdaptiveSde { absolute, relative } = AdaptiveSde::default();
+        Box::new(AdaptiveSde { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) })
+    }),
+];
 
 impl AnySampler<'_> {
     /// The sampler of this name with these options; those that it does not take are ignored.

@@ -1,6 +1,7 @@
 //! Adaptive solution of ordinary differential equations, every sample with its own steps.
 
 pub use super::adaptive::names;
+use super::step_control::{Attempt, StepControl, either, tolerated};
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 
 /// Evaluations of the field in one try of a step; the first step takes one more.
@@ -38,6 +39,10 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
+    fn control(&self) -> StepControl {
+        StepControl { start: self.start, end: self.end, error_order: 5.0, most_ticks: None }
+    }
+
     /// The derivatives, of the shapes of the values: one that does not depend on them may come as a single number.
     fn slopes(&self, graph: &mut Graph, y: &[Value], time: Value) -> Vec<Value> {
         let slopes = (self.field)(graph, y, time);
@@ -51,7 +56,7 @@ impl Problem<'_> {
 
 /// The pair of orders 5 and 4 of Dormand and Prince (1980), a step being taken where the root mean square over all
 /// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long, at
-/// most 10 times and at least 0.2 times (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4).
+/// most 10 times and at least 0.2 times.
 ///
 /// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`names::LEFT`] is 0, or longer: a
 /// sample that has arrived stays as it is, to the bit.
@@ -73,39 +78,29 @@ impl Default for DormandPrince {
 impl DormandPrince {
     /// Assigns all states of the problem, its values to `y`.
     pub fn begin(&self, graph: &mut Graph, problem: &Problem, y: &[Value]) {
-        let column = Shape::batch(&[1]);
-        let time = graph.full(problem.start, column.clone());
+        let time = graph.full(problem.start, Shape::batch(&[1]));
         let slopes = problem.slopes(graph, y, time);
         // A step along which a line of this slope moves by a hundredth of its length.
-        let [size, slope] = [y, &slopes].map(|of| self.norm(graph, of, y, y));
+        let [size, slope] = [y, &slopes].map(|of| tolerated(graph, self.tolerances(), of, y, y));
         let [size_, slope_] = [0, 1].map(Expr::input);
         let span = (problem.end - problem.start).abs();
         let first = (size_.max(1e-2) * 1e-2 / slope_.max(1e-6)).min(span);
         let step = graph.map(&[size, slope], &first);
-        let zeros = graph.full(0.0, column);
-        let ones = graph.map(&[zeros], &(Expr::input(0) + 1.0));
-        let left = graph.sum_all(ones);
         for (i, (state, _)) in problem.values.iter().enumerate() {
             graph.assign(*state, y[i]);
             graph.assign(names::slope(state), slopes[i]);
         }
-        let counters = [(names::TIME, time), (names::STEP, step), (names::TRIES, zeros), (names::FAULT, zeros)];
-        counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
-        graph.assign(names::LEFT, left);
+        problem.control().begin(graph, step);
     }
 
     /// One try of a step for every sample that has not arrived.
     pub fn advance(&self, graph: &mut Graph, problem: &Problem) {
         let state = |graph: &mut Graph, name: &str, length| graph.state(name, TensorType::f32(Shape::batch(&[length])));
         let y: Vec<Value> = problem.values.iter().map(|(name, length)| state(graph, name, *length)).collect();
-        let [time, planned, tries, fault] =
-            [names::TIME, names::STEP, names::TRIES, names::FAULT].map(|name| state(graph, name, 1));
-        let forward = if problem.end > problem.start { 1.0 } else { -1.0 };
-
-        // What is left of the way, and the step: the last one ends exactly at the end.
-        let [time_, planned_] = [0, 1].map(Expr::input);
-        let way = (Expr::constant(problem.end) - &time_) * forward;
-        let step = graph.map(&[time, planned], &planned_.min(&way));
+        let control = problem.control();
+        let attempt = control.attempt(graph);
+        let Attempt { time, step } = attempt;
+        let forward = control.forward();
 
         // The slopes of all stages: those of value v are slopes[v].
         let mut slopes: Vec<Vec<Value>> =
@@ -119,58 +114,18 @@ impl DormandPrince {
             slopes.iter_mut().zip(next).for_each(|(slopes, next)| slopes.push(next));
         }
         let errors: Vec<Value> = slopes.iter().map(|slopes| weighted_sum(graph, step, slopes, &ERROR)).collect();
-        let norm = self.norm(graph, &errors, &y, &stage);
-
-        // NaN is no success: it is not less than 1.
-        let [time_, step_, norm_, fault_] = [0, 1, 2, 3].map(Expr::input);
-        let way = (Expr::constant(problem.end) - &time_) * forward;
-        let active = Expr::constant(0.0).less(&way) * (1.0 - &fault_);
-        let taken = &active * norm_.is_finite() * norm_.less(1.0);
-        let factor = ((norm_.max(1e-10).ln() * -0.2).exp() * 0.9).max(0.2).min(10.0);
-        let factor = norm_.is_finite().select(taken.select(&factor, factor.min(1.0)), 0.2);
-        let reached = step_.less(&way).select(&time_ + &step_ * forward, problem.end);
-        let stuck = &active * (1.0 - Expr::constant(0.0).less((&reached - &time_) * forward));
-        let next = [
-            taken.clone(),
-            taken.select(reached, &time_),
-            active.select(&step_ * factor, &step_),
-            fault_.max(stuck),
-            active,
-        ];
-        let next = graph.pointwise(&[time, step, norm, fault], &next, None);
-        let [taken, time, planned, fault, active] = [next[0], next[1], next[2], next[3], next[4]];
-        let tries = graph.plus(tries, active);
-        let [time_, fault_] = [0, 1].map(Expr::input);
-        let way = (Expr::constant(problem.end) - time_) * forward;
-        let on_the_way = graph.map(&[time, fault], &(Expr::constant(0.0).less(way) * (1.0 - fault_)));
-        let left = graph.sum_all(on_the_way);
-
-        let either = Expr::input(0).select(Expr::input(1), Expr::input(2));
+        let error = tolerated(graph, self.tolerances(), &errors, &y, &stage);
+        let taken = control.judge(graph, attempt, error);
         for (v, (name, _)) in problem.values.iter().enumerate() {
-            let value = graph.map(&[taken, stage[v], y[v]], &either);
-            let slope = graph.map(&[taken, slopes[v][6], slopes[v][0]], &either);
+            let value = either(graph, taken, stage[v], y[v]);
+            let slope = either(graph, taken, slopes[v][6], slopes[v][0]);
             graph.assign(*name, value);
             graph.assign(names::slope(name), slope);
         }
-        let counters = [(names::TIME, time), (names::STEP, planned), (names::TRIES, tries), (names::FAULT, fault)];
-        counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
-        graph.assign(names::LEFT, left);
     }
 
-    /// The root mean square of `of` / (absolute + relative max(|a|, |b|)) over all coordinates of a sample: `[Batch, 1]`.
-    fn norm(&self, graph: &mut Graph, of: &[Value], a: &[Value], b: &[Value]) -> Value {
-        let [of_, a_, b_] = [0, 1, 2].map(Expr::input);
-        let scale = a_.abs().max(b_.abs()) * self.relative + self.absolute;
-        let square = (of_ / scale).square();
-        let mut coordinates = 0;
-        let mut sums = Vec::with_capacity(of.len());
-        for (of, (a, b)) in of.iter().zip(a.iter().zip(b)) {
-            coordinates += graph.shape(*of).inner_elements();
-            let squares = graph.map(&[*of, *a, *b], &square);
-            sums.push(graph.sum(squares, &[1]));
-        }
-        let total = (1..sums.len()).fold(Expr::input(0), |sum, i| sum + Expr::input(i));
-        graph.map(&sums, &(total / coordinates as f64).sqrt())
+    fn tolerances(&self) -> [f64; 2] {
+        [self.absolute, self.relative]
     }
 }
 

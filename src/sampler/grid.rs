@@ -64,7 +64,8 @@ impl Grid {
     }
 
     /// `count` times from t_max down to t_min, both included (t_max alone if `count` is 1). A spacing by the noise leaves
-    /// times that are not numbers where a process has no signal at t_max; [`obstacle`](super::obstacle) refuses those.
+    /// times that are not numbers, or do not fall, where a process has no signal at t_max; [`obstacle`](super::obstacle)
+    /// refuses those.
     pub fn times(&self, sde: &dyn Sde, count: usize) -> Vec<f64> {
         let (first, last) = (sde.t_max(), sde.t_min());
         let between = |share: f64, from: f64, to: f64| from + share * (to - from);

@@ -10,9 +10,11 @@
 
 mod adams;
 pub mod adaptive;
+mod adaptive_sde;
 mod ancestral;
 mod annealed_langevin;
 mod any;
+pub mod brownian_tree;
 mod ddim;
 mod deis;
 pub mod dormand_prince;
@@ -36,10 +38,12 @@ mod program;
 mod reverse_diffusion;
 mod rk45;
 mod sra1;
+mod step_control;
 mod table;
 mod unipc;
 
 pub use adaptive::AdaptiveSampler;
+pub use adaptive_sde::AdaptiveSde;
 pub use ancestral::Ancestral;
 pub use annealed_langevin::AnnealedLangevin;
 pub use any::{ADAPTIVE_SAMPLERS, AnySampler};
@@ -187,7 +191,8 @@ pub fn sampler_with(name: &str, options: &Options) -> Option<Box<dyn Sampler>> {
 pub fn obstacle(sampler: &dyn Sampler, sde: &dyn Sde, grid: &Grid) -> Option<Obstacle> {
     // Few steps show it as well as many.
     let short = Grid { steps: grid.steps.min(8).max(sampler.least_steps()), ..*grid };
-    if grid.times(sde, 3).iter().any(|t| !t.is_finite()) {
+    // Times that fall are numbers, too.
+    if !grid.times(sde, 3).is_sorted_by(|earlier, later| earlier > later) {
         return Some(Obstacle::Spacing);
     }
     let finite = sampler.coefficients(sde, &short).iter().flatten().all(|number| number.is_finite());

@@ -49,6 +49,9 @@ pub struct Likelihood {
     /// ln p of each sample in nats, the mean over the repetitions; for a bound what it is at least. For data of discrete
     /// levels this is the density of the values spread over their intervals.
     pub log_density: Vec<f64>,
+    /// Where the flow of the first repetition takes each sample, in units of the prior's standard deviation: `[n, D]`. From
+    /// there [`Rk45`](crate::sampler::Rk45) leads back. Empty for a bound.
+    pub encoded: Vec<f32>,
     /// Evaluations of the model for a sample, mean and most over samples and repetitions.
     pub evaluations: (f64, f64),
 }
@@ -106,6 +109,7 @@ pub fn evaluate(
     let n = question.data.len() / dims;
     let chunk = experiment.chunk(n) as usize;
     let mut log_density = vec![0.0; n];
+    let mut encoded = Vec::new();
     let (mut evaluations, mut most) = (0.0, 0.0f64);
     for repeat in 0..question.repeats {
         for first in (0..n).step_by(chunk) {
@@ -115,7 +119,13 @@ pub fn evaluate(
             engine.set_floats(flow_names::DATA, data)?;
             let mut part = Part { engine: &mut *engine, experiment, question, repeat, first, batch };
             let (values, used) = match question.method {
-                Method::Flow { .. } => part.flow()?,
+                Method::Flow { .. } => {
+                    let (values, used, ends) = part.flow()?;
+                    if repeat == 0 {
+                        encoded.extend(ends);
+                    }
+                    (values, used)
+                }
                 Method::Bound { times } => part.bound(data, times)?,
             };
             let share = f64::from(question.repeats);
@@ -129,7 +139,7 @@ pub fn evaluate(
         }
     }
     let mean = evaluations / (n as f64 * f64::from(question.repeats));
-    Ok(Likelihood { log_density, evaluations: (mean, most) })
+    Ok(Likelihood { log_density, encoded, evaluations: (mean, most) })
 }
 
 fn bound<'a>(experiment: &'a Experiment, question: &Question) -> Bound<'a> {
@@ -147,8 +157,8 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Log densities, and evaluations of the model.
-    fn flow(&mut self) -> Result<(Vec<f64>, Vec<f64>), TrainError> {
+    /// Log densities, evaluations of the model, and where the samples end, in units of the prior's standard deviation.
+    fn flow(&mut self) -> Result<(Vec<f64>, Vec<f64>, Vec<f32>), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
         self.engine.run("begin", batch as u32, 1)?;
@@ -165,7 +175,7 @@ impl Part<'_> {
         };
         let values = x.chunks(dims).zip(&volumes).map(density).collect();
         let used = arrival.tries.iter().map(|tries| 1.0 + EVALUATIONS as f64 * f64::from(*tries)).collect();
-        Ok((values, used))
+        Ok((values, used, x.iter().map(|x| x / prior as f32).collect()))
     }
 
     /// The error of a sample whose flow cannot be followed at t.

@@ -402,6 +402,10 @@ fn pointwise(tape: &Tape, inputs: &[Content], shapes: &[&Shape], shape: &Shape, 
                     inputs[*table].real()[(step(clock) as usize).min(lengths[0] - 1) * lengths[1] + column]
                 }
                 Term::Random(draw) => draw_one(draw, inputs[draw.clock].words(), shape, &index, &lengths),
+                Term::RandomAt(draw, at) => {
+                    let clock = [&[terms[*at] as u32], &inputs[draw.clock].words()[1..]].concat();
+                    draw_one(draw, &clock, shape, &index, &lengths)
+                }
                 Term::Unary(op, a) => unary(*op, terms[*a]),
                 Term::Binary(op, a, b) => binary(*op, terms[*a], terms[*b]),
                 Term::Select(a, b, c) => terms[if terms[*a] == 0.0 { *c } else { *b }],

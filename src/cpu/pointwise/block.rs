@@ -131,6 +131,15 @@ impl<T: Real> Evaluation<'_, T> {
             Code::Draw(draw) => {
                 draw::fill(draw, self.operands[draw.clock].clock(), self.kernel.lattice, block.start, out);
             }
+            Code::DrawAt(draw, step) => {
+                let clock = self.operands[draw.clock].clock();
+                let steps = self.view(*step, block, class);
+                let step = |i: usize| match steps {
+                    View::One(step) => step.to_f64() as u32,
+                    View::Many(steps) => steps[i].to_f64() as u32,
+                };
+                draw::fill_at(draw, clock, self.kernel.lattice, block.start, step, out);
+            }
             Code::DrawPerSample(draw, access) => {
                 let access = &self.kernel.accesses[*access];
                 let clock = self.operands[draw.clock].clock();

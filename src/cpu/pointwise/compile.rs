@@ -64,6 +64,8 @@ pub enum Code {
     Column,
     /// Random numbers, one for each element.
     Draw(Draw),
+    /// Random numbers, one for each element, at steps of their own.
+    DrawAt(Draw, Argument),
     /// Random numbers, one for each sample.
     DrawPerSample(Draw, usize),
     /// A row or column class spread over all elements.
@@ -157,7 +159,7 @@ impl Kernel {
             let access = access_of.get(&index).map(|access| (*access, &self.accesses[*access]));
             let class = match (term, access) {
                 (_, Some((_, access))) => access.class,
-                (Term::Random(_), None) => Class::Full,
+                (Term::Random(_) | Term::RandomAt(..), None) => Class::Full,
                 _ => term.arguments().iter().fold(Class::Uniform, |class, a| class.join(classes[*a])),
             };
             classes.push(class);
@@ -174,6 +176,7 @@ impl Kernel {
                 (Term::Input(slot), Some((access, _))) => Code::Load { slot: *slot, access },
                 (Term::Random(draw), Some((access, _))) => Code::DrawPerSample(*draw, access),
                 (Term::Random(draw), None) => Code::Draw(*draw),
+                (Term::RandomAt(draw, a), _) => Code::DrawAt(*draw, argument(a)),
                 (Term::Column, _) => Code::Column,
                 (Term::Unary(op, a), _) => Code::Unary(*op, argument(a)),
                 (Term::Binary(op, a, b), _) => Code::Binary(*op, argument(a), argument(b)),
@@ -221,6 +224,7 @@ impl Kernel {
                 draw::fill(draw, operands[draw.clock].clock(), lattice, 0, &mut out);
                 out[0]
             }
+            Term::RandomAt(..) => unreachable!("there is one for each element"),
             Term::Unary(op, a) => {
                 let mut out = [T::ZERO];
                 T::unary(*op, &[values[*a]], &mut out);
@@ -334,7 +338,7 @@ fn access(mut strides: Vec<usize>, outer: &[usize], rows: usize, columns: usize)
 /// Roughly how many additions an instruction costs for each element.
 fn cost(code: &Code) -> usize {
     match code {
-        Code::Draw(_) | Code::DrawPerSample(..) => 40,
+        Code::Draw(_) | Code::DrawAt(..) | Code::DrawPerSample(..) => 40,
         Code::Unary(Unary::Neg | Unary::Abs | Unary::IsFinite | Unary::Detached, _) => 1,
         Code::Unary(..) => 12,
         Code::Binary(Binary::Div, ..) => 3,
@@ -425,7 +429,7 @@ impl Code {
     fn arguments(&mut self) -> Vec<&mut Argument> {
         match self {
             Self::Load { .. } | Self::Column | Self::Draw(_) | Self::DrawPerSample(..) => Vec::new(),
-            Self::Spread(a, _) | Self::Unary(_, a) => vec![a],
+            Self::Spread(a, _) | Self::Unary(_, a) | Self::DrawAt(_, a) => vec![a],
             Self::Binary(_, a, b) => vec![a, b],
             Self::Select(a, b, c) => vec![a, b, c],
         }

@@ -90,7 +90,7 @@ impl Lowering<'_> {
     fn covers(&self, node: usize, view: &Iteration) -> bool {
         let tape = self.tape(node);
         let shape = self.shape(node);
-        let random = tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        let random = tape.terms.iter().any(Term::is_random);
         let column = tape.terms.iter().any(|term| matches!(term, Term::Column));
         let last = channels(shape);
         (!random || shape.batch_axis().is_none() || view.batch_group.is_some())
@@ -179,7 +179,7 @@ impl Lowering<'_> {
         let shape = self.shape(node);
         let operands = self.operands(node);
         let shapes: Vec<&Shape> = operands.iter().map(|value| graph.shape(*value)).collect();
-        let random = tape.terms.iter().any(|term| matches!(term, Term::Random(_)));
+        let random = tape.terms.iter().any(Term::is_random);
         let column = tape.terms.iter().any(|term| matches!(term, Term::Column));
         let split = match (product, handed) {
             (Some(_), _) => Split::At(shape.rank() - 1),

@@ -15,8 +15,8 @@ pub struct Sample {
     /// The sampler.
     #[serde(rename = "kind")]
     pub sampler: SamplerKind,
-    /// Steps from time 1 to `sde.t_min`; noise levels for `annealed-langevin`. Like `spacing`, nothing to `rk45`, whose
-    /// samples each choose their own steps.
+    /// Steps from time 1 to `sde.t_min`; noise levels for `annealed-langevin`. Like `spacing`, nothing to `rk45` and
+    /// `adaptive-sde`, whose samples each choose their own steps.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub steps: u64,
     /// Number of samples.
@@ -65,10 +65,11 @@ pub struct Sample {
     /// Steps of `annealed-langevin` at each of its levels. Without it, 100.
     #[schemars(range(min = 1, max = 100_000))]
     pub steps_per_level: Option<usize>,
-    /// The error that a step of `rk45` may make in a coordinate, relative to the coordinate. Without it, 1e-5.
+    /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without it, 1e-5 and
+    /// 1e-2.
     #[schemars(range(min = 1e-6, max = 0.1))]
     pub rtol: Option<f64>,
-    /// The error that it may make beside that, in units of x. Without it, 1e-5.
+    /// The error that it may make beside that, in units of x. Without it, 1e-5 and 1e-2.
     #[schemars(range(min = 1e-6, max = 1.0))]
     pub atol: Option<f64>,
 }
@@ -273,6 +274,8 @@ kinds! {
     Pndm "pndm",
     /// The probability flow by the adaptive pair of Dormand and Prince, every sample with its own steps.
     Rk45 "rk45",
+    /// The reverse SDE on a Brownian tree by an adaptive pair, every sample with its own steps.
+    AdaptiveSde "adaptive-sde",
 }
 
 impl Spacing {
