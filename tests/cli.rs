@@ -577,6 +577,22 @@ fn what_is_known_stays_and_the_rest_is_drawn() {
     );
 }
 
+#[test]
+fn a_time_after_the_end_of_the_process_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[data]\nkind = \"eight-gaussians\"\n[model]\nkind = \"exact\"\n[sde]\nkind = \"cosine\"\n";
+    fs::write(folder.path().join("cosine.toml"), config).unwrap();
+    write_npy(&folder.path().join("x.npy"), &[1, 2], &[0.1, 0.2]).unwrap();
+    expect_bad(
+        folder.path(),
+        &[(
+            "score cosine.toml --x x.npy --t 1 --out s.npy",
+            &["--t 1: must be at most 0.9946, where the cosine process of this model ends"],
+        )],
+    );
+    good(folder.path(), "score cosine.toml --x x.npy --t 0.9946 --out s.npy --device cpu");
+}
+
 /// A run of the digits whose network knows classes: a tiny U-Net, two steps.
 #[test]
 fn a_class_can_be_asked_for_and_guided_to() {

@@ -1,29 +1,17 @@
 //! Every process in every sampler, on Gaussian data, whose flow and whose noised laws are known.
 
+#[path = "common/processes.rs"]
+mod processes;
+
+use processes::processes;
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::Graph;
 use tweedie::nn::Mixture;
 use tweedie::sampler::{EulerMaruyama, Grid, OdeEuler, OdeHeun, Sampler, Spacing, names, sampling_step};
-use tweedie::sde::{
-    Cosine, Exact, Model, PROCESSES, RectifiedFlow, Sde, Shifted, Sigmoid, Vp, ZeroTerminalSnr, log_snr_shift,
-};
+use tweedie::sde::{Exact, Model, Sde};
 
 /// Standard deviation of the data.
 const WIDTH: f64 = 0.5;
-
-fn processes() -> Vec<(String, Box<dyn Sde>)> {
-    let mut all: Vec<(String, Box<dyn Sde>)> =
-        PROCESSES.iter().map(|(name, process)| (name.to_string(), process())).collect();
-    let others: [(&str, Box<dyn Sde>); 5] = [
-        ("cosine to the end", Box::new(Cosine { t_max: 1.0, ..Cosine::default() })),
-        ("sigmoid to the end", Box::new(Sigmoid { t_max: 1.0, ..Sigmoid::default() })),
-        ("zero-terminal vp", Box::new(ZeroTerminalSnr::new(Box::new(Vp::default())))),
-        ("shifted vp", Box::new(Shifted::new(Box::new(Vp::default()), log_snr_shift(256.0)))),
-        ("shifted flow", Box::new(RectifiedFlow { log_snr_shift: 1.0, ..RectifiedFlow::default() })),
-    ];
-    all.extend(others.map(|(name, sde)| (name.to_string(), sde)));
-    all
-}
 
 /// The exact score of N(0, WIDTH²).
 fn exact<'a>(sde: &'a dyn Sde) -> Box<dyn Model + 'a> {

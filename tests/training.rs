@@ -69,7 +69,8 @@ fn relative_error(training: &mut Training, t: f64) -> f64 {
     let (noise, _) = unit.expect("a normal law").sample(POINTS, 4321);
     let noisy = |(x, z): (&f32, &f32)| (level.alpha * f64::from(*x) + level.sigma * f64::from(*z)) as f32;
     let at: Vec<f32> = clean.iter().zip(&noise).map(noisy).collect();
-    let learned = scoring::evaluate(engine.as_mut(), experiment, &at, t, Quantity::Score).expect("scores");
+    let learned =
+        scoring::evaluate(engine.as_mut(), experiment, &at, Classes::Any, t, Quantity::Score).expect("scores");
     let (mut error, mut size) = (0.0, 0.0);
     let mut exact = [0.0; 2];
     for (x, learned) in at.chunks(2).zip(learned.chunks(2)) {

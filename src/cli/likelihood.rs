@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::CliError;
+use super::class::{Told, told, told_classes};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{
@@ -19,8 +20,8 @@ use crate::sampler::dormand_prince::DormandPrince;
 use crate::train::config::Overrides;
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
-use crate::train::experiment::Experiment;
-use crate::train::likelihood::{self, Likelihood, Method, Question};
+use crate::train::experiment::{Classes, Experiment};
+use crate::train::likelihood::{self, Likelihood, Mean, Method, Question};
 
 /// Evaluate the likelihood of data: bits per dimension and nats
 #[derive(Debug, clap::Args)]
@@ -37,24 +38,28 @@ pub(super) struct Arguments {
     /// The density along the probability flow, or the variational bound of the reverse SDE
     #[arg(long, value_enum, default_value = "flow")]
     method: MethodName,
-    /// The divergence of the flow: exact, or along a random direction
-    #[arg(long, value_enum, default_value = "rademacher")]
-    divergence: DivergenceName,
-    /// Of the flow's solver, absolute and relative
-    #[arg(long, value_name = "X", default_value = "1e-5", value_parser = tolerance, allow_negative_numbers = true)]
-    tolerance: f64,
-    /// Noise levels at which the bound looks at each sample
-    #[arg(long, value_name = "N", default_value = "64", value_parser = small_count, allow_negative_numbers = true)]
-    times: u32,
-    /// Repeat with other random numbers, and take the mean
-    #[arg(long, value_name = "N", default_value = "1", value_parser = small_count, allow_negative_numbers = true)]
-    repeats: u32,
-    /// Seed of all random numbers
-    #[arg(long, value_name = "N", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
-    seed: u64,
+    /// The divergence of the flow: exact, or along a random direction [default: rademacher]
+    #[arg(long, value_enum)]
+    divergence: Option<DivergenceName>,
+    /// Of the flow's solver, absolute and relative [default: 1e-5]
+    #[arg(long, value_name = "X", value_parser = tolerance, allow_negative_numbers = true)]
+    tolerance: Option<f64>,
+    /// Noise levels at which the bound looks at each sample [default: 64]
+    #[arg(long, value_name = "N", value_parser = small_count, allow_negative_numbers = true)]
+    times: Option<u32>,
+    /// Class that the network is told, if it was trained with model.conditional = true: each sample's own, any, or a number
+    /// [default: own for test and train, any for a file]
+    #[arg(long, value_name = "own|any|CLASS", value_parser = told, allow_negative_numbers = true)]
+    class: Option<Told>,
+    /// Repeat with other random numbers, and take the mean [default: 1]
+    #[arg(long, value_name = "N", value_parser = small_count, allow_negative_numbers = true)]
+    repeats: Option<u32>,
+    /// Seed of all random numbers [default: 0]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
+    seed: Option<u64>,
     #[command(flatten)]
     device: DeviceArguments,
-    /// Where to write the log density of each sample in nats, (N,)
+    /// Where to write the log density of each sample in nats, (N,); NaN where there is none
     #[arg(long, value_name = "FILE.npy")]
     out: Option<PathBuf>,
     /// Where to write what the flow makes of each sample, as sample --noise takes it to lead it back by rk45
@@ -101,12 +106,6 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
         extension(flag, out, &["npy"])?;
         expect_folder_of(flag, out)?;
     }
-    if let (Some(encoded), MethodName::Bound) = (&arguments.encoded, arguments.method) {
-        return Err(CliError::bad_input(format!(
-            "--encoded {}: must be left out with --method bound, which follows no flow",
-            encoded.display()
-        )));
-    }
     let name = arguments.data.to_string_lossy().into_owned();
     if !matches!(name.as_str(), "test" | "train") {
         if arguments.data.extension().is_none_or(|extension| extension != "npy") {
@@ -115,34 +114,37 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
         expect_file("--data", &arguments.data)?;
     }
     let source = Source::open(&arguments.source, &Overrides::none())?;
-    let experiment = Experiment::new(source.config())?;
+    let experiment = source.restore(Experiment::new(source.config())?);
     if experiment.is_without_noise() {
         return Err(CliError::bad_input(format!(
             "{}: trained with loss.noise = \"none\": a likelihood needs the score at every noise level",
             source.describe()
         )));
     }
-    let mut values = match name.as_str() {
-        "test" => experiment.held_out.values.to_f32(),
-        "train" => experiment.train.values.to_f32(),
-        _ => read_points("--data", &arguments.data, &experiment)?.values,
-    };
-    let dims = experiment.dims();
-    if let Some(n) = arguments.n.and_then(|n| usize::try_from(n).ok()) {
-        values.truncate(n.saturating_mul(dims));
+    if let Some(line) = arguments.idle_flag(&experiment) {
+        return Err(CliError::bad_input(line));
     }
-    let levels = experiment.train.levels;
-    let method = arguments.method(&experiment)?;
-    let question = Question {
-        data: &values,
-        bin_width: experiment.bin_width(),
-        method,
-        repeats: arguments.repeats,
-        seed: arguments.seed,
+    let (values, labels) = match name.as_str() {
+        "test" => (experiment.held_out.values.to_f32(), experiment.held_out.labels.as_deref()),
+        "train" => (experiment.train.values.to_f32(), experiment.train.labels.as_deref()),
+        _ => (read_points("--data", &arguments.data, &experiment)?.values, None),
     };
+    if let Some(levels) = experiment.train.levels {
+        check_levels(&name, &values, levels)?;
+    }
+    let dims = experiment.dims();
+    let n = arguments.n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).min(values.len() / dims);
+    let question = Question {
+        data: &values[..n * dims],
+        bin_width: experiment.bin_width(),
+        classes: told_classes(arguments.class, &name, labels.map(|labels| &labels[..n]), &experiment)?,
+        method: arguments.method(),
+        repeats: arguments.repeats.unwrap_or(1),
+        seed: arguments.seed.unwrap_or(0),
+    };
+    question.check(&experiment)?;
     let (device, reason) =
         Device::open(&arguments.device.device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    let experiment = source.restore(experiment);
     let mut engine = likelihood::load(&experiment, &device, &question)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
@@ -155,64 +157,106 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(bar) = bar {
         bar.finish();
     }
+    let mut unknown = String::new();
     if let Some(out) = &arguments.out {
         let nats: Vec<f32> = answer.log_density.iter().map(|nats| *nats as f32).collect();
         data::write_npy(out, &[nats.len()], &nats)?;
+        unknown = format!(", NaN in {}", out.display());
     }
     if let Some(encoded) = &arguments.encoded {
-        let shape = [vec![answer.log_density.len()], experiment.train.shape.clone()].concat();
+        let shape = [vec![n], experiment.train.shape.clone()].concat();
         data::write_npy(encoded, &shape, &answer.encoded)?;
     }
-    print(&report(&answer, &question, dims, levels, &name, &source.describe()))
+    print(&report(&answer, &question, experiment.train.levels, &name, &source.describe()))?;
+    let known = answer.known();
+    match answer.faults.first() {
+        _ if answer.stopped => Err(CliError::Interrupted(format!(
+            "stopped: {known} of {n} samples are done, the others are without a likelihood{unknown}"
+        ))),
+        Some(fault) => {
+            Err(CliError::failed(format!("{fault}; {} of {n} samples are without a likelihood{unknown}", n - known)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Values that stand for intervals have to lie on the levels in their middle, from -1 to 1.
+fn check_levels(name: &str, values: &[f32], levels: u32) -> Result<(), CliError> {
+    let width = 2.0 / f64::from(levels.max(2) - 1);
+    let off = |x: &f32| {
+        let level = (f64::from(*x) + 1.0) / width;
+        (level - level.round()).abs() > 0.01 || !(-0.01..f64::from(levels) - 0.99).contains(&level)
+    };
+    let Some(place) = values.iter().position(off) else { return Ok(()) };
+    Err(CliError::bad_input(format!(
+        "--data {name}: value {place} (counted from 0) is {}; must be one of {levels} levels from -1 to 1, {} apart",
+        values[place],
+        short(width, 6)
+    )))
 }
 
 impl Arguments {
-    fn method(&self, experiment: &Experiment) -> Result<Method, CliError> {
-        let divergence = match self.divergence {
+    /// A flag that was given, and that counts nothing beside the others.
+    fn idle_flag(&self, experiment: &Experiment) -> Option<String> {
+        let flow = self.method == MethodName::Flow;
+        let still = flow && self.divergence == Some(DivergenceName::Exact) && experiment.bin_width().is_none();
+        let divergence = self.divergence.and_then(|name| name.to_possible_value());
+        let no_times = "the flow asks for no noise levels; --method bound does";
+        let no_flow = "the bound follows no flow; --method flow does";
+        let no_draws = "with --divergence exact nothing is random in the flow of continuous values";
+        let flags = [
+            ("--times", self.times.map(|n| n.to_string()), flow, no_times),
+            ("--divergence", divergence.map(|value| value.get_name().to_owned()), !flow, no_flow),
+            ("--tolerance", self.tolerance.map(|x| x.to_string()), !flow, no_flow),
+            ("--encoded", self.encoded.as_ref().map(|path| path.display().to_string()), !flow, no_flow),
+            ("--repeats", self.repeats.map(|n| n.to_string()), still, no_draws),
+            ("--seed", self.seed.map(|n| n.to_string()), still, no_draws),
+        ];
+        let (flag, value, _, why) = flags.into_iter().find(|(_, value, idle, _)| *idle && value.is_some())?;
+        Some(format!("{flag} {}: must be left out: {why}", value.unwrap_or_default()))
+    }
+
+    fn method(&self) -> Method {
+        let divergence = match self.divergence.unwrap_or(DivergenceName::Rademacher) {
             DivergenceName::Exact => Divergence::Exact,
             DivergenceName::Rademacher => Divergence::Hutchinson(Projection::Rademacher),
             DivergenceName::Gaussian => Divergence::Hutchinson(Projection::Gaussian),
             DivergenceName::Sphere => Divergence::Hutchinson(Projection::Sphere),
         };
+        let tolerance = self.tolerance.unwrap_or(1e-5);
         match self.method {
             MethodName::Flow => {
-                let solver = DormandPrince { absolute: self.tolerance, relative: self.tolerance };
-                Ok(Method::Flow { divergence, solver })
+                Method::Flow { divergence, solver: DormandPrince { absolute: tolerance, relative: tolerance } }
             }
-            MethodName::Bound if experiment.sde.loses_all_signal() => Err(CliError::bad_input(format!(
-                "--method bound: needs a process that keeps some signal, and {} has none at t = {}; must be flow",
-                experiment.sde.name(),
-                experiment.sde.t_max()
-            ))),
-            MethodName::Bound => Ok(Method::Bound { times: self.times as usize }),
+            MethodName::Bound => Method::Bound { times: self.times.unwrap_or(64) as usize },
         }
     }
 }
 
 /// What is printed.
-fn report(
-    answer: &Likelihood,
-    question: &Question,
-    dims: usize,
-    levels: Option<u32>,
-    name: &str,
-    source: &str,
-) -> String {
-    let plus = |(mean, error): (f64, f64)| format!("{mean:.4} ± {error:.4}");
-    let bits = plus(answer.bits_per_dimension(dims, question.bin_width));
-    let nats = plus(Likelihood::mean(&answer.log_density));
+fn report(answer: &Likelihood, question: &Question, levels: Option<u32>, name: &str, source: &str) -> String {
+    let plus = |Mean { value, error }: Mean| match error {
+        Some(error) => format!("{value:.4} ± {error:.4}"),
+        None => format!("{value:.4}"),
+    };
+    let [bits, nats] = [answer.bits_per_dimension(), answer.nats()].map(plus);
     let at_most = if matches!(question.method, Method::Bound { .. }) { ["at most ", "at least "] } else { ["", ""] };
     let of = levels.map_or_else(|| "continuous values".to_string(), |levels| format!("{levels} levels"));
-    let (mean, most) = answer.evaluations;
+    let (known, n) = (answer.known(), answer.log_density.len());
+    let count = if known < n { format!("{known} of {n}") } else { n.to_string() };
+    let told = match question.classes {
+        Classes::Each(_) => " told their classes".to_owned(),
+        Classes::One(class) => format!(" told class {class}"),
+        Classes::Any | Classes::InTurn => String::new(),
+    };
     format!(
-        "{name}, {} samples, {source}\n\
+        "{name}, {count} samples{told}, {source}\n\
          {}{bits} bits per dimension ({of})\n\
          {}{nats} nats of log density\n\
          evaluations of the model: {} each, at most {}\n",
-        answer.log_density.len(),
         at_most[0],
         at_most[1],
-        short(mean, 4),
-        short(most, 6),
+        short(answer.evaluations.mean, 4),
+        short(answer.evaluations.most, 6),
     )
 }

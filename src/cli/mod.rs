@@ -1,6 +1,7 @@
 //! The command line: one thin file per command. What it does stands in the library.
 
 mod bench;
+mod class;
 mod devices;
 mod docs;
 mod error;

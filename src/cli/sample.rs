@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::CliError;
+use super::class::{check_guidance, one_class};
 use super::interrupt::Interrupt;
 use super::known::read_known;
 use super::progress::Progress;
@@ -21,7 +22,7 @@ use crate::train::artifacts;
 use crate::train::config::{Overrides, Sample, SamplerKind, Spacing};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Drawing, Experiment};
+use crate::train::experiment::{Drawing, Experiment};
 use crate::train::room;
 use crate::train::sampling::{self, Draw, Evaluations};
 
@@ -279,12 +280,8 @@ fn sample(request: Request) -> Result<(), CliError> {
             source.describe()
         )));
     }
-    if let Some(class) = class.filter(|class| *class as usize >= experiment.classes()) {
-        return Err(CliError::bad_input(match experiment.classes() {
-            0 => format!("--class {class}: this network knows no classes (model.conditional = false)"),
-            classes => format!("--class {class}: must be from 0 to {}", classes - 1),
-        }));
-    }
+    let classes = one_class(class, &experiment)?;
+    check_guidance(guidance, &experiment)?;
     let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
     let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(wanted);
     let step_noise = match step_noise {
@@ -316,7 +313,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         seed: settings.seed,
         noise: noise.map(|noise| noise.values),
         step_noise: step_noise.map(|noise| noise.values),
-        classes: class.map_or(Classes::Any, Classes::One),
+        classes,
         guidance,
         known,
         frames,

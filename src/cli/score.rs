@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::CliError;
-use super::settings::{DeviceArguments, cache_folder, expect_file, expect_folder_of, extension, note};
+use super::class::one_class;
+use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_folder_of, extension, note};
 use super::source::{Source, read_points};
 use crate::data;
 use crate::gpu::Choice;
@@ -27,7 +28,7 @@ pub(super) struct Arguments {
     /// The points x_t, (N, D) or (N, the data's shape)
     #[arg(long, value_name = "FILE.npy")]
     x: PathBuf,
-    /// Noise level as time, in (0, 1]
+    /// Noise level as time, above 0 and at most the process's t_max
     #[arg(long, value_name = "T", value_parser = time, allow_negative_numbers = true)]
     t: Option<f64>,
     /// Noise level as the standard deviation of x_t given x_0, > 0; 0 for a run with loss.noise = "none"
@@ -39,6 +40,9 @@ pub(super) struct Arguments {
     /// What to write
     #[arg(long, value_enum, default_value = "score")]
     output: Output,
+    /// Class of the points, for a network trained with model.conditional = true [default: any]
+    #[arg(long, value_name = "CLASS", value_parser = class, allow_negative_numbers = true)]
+    class: Option<u32>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Where to write it, in the shape of --x
@@ -74,6 +78,7 @@ struct Request {
     x: PathBuf,
     level: Level,
     output: Output,
+    class: Option<u32>,
     device: Choice,
     out: PathBuf,
 }
@@ -112,18 +117,26 @@ impl Arguments {
         extension("--out", &self.out, &["npy"])?;
         expect_folder_of("--out", &self.out)?;
         let source = Source::open(&self.source, &Overrides::none())?;
-        Ok(Request { source, x: self.x, level, output: self.output, device: self.device.device, out: self.out })
+        let (output, class, device) = (self.output, self.class, self.device.device);
+        Ok(Request { source, x: self.x, level, output, class, device, out: self.out })
     }
 }
 
 fn score(request: Request) -> Result<(), CliError> {
-    let Request { source, x, level, output, device, out } = request;
-    let experiment = Experiment::new(source.config())?;
+    let Request { source, x, level, output, class, device, out } = request;
+    // Its process too: a time is one of the schedule that was learned.
+    let experiment = source.restore(Experiment::new(source.config())?);
+    let classes = one_class(class, &experiment)?;
     let points = read_points("--x", &x, &experiment)?;
     let sde = experiment.sde.as_ref();
     let t = match level {
         _ if experiment.is_without_noise() => without_noise(&experiment, level, output),
         Level::Sigma(0.0) => Err("--sigma 0: must be above 0, but for a run with loss.noise = \"none\"".to_owned()),
+        Level::Time(t) if t > sde.t_max() => Err(format!(
+            "--t {t}: must be at most {}, where the {} process of this model ends",
+            sde.t_max(),
+            sde.name()
+        )),
         Level::Time(t) => Ok(t),
         Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {}", error.range())),
         Level::NoiseToSignal(ratio) => {
@@ -138,12 +151,12 @@ fn score(request: Request) -> Result<(), CliError> {
             sde.name()
         )));
     }
+    if experiment.is_trainable() && !experiment.is_without_noise() && t < sde.t_min() {
+        note(format_args!("t = {} is below sde.t_min = {}: no such noise was trained", short(t, 6), sde.t_min()));
+    }
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let n = points.values.len() / experiment.dims();
-    let experiment = source.restore(experiment);
-    let sampler = source.config().sample.sampler();
-    let engine = experiment.drawing_engine(&device, &experiment.drawing(&sampler), n);
-    let mut engine = engine.map_err(TrainError::from)?;
+    let mut engine = experiment.scoring_engine(&device, n).map_err(TrainError::from)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
     let quantity = match output {
@@ -152,7 +165,7 @@ fn score(request: Request) -> Result<(), CliError> {
         Output::Epsilon => Quantity::Epsilon,
         Output::Velocity => Quantity::Velocity,
     };
-    let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, t, quantity)?;
+    let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, classes, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
     let at = experiment.sde.at(t);
     let level = match experiment.is_without_noise() {

@@ -20,6 +20,9 @@ pub mod names {
 
 /// log p(x) = log prior(x_T) + ∫ div v dt along the [`probability_flow`] dx/dt = v(x, t) from t_min to T (Chen et al. 2018;
 /// Song et al. 2021, eq. 39).
+///
+/// p is the law that the flow brings the prior to at t_min, with the scale alpha and the noise sigma of that time. Of x / alpha,
+/// data with noise of standard deviation sigma / alpha, the log density at x is D ln alpha + log p(alpha x).
 pub struct FlowLikelihood<'a> {
     /// The forward process.
     pub sde: &'a dyn Sde,
@@ -45,7 +48,8 @@ impl FlowLikelihood<'_> {
             None => graph.map(&[data], &Expr::input(0)),
         };
         let nothing = graph.full(0.0, Shape::batch(&[1]));
-        self.with_problem(model.as_ref(), clock, |problem| self.solver.begin(&mut graph, problem, &[x, nothing]));
+        let begin = |graph: &mut Graph, problem: &Problem| self.solver.begin(graph, problem, &[x, nothing]);
+        self.with_problem(&mut graph, model.as_ref(), clock, begin);
         graph
     }
 
@@ -54,14 +58,22 @@ impl FlowLikelihood<'_> {
         let mut graph = Graph::new();
         let model = build(&mut graph);
         let clock = graph.clock(names::CLOCK);
-        self.with_problem(model.as_ref(), clock, |problem| self.solver.advance(&mut graph, problem));
+        let advance = |graph: &mut Graph, problem: &Problem| self.solver.advance(graph, problem);
+        self.with_problem(&mut graph, model.as_ref(), clock, advance);
         graph
     }
 
-    fn with_problem(&self, model: &dyn Model, clock: Value, use_it: impl FnOnce(&Problem)) {
+    fn with_problem(
+        &self,
+        graph: &mut Graph,
+        model: &dyn Model,
+        clock: Value,
+        use_it: impl FnOnce(&mut Graph, &Problem),
+    ) {
+        let directions = self.divergence.directions(graph, clock, self.dims);
         let field = |graph: &mut Graph, y: &[Value], t: Value| {
             let (velocity, [of_x, of_velocity]) = probability_flow(graph, self.sde, model, y[0], t);
-            let divergence = self.divergence.of(graph, velocity, y[0], clock);
+            let divergence = directions.trace(graph, velocity, y[0]);
             let [a, b, of_a, of_b] = [0, 1, 2, 3].map(Expr::input);
             let moved = graph.map(&[y[0], velocity, of_x, of_velocity], &(&of_a * a + &of_b * &b));
             let volume = graph.map(
@@ -70,11 +82,7 @@ impl FlowLikelihood<'_> {
             );
             vec![moved, volume]
         };
-        use_it(&Problem {
-            values: &[(names::X, self.dims), (names::LOG_VOLUME, 1)],
-            field: &field,
-            start: self.sde.t_min(),
-            end: self.sde.t_max(),
-        });
+        let values = &[(names::X, self.dims), (names::LOG_VOLUME, 1)];
+        use_it(graph, &Problem { values, field: &field, start: self.sde.t_min(), end: self.sde.t_max() });
     }
 }

@@ -1,15 +1,16 @@
 //! How probable a model holds data to be: exactly, along the probability flow, or as a bound of its reverse SDE.
 //!
-//! Both speak of the density of x at the process's t_min; [`bits_per_dimension`] turns it into bits for data of discrete
-//! levels, which were spread evenly over their steps ([`dequantised`](crate::loss::dequantised)) before.
+//! Both speak of a law with a little noise, that of t_min: [`FlowLikelihood`] of x as the flow leaves it there, [`Bound`] of
+//! x / alpha with the noise sigma / alpha once more. [`bits_per_dimension`] turns a density into bits for data of discrete
+//! levels, which were spread evenly over their intervals ([`dequantised`](crate::loss::dequantised)) before.
 
 mod bound;
 mod divergence;
 mod flow;
 
-pub use bound::{Bound, names as bound_names, share};
+pub use bound::{Bound, Times, names as bound_names};
 pub use divergence::Divergence;
-pub use flow::{FlowLikelihood, names};
+pub use flow::{FlowLikelihood, names as flow_names};
 
 /// Bits for each coordinate at this log density (nats) of D coordinates, which stand for intervals of this width (1: none).
 pub fn bits_per_dimension(log_density: f64, dims: usize, width: f64) -> f64 {

@@ -6,6 +6,7 @@
 
 mod accumulation;
 mod dequantise;
+mod directions;
 mod dsm;
 mod ends;
 mod evaluation;
@@ -29,6 +30,7 @@ mod weighting;
 
 pub use accumulation::{accumulation_step, names as accumulation_names, update_step};
 pub use dequantise::dequantised;
+pub use directions::Directions;
 pub use dsm::{Denoising, Loss, Reduce};
 pub use ends::{EndsSpec, LearnedEnds};
 pub use evaluation::{Evaluation, evaluation_step, names as evaluation_names};
@@ -36,7 +38,6 @@ pub use explicit::Explicit;
 pub use field::Field;
 pub use flip::flip_half;
 pub use implicit::Implicit;
-pub(crate) use implicit::unit_vectors;
 pub use matching::{Matching, Noise, ScoreMatching};
 pub use objective::Objective;
 pub use projection::{Projection, Projections};

@@ -35,7 +35,7 @@ pub use learned::Learned;
 pub use model::{Exact, Model, Network, ScheduledEnds, ScheduledTime, functions_of_time};
 pub use paced::Paced;
 pub use preconditioning::Parameterisation;
-pub use probability_flow::probability_flow;
+pub use probability_flow::{flow_is_finite, probability_flow};
 pub use process::{LEAST_ALPHA, Marginal, OutOfRange, Sde};
 pub use rectified_flow::RectifiedFlow;
 pub use shifted::{Shifted, log_snr_shift};

@@ -80,7 +80,8 @@ pub trait Sde: Debug + Send + Sync {
     /// # Errors
     /// If no time in [0, t_max] has this ratio.
     fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
-        invert(self, "noise_to_signal", ratio, |marginal| marginal.noise_to_signal())
+        let time = Expr::input(0);
+        invert(self, "noise_to_signal", ratio, &(self.sigma(&time) / self.alpha(&time)))
     }
 
     /// The time at which the standard deviation of x_t given x_0 is `sigma`.
@@ -88,7 +89,7 @@ pub trait Sde: Debug + Send + Sync {
     /// # Errors
     /// If no time in [0, t_max] has this sigma.
     fn t_of_sigma(&self, sigma: f64) -> Result<f64, OutOfRange> {
-        invert(self, "sigma", sigma, |marginal| marginal.sigma)
+        invert(self, "sigma", sigma, &self.sigma(&Expr::input(0)))
     }
 
     /// The time at which ln SNR is `log_snr`, for one that the process has between 0 and t_max. An expression, so that
@@ -181,7 +182,16 @@ impl OutOfRange {
         value: f64,
         of: impl Fn(&Marginal) -> f64,
     ) -> Result<(), Self> {
-        let (least, most) = (of(&sde.at(0.0)), of(&sde.at(sde.t_max())));
+        Self::check_between(sde, quantity, value, [0.0, sde.t_max()].map(|t| of(&sde.at(t))))
+    }
+
+    /// The same where the least and the most that the process has are known.
+    fn check_between<S: Sde + ?Sized>(
+        sde: &S,
+        quantity: &'static str,
+        value: f64,
+        [least, most]: [f64; 2],
+    ) -> Result<(), Self> {
         // The ends are allowed as they are printed, that is with some rounding.
         let slack = 1e-12 * most;
         if value >= least - slack && value <= most + slack {
@@ -191,21 +201,19 @@ impl OutOfRange {
     }
 }
 
-/// The time at which a quantity that rises with t has this value, by bisection.
-fn invert<S: Sde + ?Sized>(
-    sde: &S,
-    quantity: &'static str,
-    value: f64,
-    of: impl Fn(&Marginal) -> f64,
-) -> Result<f64, OutOfRange> {
-    OutOfRange::check(sde, quantity, value, &of)?;
+/// The time at which a quantity that rises with t has this value, by bisection. `of` gives the quantity at time input 0: it is
+/// flattened once, not at each of some sixty times.
+fn invert<S: Sde + ?Sized>(sde: &S, quantity: &'static str, value: f64, of: &Expr) -> Result<f64, OutOfRange> {
+    let tape = Tape::new(std::slice::from_ref(of));
+    let at = |t: f64| tape.evaluate(&[t])[0];
     let (mut low, mut high) = (0.0, sde.t_max());
+    OutOfRange::check_between(sde, quantity, value, [low, high].map(at))?;
     loop {
         let middle = 0.5 * (low + high);
         if middle <= low || middle >= high {
             return Ok(middle);
         }
-        if of(&sde.at(middle)) < value {
+        if at(middle) < value {
             low = middle;
         } else {
             high = middle;

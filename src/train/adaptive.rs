@@ -12,20 +12,34 @@ const MOST_STEPS: u64 = 100_000;
 /// Steps between two looks at how many samples are left. What has arrived stays as it is, so that this changes no bit.
 const STEPS_UNSEEN: usize = 16;
 
+/// What becomes of the others where a sample cannot be taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtFault {
+    /// They are left where they are.
+    Stop,
+    /// They go on without it.
+    GoOn,
+}
+
 /// How a solution ended.
 pub(super) struct Arrival {
     /// Steps that each sample has tried.
     pub tries: Vec<f32>,
-    /// The first sample that cannot be taken on, and the time that it has reached.
-    pub stuck: Option<(usize, f64)>,
+    /// The time that each has reached, as its solver counts it.
+    pub times: Vec<f32>,
+    /// The samples that cannot be taken on.
+    pub stuck: Vec<usize>,
+    /// Whether `heard` ended it, with samples on their way.
+    pub stopped: bool,
 }
 
-/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or one cannot. `heard` is told
-/// how many are left, and says whether to go on.
+/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on. `heard` is
+/// told how many are left, and says whether to go on.
 pub(super) fn arrive(
     engine: &mut dyn Engine,
     program: &str,
     batch: usize,
+    at_fault: AtFault,
     heard: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Arrival, TrainError> {
     let mut steps = 0;
@@ -33,20 +47,20 @@ pub(super) fn arrive(
         steps += engine.advance(program, batch as u32, STEPS_UNSEEN)? as u64;
         let left = engine.floats(names::LEFT, 1)?[0] as usize;
         let faults = engine.floats(names::FAULT, batch)?;
-        let mut stuck = faults.iter().position(|fault| *fault != 0.0);
-        if stuck.is_none() && left > 0 && steps > MOST_STEPS {
-            // Of all samples, the one that has tried most.
-            let tries = engine.floats(names::TRIES, batch)?;
-            stuck = (0..batch).max_by(|a, b| tries[*a].total_cmp(&tries[*b]));
+        let mut stuck: Vec<usize> = (0..batch).filter(|sample| faults[*sample] != 0.0).collect();
+        let given_up = left > 0 && steps > MOST_STEPS;
+        let ended = left == 0 || given_up || (at_fault == AtFault::Stop && !stuck.is_empty());
+        let stopped = !ended && !heard(left);
+        if !ended && !stopped {
+            continue;
         }
-        if stuck.is_some() || left == 0 {
-            let times = engine.floats(names::TIME, batch)?;
-            let stuck = stuck.map(|sample| (sample, f64::from(times[sample])));
-            return Ok(Arrival { tries: engine.floats(names::TRIES, batch)?, stuck });
+        let tries = engine.floats(names::TRIES, batch)?;
+        if given_up {
+            // All that are on their way have tried equally often, and most.
+            let most = tries.iter().copied().fold(0.0, f32::max);
+            stuck.extend((0..batch).filter(|sample| faults[*sample] == 0.0 && tries[*sample] == most));
         }
-        if !heard(left) {
-            return Err(TrainError::Interrupted);
-        }
+        return Ok(Arrival { tries, times: engine.floats(names::TIME, batch)?, stuck, stopped });
     }
 }
 
@@ -71,9 +85,12 @@ pub(super) fn draw(
         start(engine, experiment, &[], draw, base, batch)?;
         engine.run("begin", batch as u32, 1)?;
         let mut heard = |left| progress((base + batch - left) as u64, draw.n as u64);
-        let arrival = arrive(engine, "sample", batch, &mut heard)?;
-        if let Some((sample, reached)) = arrival.stuck {
-            return stuck(base + sample, sampler.time(sde, reached));
+        let arrival = arrive(engine, "sample", batch, AtFault::Stop, &mut heard)?;
+        if let Some(&sample) = arrival.stuck.first() {
+            return stuck(base + sample, sampler.time(sde, f64::from(arrival.times[sample])));
+        }
+        if arrival.stopped {
+            return Err(TrainError::Interrupted);
         }
         if draw.grid.denoise {
             engine.run("end", batch as u32, 1)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::TrainError;
-use super::experiment::Experiment;
+use super::experiment::{Classes, Experiment};
 use super::log::{self, Line};
 use super::picture::{self, GridLayout, LossCurves, Panel, PictureError, ScoreField, View};
 use super::sampling::Drawn;
@@ -157,7 +157,7 @@ pub fn scores(
     let mut view = View::around(&data);
     view.reach += sigma.min(4.0 * view.reach);
     let at = view.lattice(ARROWS);
-    let learned = scoring::evaluate(engine, experiment, &at, t, Quantity::Score)?;
+    let learned = scoring::evaluate(engine, experiment, &at, Classes::Any, t, Quantity::Score)?;
     let exact = experiment.mixture.as_ref().map(|mixture| {
         let mut score = [0.0; 2];
         at.chunks(2)

@@ -82,6 +82,19 @@ pub enum TrainError {
         /// Standard deviation of the noise there.
         sigma: f64,
     },
+    /// The model's error for a sample, which its bound is made of, is not a number.
+    #[error(
+        "the bound of sample {sample} (counted from 0) is not finite: the model's epsilon is not at t = {t}, sigma = {}",
+        short(*sigma, 4)
+    )]
+    BoundNotFinite {
+        /// Which sample, counted from 0.
+        sample: usize,
+        /// The time at which the model was asked.
+        t: f64,
+        /// Standard deviation of the noise there.
+        sigma: f64,
+    },
     /// A score, or what is asked for in its place, is not a number.
     #[error("the {quantity} of point {point} (counted from 0) at t = {t} is not finite")]
     ScoreNotFinite {
@@ -120,6 +133,7 @@ impl TrainError {
             | Self::NotFinite { .. }
             | Self::SampleNotFinite { .. }
             | Self::Stuck { .. }
+            | Self::BoundNotFinite { .. }
             | Self::ScoreNotFinite { .. } => false,
         }
     }

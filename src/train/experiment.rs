@@ -267,13 +267,27 @@ impl Experiment {
                 ("end", denoised_end(sde, dims, model), "ema"),
             ]),
         }
-        graphs.push(("score", score_graph(dims, |graph| self.model(graph, Purpose::Draw)), "ema"));
+        graphs.push(self.score_program());
         let gridded = matches!(sampler, AnySampler::Stepwise(_));
         if gridded && self.config.sample.spacing == config::Spacing::EqualWork {
             let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
             graphs.push((equal_work::PROGRAM, work, "ema"));
         }
         graphs
+    }
+
+    fn score_program(&self) -> (&'static str, Graph, &'static str) {
+        ("score", score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)), "ema")
+    }
+
+    /// A device with the program `score`, for `n` points.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn scoring_engine(&self, device: &Device, n: usize) -> Result<Box<dyn Engine>, EngineError> {
+        let mut engine = engine::load(device, &sources(&[self.score_program()]), self.chunk(n))?;
+        self.fill_drawing(engine.as_mut())?;
+        Ok(engine)
     }
 
     /// A device with the programs `prior`, `sample` (for adaptive samplers also `begin` and `end`) and `score`, for `n` samples.
@@ -301,6 +315,14 @@ impl Experiment {
     /// Classes that the network knows; 0 where it is told none.
     pub fn classes(&self) -> usize {
         self.unet.as_ref().map_or(0, |unet| unet.classes)
+    }
+
+    /// Whether the model knows samples of which no class is said: as in training, where a share of classes is withheld.
+    pub fn knows_any_class(&self) -> bool {
+        match &self.config.model {
+            config::Model::UNet(unet) => self.classes() == 0 || unet.label_dropout > 0.0,
+            _ => true,
+        }
     }
 
     /// Samples of one evaluation run.
@@ -364,7 +386,7 @@ impl Experiment {
     pub fn set_classes(
         &self,
         engine: &mut dyn Engine,
-        classes: Classes,
+        classes: Classes<'_>,
         first: usize,
         count: usize,
     ) -> Result<(), EngineError> {
@@ -376,6 +398,7 @@ impl Experiment {
             Classes::Any => all,
             Classes::One(class) => class as usize,
             Classes::InTurn => (first + i) % all,
+            Classes::Each(classes) => classes[first + i] as usize,
         };
         let values: Vec<f32> = (0..count).map(|i| class(i) as f32).collect();
         engine.set_floats(label_names::CLASS, &values)
@@ -438,13 +461,15 @@ impl Experiment {
 
 /// The classes of samples, where a network knows classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Classes {
+pub enum Classes<'a> {
     /// The network is told none.
     Any,
     /// All of this one.
     One(u32),
     /// Sample i is of class i, beginning again after the last class.
     InTurn,
+    /// The class of every sample.
+    Each(&'a [u32]),
 }
 
 /// The words of a clock.

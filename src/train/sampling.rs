@@ -25,7 +25,7 @@ pub struct Draw {
     /// noise in place.
     pub step_noise: Option<Vec<f32>>,
     /// The classes to draw, for a model that knows classes.
-    pub classes: Classes,
+    pub classes: Classes<'static>,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
     pub guidance: f64,
     /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting).

@@ -5,7 +5,7 @@ use super::error::TrainError;
 use super::experiment::{Classes, Experiment};
 use crate::sde::Quantity;
 
-/// `quantity` at the points `x` (`[n, D]`) and the time `t`, with an engine that has the program `score`.
+/// `quantity` at the points `x` (`[n, D]`) of these classes and the time `t`, with an engine that has the program `score`.
 ///
 /// # Errors
 /// When a value is not finite, naming its point; or the device is lost.
@@ -13,15 +13,16 @@ pub fn evaluate(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     x: &[f32],
+    classes: Classes,
     t: f64,
     quantity: Quantity,
 ) -> Result<Vec<f32>, TrainError> {
     let dims = experiment.dims();
     let chunk = experiment.chunk(x.len() / dims) as usize;
     let mut result = Vec::with_capacity(x.len());
-    for points in x.chunks(chunk * dims) {
+    for (part, points) in x.chunks(chunk * dims).enumerate() {
         let batch = (points.len() / dims) as u32;
-        experiment.set_classes(engine, Classes::Any, 0, batch as usize)?;
+        experiment.set_classes(engine, classes, part * chunk, batch as usize)?;
         engine.set_input("score", "x", batch, points)?;
         engine.set_input("score", "t", batch, &[t as f32])?;
         engine.run("score", batch, 1)?;
