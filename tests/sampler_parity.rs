@@ -321,8 +321,8 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
         let mut store = Store::new();
         law.upload(&mut store);
         let ends = sampling::run(&graph, sampler, &mut store, &table, &start, start.len(), |step, store| {
-            for draw in 0..sampler.draws() {
-                store.upload(&names::step_noise(draw), &noise[draw][step]);
+            for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {
+                store.upload(&names::step_noise(draw), &noise[step]);
             }
         });
         for (end, expected) in ends.iter().zip(numbers(&fixture["reverse"]["ends"][name])) {
