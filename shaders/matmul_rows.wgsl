@@ -118,9 +118,18 @@ fn main(
 #endif
     }
 
-#for i in 0..THREAD_ROWS
+    // Rounds of four rows, after each of which the rows move up: so the epilogue's text is there four times, whatever the
+    // number of rows. These drivers take long to compile, and longer to index an array of registers.
+    for (var i = 0u; i < min(${THREAD_ROWS}u, constants.rows - first_row); i += 4u) {
+#for i in 0..4
 #for c in 0..THREAD_COLUMNS / 4
-    finish(first_row + ${i}u, first_column + ${c * THREADS * 4}u, split, acc_${i}_${c});
+        finish(first_row + i + ${i}u, first_column + ${c * THREADS * 4}u, split, acc_${i}_${c});
 #endfor
 #endfor
+#for i in 0..THREAD_ROWS - 4
+#for c in 0..THREAD_COLUMNS / 4
+        acc_${i}_${c} = acc_${i + 4}_${c};
+#endfor
+#endfor
+    }
 }

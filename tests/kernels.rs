@@ -143,16 +143,16 @@ fn matmul_software_tiles() {
     }
 }
 
-/// On a GPU with other subgroups this tile is never chosen; what is asked of it there is that naga takes it.
+/// On a GPU with other subgroups these tiles are never chosen; what is asked of them there is that naga takes them.
 #[test]
-fn matmul_tile_with_subgroups_of_eight() {
+fn matmul_tiles_with_subgroups_of_eight() {
     if kernel_harness::gpu().lanes != 8 {
-        eprintln!("subgroups here have {} lanes and not 8: this tile cannot run", kernel_harness::gpu().lanes);
+        eprintln!("subgroups here have {} lanes and not 8: these tiles cannot run", kernel_harness::gpu().lanes);
         return;
     }
-    assert_eq!(TILES[5].lanes, 8);
-    for aligned in [ALIGNED, UNALIGNED] {
-        Layout::ALL.into_iter().for_each(|layout| check_products(layout, TILES[5], aligned));
+    for (tile, aligned) in [(TILES[5], ALIGNED), (TILES[5], UNALIGNED), (TILES[6], ALIGNED), (TILES[6], UNALIGNED)] {
+        assert_eq!(tile.lanes, 8);
+        Layout::ALL.into_iter().for_each(|layout| check_products(layout, tile, aligned));
     }
 }
 
