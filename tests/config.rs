@@ -210,6 +210,28 @@ fn what_is_learned_of_whole_steps_refuses_their_parts() {
 }
 
 #[test]
+fn a_preset_gives_the_defaults_of_the_other_keys() {
+    let unet = |lines: &str, sets: &[&str]| {
+        let text = format!("[data]\nkind = \"digits\"\n[sde]\nkind = \"vp\"\n[model]\nkind = \"unet\"\n{lines}\n");
+        let config = Config::parse(&text, "c.toml", &overrides(sets)).expect("a good config");
+        assert_eq!(config, parse(&config.to_toml()));
+        let Model::UNet(keys) = config.model else { panic!("another model") };
+        keys.shape([32, 32, 3], 0).expect("levels that fit")
+    };
+    for (name, preset) in
+        ["ddpm-cifar10", "edm-ddpm++", "ddpm++", "ddpm++-deep"].into_iter().zip(tweedie::nn::unet::Preset::ALL)
+    {
+        assert_eq!(unet(&format!("preset = \"{name}\""), &[]), preset.shape());
+        assert_eq!(unet("", &[&format!("model.preset={name}")]), preset.shape());
+    }
+    let narrow = unet("preset = \"ddpm++\"\nchannels = 64", &["model.blocks=1"]);
+    assert_eq!((narrow.channels, narrow.blocks, narrow.dropout), (64, 1, 0.1));
+    let unknown = SMALL.replace("\"mlp\"", "\"unet\"\npreset = \"ddpm-cifar\"");
+    let line = error(&unknown);
+    assert!(line.contains("model.preset") && line.contains("ddpm-cifar10") && line.contains("edm-ddpm++"), "{line}");
+}
+
+#[test]
 fn bad_overrides_are_named() {
     let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
     for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {

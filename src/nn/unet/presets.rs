@@ -1,17 +1,24 @@
 //! Published networks by name.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Family, Features, UNetShape};
 
 /// A published network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Preset {
     /// DDPM's network for CIFAR-10 (Ho, Jain and Abbeel 2020): 35,746,307 weights.
+    #[serde(rename = "ddpm-cifar10")]
     DdpmCifar10,
     /// EDM's DDPM++ for CIFAR-10 (Karras et al. 2022) without its augmentation labels: 55,732,739 weights.
+    #[serde(rename = "edm-ddpm++")]
     EdmDdpmPlusPlus,
     /// DDPM++ for CIFAR-10, 4 blocks a level (Song et al. 2021): 61,804,419 weights.
+    #[serde(rename = "ddpm++")]
     DdpmPlusPlus,
     /// The same with 8 blocks a level: 106,632,579 weights.
+    #[serde(rename = "ddpm++-deep")]
     DdpmPlusPlusDeep,
 }
 

@@ -121,6 +121,22 @@ impl Document {
         Ok(())
     }
 
+    /// The kind that a table names.
+    pub fn kind(&self, table: &str) -> Option<&str> {
+        self.value(&format!("{table}.kind"))?.as_str()
+    }
+
+    /// Where `table.key` is a word that stands for a table, puts the keys that it has, and the file has not, into the
+    /// file's. A word that stands for none is left to the schema.
+    pub fn fill(&mut self, (table, key): (&str, &str), defaults: impl FnOnce(&str) -> Option<Table>) {
+        let word = self.value(&format!("{table}.{key}")).and_then(Value::as_str);
+        if let (Some(defaults), Some(Value::Table(keys))) = (word.and_then(defaults), self.root.get_mut(table)) {
+            defaults.into_iter().for_each(|(name, value)| {
+                keys.entry(name).or_insert(value);
+            });
+        }
+    }
+
     /// A table without kinds; it may be absent.
     pub fn single<T: Single>(&self) -> Result<T, ConfigError> {
         let table = self.table(T::TABLE).unwrap_or_default();

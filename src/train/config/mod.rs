@@ -102,6 +102,9 @@ impl Config {
         document.expect_tables(&[Data::TABLE, Model::TABLE, Sde::TABLE, Loss::TABLE, Train::TABLE, Sample::TABLE])?;
         let data: Data = document.choice()?;
         document.resolve((Sde::TABLE, "sigma_max"), "visible", || data.visible_sigma())?;
+        if document.kind(Model::TABLE) == Some("unet") {
+            document.fill((Model::TABLE, "preset"), UNet::defaults_of);
+        }
         let config = Self {
             data,
             model: document.choice()?,

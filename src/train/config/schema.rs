@@ -36,10 +36,23 @@ pub(super) fn of<T: JsonSchema + DeserializeOwned>() -> TableSchema {
     let root = settings.into_generator().into_root_schema_for::<T>().to_value();
     let required =
         |name: &str| root["required"].as_array().is_some_and(|required| required.iter().any(|key| key == name));
-    let key = |name: &&'static str| Key { name, required: required(name), schema: root["properties"][name].clone() };
+    let key = |name: &&'static str| Key { name, required: required(name), schema: present(&root["properties"][name]) };
     TableSchema {
         about: root["description"].as_str().unwrap_or_default().to_string(),
         keys: field_names::<T>().iter().map(key).collect(),
+    }
+}
+
+/// The schema of a key where it is given: of one that may be left out, schemars says that it may also be null.
+fn present(schema: &Json) -> Json {
+    let alternatives: Vec<&Json> = schema["anyOf"].as_array().into_iter().flatten().collect();
+    match alternatives[..] {
+        [there, left_out] if left_out["type"] == "null" => {
+            let mut there = there.clone();
+            there["description"] = schema["description"].clone();
+            there
+        }
+        _ => schema.clone(),
     }
 }
 

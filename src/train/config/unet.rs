@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::Keys;
-use crate::nn::unet::{self, Family};
+use crate::nn::unet::{self, Family, Preset};
 
 /// A U-Net for images, told the noise level in every residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UNet {
+    /// A published network: the keys from here to `dropout` are by default its own. Of any image that its levels fit.
+    pub preset: Option<Preset>,
     /// How blocks are arranged.
     pub family: Family,
     /// Channels that the multipliers multiply; even. The embedding of the noise level has four times as many numbers.
@@ -53,6 +55,7 @@ pub struct UNet {
 impl Default for UNet {
     fn default() -> Self {
         Self {
+            preset: None,
             family: Family::Ddpm,
             channels: 32,
             multipliers: vec![1, 2],
@@ -86,6 +89,36 @@ impl Keys for UNet {
 }
 
 impl UNet {
+    /// The sizes of a published network.
+    fn published(preset: Preset) -> Self {
+        let shape = preset.shape();
+        let (embedding, fourier_scale) = match shape.features {
+            unet::Features::Sinusoidal => (Embedding::Sinusoidal, Self::default().fourier_scale),
+            unet::Features::Fourier { scale } => (Embedding::Fourier, scale),
+        };
+        Self {
+            preset: Some(preset),
+            family: shape.family,
+            channels: shape.channels,
+            multipliers: shape.multipliers,
+            embedding,
+            fourier_scale,
+            blocks: shape.blocks,
+            attention: shape.attention,
+            heads: shape.heads,
+            groups: shape.groups,
+            group_eps: shape.group_eps,
+            dropout: shape.dropout,
+            ..Self::default()
+        }
+    }
+
+    /// All keys of the published network of this name, if there is one.
+    pub(super) fn defaults_of(preset: &str) -> Option<toml::Table> {
+        let preset = Preset::deserialize(toml::Value::String(preset.to_owned())).ok()?;
+        toml::Table::try_from(Self::published(preset)).ok()
+    }
+
     /// The network for images of this height, width and number of channels, with so many classes.
     ///
     /// # Errors
