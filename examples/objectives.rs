@@ -131,7 +131,14 @@ struct Judge(Program<f32>);
 impl Judge {
     fn new(dims: usize) -> Self {
         let judge = ScoreMatching { reduce: Reduce::Sum, ..ScoreMatching::new(Explicit { density: mixture(dims) }) };
-        let spec = Evaluation { sde: &SDE, loss: &judge, data: source(dims), exact: None, levels: LEVELS.len() };
+        let spec = Evaluation {
+            sde: &SDE,
+            loss: &judge,
+            data: source(dims),
+            exact: None,
+            dequantise: None,
+            levels: LEVELS.len(),
+        };
         Self(Program::new(&evaluation_step(&spec, |graph| network(graph, dims)), "ema"))
     }
 

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tweedie::cpu::{Program, Store};
-use tweedie::graph::{Graph, random};
+use tweedie::graph::random;
 use tweedie::nn::Mixture;
 use tweedie::sampler::{Grid, Noise, Options, SAMPLERS, Sampler, Spacing, names, sampling_step_with};
-use tweedie::sde::{Exact, Model, Sde, Vp};
+use tweedie::sde::{Sde, Vp};
 
 /// A mixture in D dimensions.
 struct Law {
@@ -67,15 +67,8 @@ fn normal_distribution(z: f64) -> f64 {
 /// Samples from `x` with the exact score.
 fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
     let table = sampler.coefficients(sde, &grid);
-    let mixture = law.mixture();
-    let model = |_: &mut Graph| -> Box<dyn Model> {
-        Box::new(Exact {
-            sde,
-            score: move |graph: &mut Graph, x, alpha, sigma| mixture.score(graph, x, alpha, sigma),
-            denoised: move |graph: &mut Graph, x, alpha, sigma| mixture.denoised(graph, x, alpha, sigma),
-        })
-    };
-    let graph = sampling_step_with(sampler, law.dims, table.len(), Noise::Drawn, model);
+    let graph =
+        sampling_step_with(sampler, law.dims, table.len(), Noise::Drawn, |_| Box::new(law.mixture().model(sde)));
     let mut store = Store::<f64>::new();
     for (name, values) in Mixture::states(&law.weights, &law.means, &law.widths) {
         store.upload(name, &values);

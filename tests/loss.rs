@@ -150,7 +150,7 @@ impl Run {
     /// The mean held-out loss at the levels 0.05, 0.35, 0.65, 0.95.
     fn evaluate(&mut self, sde: &dyn Sde, parameters: &str) -> f32 {
         let loss = Denoising::default();
-        let spec = Evaluation { sde, loss: &loss, data: DATA, exact: None, levels: 4 };
+        let spec = Evaluation { sde, loss: &loss, data: DATA, exact: None, dequantise: None, levels: 4 };
         let graph = evaluation_step(&spec, |graph| network(graph, sde, SMALL));
         self.store.upload(evaluation_names::DATASET, &clusters());
         self.store.upload(evaluation_names::LEVELS, &[0.05, 0.35, 0.65, 0.95]);
@@ -225,7 +225,7 @@ fn an_infinite_weight_is_caught_too() {
 fn evaluation_is_stratified_over_levels() {
     let sde = Vp::default();
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data: DATA, exact: None, levels: 3 };
+    let spec = Evaluation { sde: &sde, loss: &loss, data: DATA, exact: None, dequantise: None, levels: 3 };
     let graph = evaluation_step(&spec, |graph| network(graph, &sde, SMALL));
     let run = |batches: &[usize]| {
         let mut store = Store::<f32>::new();

@@ -11,7 +11,7 @@ use tweedie::loss::{
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sampler::Grid;
-use tweedie::sde::{Cosine, Exact, Learned, Model, Sde, Vp, Warped, equal_work, work_graph};
+use tweedie::sde::{Cosine, Edm, Exact, Learned, Model, Sde, Vp, Warped, equal_work, work_graph};
 
 /// Standard deviation of the data, which are normal on a line.
 const WIDTH: f64 = 0.5;
@@ -329,6 +329,75 @@ fn change(sde: &dyn Sde, a: f64, b: f64) -> f64 {
     };
     let ((signal_a, noise_a), (signal_b, noise_b)) = (gain(&a), gain(&b));
     (0.25 * (signal_a - signal_b).powi(2) + (noise_a - noise_b).powi(2)).sqrt()
+}
+
+#[test]
+fn a_warp_has_one_slope_at_its_knots_and_ends() {
+    // Times that floats hold exactly, so that the knots are hit: t_min, 2, 3 and 4 of 4 pieces, t_max.
+    let base = || Box::new(Edm::default());
+    let knots = [0.0, 0.1, 0.15, 0.7, 1.0];
+    let warped = Warped::new(base(), knots.to_vec()).unwrap();
+    for (i, at) in [0.0, 0.25, 0.5, 0.75, 1.0].into_iter().enumerate() {
+        // Of the piece that begins there; of the last, which ends at t_max.
+        let piece = i.min(3);
+        let slope = 4.0 * (knots[piece + 1] - knots[piece]);
+        let [here, there] = [warped.at(at).diffusion_squared, base().at(knots[i]).diffusion_squared];
+        assert!((here / (slope * there) - 1.0).abs() < 1e-12, "{at}: {here}, {slope} times {there}");
+        // And so it is in the limit from inside.
+        let inside = if i == 4 { at - 1e-9 } else { at + 1e-9 };
+        assert!((here / warped.at(inside).diffusion_squared - 1.0).abs() < 1e-6, "{at}");
+    }
+    // Where t_min is above 0, φ is t before it.
+    let (vp, even) = (Vp::default(), Warped::new(Box::new(Vp::default()), vec![1e-3, 0.5005, 1.0]).unwrap());
+    for at in [5e-4, 1e-3, 0.5005, 1.0] {
+        let [here, there] = [even.at(at), vp.at(at)];
+        assert!((here.drift_rate / there.drift_rate - 1.0).abs() < 1e-9, "{at}: {here:?}, {there:?}");
+        assert!((here.diffusion_squared / there.diffusion_squared - 1.0).abs() < 1e-9, "{at}: {here:?}, {there:?}");
+    }
+}
+
+#[test]
+fn a_steep_warp_is_finite_in_f32() {
+    let sde = Vp::default();
+    let mut graph = Graph::new();
+    let warp = TimeWarp::new(&mut graph, 4, [0.0, 1.0]);
+    let t = graph.input("t", Shape::batch(&[1]));
+    let [time, slope] = warp.forward(&mut graph, t);
+    let x = graph.map(&[t], &(Expr::input(0) * 0.3));
+    let loss = warp.loss(&mut graph, &sde, exact(&sde).as_ref(), x, t, x);
+    let parameters = graph.parameter_values();
+    let gradient = graph.gradient(loss.second_moment, &parameters)[0];
+    [("time", time), ("slope", slope), ("gradient", gradient)].map(|(name, value)| graph.output(name, value));
+    let logits = [100.0, 99.0, 100.0, 98.0];
+    let knots = TimeWarp::knots(&[1000.0, 999.0, 1000.0, 998.0], [0.0, 1.0]);
+    let mut store = Store::<f32>::new();
+    let mut arena = logits.to_vec();
+    arena.resize(64, 0.0);
+    store.upload("params", &arena);
+    let mut program = Program::<f32>::new(&graph, "params");
+    program.run(&mut store, &[("t", &[0.125, 0.375, 0.625, 0.875])], 4).unwrap();
+    for i in 0..4 {
+        let middle = 0.5 * (knots[i] + knots[i + 1]);
+        assert!(
+            (f64::from(program.output("time")[i]) - middle).abs() < 1e-6,
+            "{:?}, {knots:?}",
+            program.output("time")
+        );
+        let slope = 4.0 * (knots[i + 1] - knots[i]);
+        assert!(
+            (f64::from(program.output("slope")[i]) - slope).abs() < 1e-5,
+            "{:?}, {knots:?}",
+            program.output("slope")
+        );
+    }
+    assert!(program.output("gradient").iter().all(|value| value.is_finite()), "{:?}", program.output("gradient"));
+}
+
+#[test]
+fn without_work_times_are_even() {
+    assert_eq!(equal_work(&[0.0, 0.7, 1.0], &[0.0, 0.0], 4), [0.0, 0.25, 0.5, 0.75, 1.0]);
+    // Work in a part of time alone.
+    assert_eq!(equal_work(&[0.0, 0.5, 0.75, 1.0], &[0.0, 2.0, 0.0], 4), [0.0, 0.5625, 0.625, 0.6875, 1.0]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use tweedie::graph::expr::{Constant, Term, binary, unary};
 use tweedie::graph::{Expr, Tape};
 use tweedie::sde::{
-    Coefficients, Cosine, DiscreteSchedule, Edm, PROCESSES, Parameterisation, Quantity, RectifiedFlow, Sde, Shifted,
-    Sigmoid, SubVp, TotalNoise, Ve, Vp, ZeroTerminalSnr, conversion::convert, log_snr_shift, preconditioning,
+    Coefficients, Cosine, Edm, PROCESSES, Parameterisation, Quantity, RectifiedFlow, Sde, Shifted, Sigmoid, SubVp, Ve,
+    Vp, ZeroTerminalSnr, conversion::convert, log_snr_shift, preconditioning,
 };
 
 /// Every process, those that end without signal, and those that are made of others.
@@ -175,6 +175,33 @@ fn f32_is_enough_near_time_0() {
     let naive = (1.0 - Vp::default().alpha(&t).square()).sqrt();
     let error = evaluate_f32(&naive, f64::from(1e-5f32)) / Vp::default().at(1e-5).sigma - 1.0;
     assert!(error.abs() > 1e-3, "{error}");
+}
+
+#[test]
+fn what_moves_x_is_exact_in_f32_up_to_the_end() {
+    let t = Expr::input(0);
+    for (name, sde) in processes() {
+        for share in [1e-5, 1e-3, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0] {
+            let time = f64::from((share * sde.t_max()) as f32);
+            let [rate, g2] = [sde.drift_rate(&t), sde.diffusion_squared(&t)];
+            let flow = sde.drift_rate(&t) + sde.diffusion_squared(&t) * 0.5;
+            for (quantity, expr) in [
+                ("alpha", sde.alpha(&t)),
+                ("sigma", sde.sigma(&t)),
+                ("log_snr", sde.log_snr(&t)),
+                ("rate", rate),
+                ("g2", g2),
+                ("flow", flow),
+            ] {
+                let exact = Tape::new(std::slice::from_ref(&expr)).evaluate(&[time])[0];
+                let value = evaluate_f32(&expr, time);
+                let error = (value - exact).abs() / exact.abs();
+                if !(error < 3e-6) {
+                    println!("{name} {quantity} at {share}: {value}, exactly {exact}: {error:.2e}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -412,25 +439,46 @@ fn sub_vp_marginals_are_the_published_ones() {
     }
 }
 
-#[test]
-fn the_discrete_schedules_are_the_published_ones() {
-    let linear = DiscreteSchedule::linear(1e-4, 0.02, 1000);
-    let signal = linear.signal();
-    for (i, expected) in [(0, "0.9999"), (499, "0.0785872429"), (999, "4.03582977e-5")] {
-        printed("linear", signal[i], expected);
-    }
-    printed("largest sigma / alpha", (1.0 / signal[999] - 1.0).sqrt(), "157.407281");
-    let rescaled = linear.with_zero_terminal_snr().signal();
-    for (i, expected) in [(0, "0.9999"), (499, "0.076028751"), (500, "0.0752462157")] {
-        printed("rescaled", rescaled[i], expected);
-    }
-    assert_eq!(rescaled[999], 0.0);
+/// What is left of the signal after each step that takes a share β away.
+fn signal(betas: impl Iterator<Item = f64>) -> Vec<f64> {
+    let left = |signal: &mut f64, beta: f64| {
+        *signal *= 1.0 - beta;
+        Some(*signal)
+    };
+    betas.scan(1.0, left).collect()
+}
 
-    let cosine = DiscreteSchedule::of(&Cosine::default(), 1000, 0.999);
-    for (i, expected) in [(0, "4.12842248e-5"), (499, "0.00314588623"), (998, "0.749999393"), (999, "0.999")] {
-        printed("cosine, beta", cosine.betas[i], expected);
+/// The squares of `alphas` after they are stretched so that the first stays and the last is 0 (Lin et al. 2024, algorithm 1).
+fn rescaled(signal: &[f64]) -> Vec<f64> {
+    let [first, last] = [signal[0], signal[signal.len() - 1]].map(f64::sqrt);
+    signal.iter().map(|signal| ((signal.sqrt() - last) * first / (first - last)).powi(2)).collect()
+}
+
+#[test]
+fn vp_and_cosine_are_the_limits_of_the_published_schedules() {
+    // Ho et al. (2020): 1000 steps of β from 1e-4 to 0.02, of which 1000 times is the β of continuous time; the published
+    // signal after i steps is that at i / 1000, but for what β² adds to −ln(1 − β).
+    let published = signal((0..1000).map(|i| 1e-4 + f64::from(i) / 999.0 * 0.0199));
+    for (i, expected) in [(0, "0.9999"), (499, "0.0785872429"), (999, "4.03582977e-5")] {
+        printed("linear", published[i], expected);
+        let limit = Vp::default().at((i as f64 + 1.0) / 1000.0).alpha.powi(2);
+        assert!((published[i] / limit).ln().abs() < 0.01 * (1.0 - limit.ln()), "{i}: {}, {limit}", published[i]);
     }
-    let signal = cosine.signal();
+    let ends = rescaled(&published);
+    for (i, expected) in [(0, "0.9999"), (499, "0.076028751"), (500, "0.0752462157")] {
+        printed("rescaled", ends[i], expected);
+    }
+    let process = ZeroTerminalSnr::new(Box::new(Vp::default()));
+    assert!((ends[499] / process.at(0.5).alpha.powi(2) - 1.0).abs() < 0.02);
+
+    // Nichol and Dhariwal (2021): β of each step from the ratio of the signals at its ends, clipped at 0.999.
+    let cosine = Cosine { t_max: 1.0, ..Cosine::default() };
+    let alpha = |i: u32| cosine.at(f64::from(i) / 1000.0).alpha.powi(2);
+    let betas: Vec<f64> = (0..1000).map(|i| (1.0 - alpha(i + 1) / alpha(i)).min(0.999)).collect();
+    for (i, expected) in [(0, "4.12842248e-5"), (499, "0.00314588623"), (998, "0.749999393"), (999, "0.999")] {
+        printed("cosine, beta", betas[i], expected);
+    }
+    let signal = signal(betas.into_iter());
     for (i, expected) in [(0, "0.999958716"), (499, "0.493843590"), (998, "2.42876691e-6"), (999, "2.42876691e-9")] {
         printed("cosine", signal[i], expected);
     }
@@ -439,10 +487,10 @@ fn the_discrete_schedules_are_the_published_ones() {
 #[test]
 fn zero_terminal_snr_is_the_limit_of_its_discrete_form() {
     // At ever smaller steps, whose first alpha goes to 1.
-    let vp = || Box::new(Vp::default());
-    let process = ZeroTerminalSnr::new(vp());
+    let process = ZeroTerminalSnr::new(Box::new(Vp::default()));
     let error = |steps: usize| {
-        let discrete = DiscreteSchedule::of(&Vp::default(), steps, 1.0).with_zero_terminal_snr().signal();
+        let at = |i: usize| Vp::default().at((i + 1) as f64 / steps as f64).alpha.powi(2);
+        let discrete = rescaled(&(0..steps).map(at).collect::<Vec<_>>());
         let at = |share: usize| (discrete[steps * share / 10 - 1] - process.at(0.1 * share as f64).alpha.powi(2)).abs();
         (1..=10).map(at).fold(0.0, f64::max)
     };
@@ -493,37 +541,5 @@ fn even_times_of_edm_are_the_published_grid() {
     for (i, expected) in (0..18).zip(published) {
         let sigma = Edm::default().at(1.0 - f64::from(i) / 17.0).sigma;
         assert!((sigma / expected - 1.0).abs() < 6e-6, "{sigma}, published {expected}");
-    }
-}
-
-#[test]
-fn the_noise_of_symbols_is_the_published_one() {
-    // t; log-linear with epsilon = 1e-3: total, rate and the weight of what is masked; geometric from 1e-4 to 20.
-    let table = [
-        (0.001, ["0.00099949933", "0.999999", "1000"], ["0.00010122809", "0.0012355974"]),
-        (0.1, ["0.10524941", "1.1098767", "10"], ["0.00033892453", "0.0041369374"]),
-        (0.5, ["0.69214768", "1.996004", "2"], ["0.04472136", "0.54587216"]),
-        (0.9, ["2.2936254", "9.900892", "1.1111111"], ["5.9010188", "72.028264"]),
-        (0.999, ["6.2151082", "499.74987", "1.001001"], ["19.757362", "241.1598"]),
-    ];
-    let t = Expr::input(0);
-    let (even, geometric) =
-        (TotalNoise::LogLinear { epsilon: 1e-3 }, TotalNoise::Geometric { least: 1e-4, most: 20.0 });
-    let exprs = [even, geometric].map(|noise| [noise.total(&t), noise.rate(&t), noise.masked_weight(&t)]).concat();
-    for (time, log_linear, of_geometric) in table {
-        let values = Tape::new(&exprs).evaluate(&[time]);
-        for (value, expected) in values.iter().zip(log_linear).chain(values[3..].iter().zip(of_geometric)) {
-            if expected.contains('.') {
-                printed("noise", *value, expected);
-            } else {
-                assert!((value / expected.parse::<f64>().unwrap() - 1.0).abs() < 1e-12);
-            }
-        }
-        // The weight by its definition, and the rate by differentiation.
-        let slopes = Tape::new(&[even.total(&t).derivative(0), geometric.total(&t).derivative(0)]).evaluate(&[time]);
-        for (i, slope) in slopes.into_iter().enumerate() {
-            assert!((values[3 * i + 1] / slope - 1.0).abs() < 1e-12);
-            assert!((values[3 * i + 2] / (slope / values[3 * i].exp_m1()) - 1.0).abs() < 1e-9);
-        }
     }
 }

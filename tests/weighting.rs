@@ -332,15 +332,11 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     // Data N(0, 0.8²): the best epsilon is sigma x / v with v = 0.64 alpha² + sigma², and leaves 0.64 alpha² / v.
     let sde = Vp::default();
     let law = Mixture { components: 1, dims: 2 };
-    let exact = Exact {
-        sde: &sde,
-        score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
-        denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
-    };
+    let exact = law.model(&sde);
     let rows = 1000;
     let data = Source { rows, dims: 2, storage: Storage::F32 };
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data, exact: Some(&exact), levels: 2 };
+    let spec = Evaluation { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, levels: 2 };
     let graph = evaluation_step(&spec, |_| model(&sde, 1.3));
     let mut store = Store::<f64>::new();
     Mixture::states(&[1.0], &[0.0, 0.0], &[0.8, 0.8]).iter().for_each(|(name, values)| store.upload(name, values));

@@ -233,7 +233,7 @@ fn list() -> String {
         let evaluations = sampler.evaluations_per_step().to_string();
         [
             kind.name().to_string(),
-            sampler.order().to_string(),
+            sampler.order().map_or_else(|| "-".to_string(), |order| order.to_string()),
             evaluations,
             sampler.draws().to_string(),
             options,
@@ -252,7 +252,8 @@ fn list() -> String {
         text.push('\n');
     }
     text + "\n\
-        order: of convergence in the number of steps, of the path where nothing is drawn, else of the law\n\
+        order: of convergence in the number of steps, of the path where nothing is drawn, else of the law; - where a part of\n\
+        the error is that of Langevin's own steps, which more levels do not lessen\n\
         evaluations: of the model in a step, of rk45 and adaptive-sde in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\

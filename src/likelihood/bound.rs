@@ -3,8 +3,7 @@
 use super::flow;
 use crate::graph::{Expr, Graph, Shape, Tape, TensorType, random};
 use crate::loss::dequantised;
-use crate::sde::model::functions_of_time;
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, Quantity, Sde, perturbed};
 
 /// Names of the states, beside `DATA` and `CLOCK` of the flow's.
 pub mod names {
@@ -43,12 +42,9 @@ impl Bound<'_> {
         };
         let t = graph.state(names::TIME, TensorType::f32(Shape::batch(&[1])));
         let epsilon = graph.normal(clock, "likelihood.noise", shape);
-        let time = Expr::input(0);
-        let [alpha, sigma] = functions_of_time(&mut graph, t, [self.sde.alpha(&time), self.sde.sigma(&time)]);
-        let [a, b, of_a, of_b] = [0, 1, 2, 3].map(Expr::input);
-        let x = graph.map(&[x0, epsilon, alpha, sigma], &(of_a * &a + of_b * &b));
+        let (x, _) = perturbed(&mut graph, self.sde, x0, t, epsilon);
         let predicted = model.predict(&mut graph, x, t, Quantity::Epsilon);
-        let squares = graph.map(&[epsilon, predicted], &((a - b).square() * 0.5));
+        let squares = graph.map(&[epsilon, predicted], &((Expr::input(0) - Expr::input(1)).square() * 0.5));
         let error = graph.sum(squares, &[1]);
         graph.assign(names::ERROR, error);
         graph

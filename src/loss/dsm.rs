@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::scheduled::Along;
 use super::{TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::model::functions_of_time;
+use crate::sde::model::{functions_of_time, perturbed};
 use crate::sde::{Model, Quantity, Sde};
 
 /// How the squared errors of a sample's D coordinates become one number.
@@ -82,7 +82,7 @@ impl Denoising {
         let noise = graph.normal(clock, "train.noise", shape);
         let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);
         let loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
-        self.time.settle(graph, model, &drawn, loss)
+        self.time.settle(graph, model, sde, self.t_min, &drawn, loss)
     }
 
     /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).
@@ -140,15 +140,6 @@ impl Denoising {
         };
         Loss { per_sample: outputs[0], t, mean: outputs[1], along: None }
     }
-}
-
-/// alpha x_0 + sigma epsilon for x_0 and epsilon `[Batch, D]` at times `[Batch, 1]`, with alpha and sigma, `[Batch, 1]`.
-pub(super) fn perturbed(graph: &mut Graph, sde: &dyn Sde, x0: Value, t: Value, epsilon: Value) -> (Value, [Value; 2]) {
-    let time = Expr::input(0);
-    let [alpha, sigma] = functions_of_time(graph, t, [sde.alpha(&time), sde.sigma(&time)]);
-    let [x0_, alpha_, sigma_, epsilon_] = [0, 1, 2, 3].map(Expr::input);
-    let x = graph.map(&[x0, alpha, sigma, epsilon], &(alpha_ * x0_ + sigma_ * epsilon_));
-    (x, [alpha, sigma])
 }
 
 /// `[Batch, D]` → the sums of the samples `[Batch, 1]` and their mean `[1]`.

@@ -1,6 +1,6 @@
 //! The loss on data that training does not see, at fixed noise levels.
 
-use super::{Objective, Source};
+use super::{Objective, Source, dequantised};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType};
 use crate::sde::{Model, Sde};
 
@@ -15,6 +15,9 @@ pub struct Evaluation<'a> {
     pub data: Source,
     /// The exact score of the noised data, where it is known: its loss is the least that there is.
     pub exact: Option<&'a dyn Model>,
+    /// The width of the intervals over which values are spread, as in [`TrainingStep`](super::TrainingStep); `None` leaves them
+    /// as they are.
+    pub dequantise: Option<f64>,
     /// Number of times L in the state `evaluation.levels`, `[L, 1]`.
     pub levels: usize,
 }
@@ -41,6 +44,7 @@ pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> 
     let clock = graph.clock(names::CLOCK);
     let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.data.batch(&mut graph, names::DATASET, clock, Order::Sequential);
+    let x0 = spec.dequantise.map_or(x0, |width| dequantised(&mut graph, x0, clock, width));
     let levels = Source { rows: spec.levels, dims: 1, storage: Storage::F32 };
     let t = levels.batch(&mut graph, names::LEVELS, clock, Order::Sequential);
     let noise = graph.normal(clock, "evaluation.noise", Shape::batch(&[spec.data.dims]));

@@ -1,7 +1,7 @@
 //! A model's score as the objectives see it.
 
-use super::dsm::perturbed;
 use crate::graph::{Expr, Graph, Shape, Value};
+use crate::sde::model::perturbed;
 use crate::sde::{Model, Quantity, Sde};
 
 /// A score field at the noise levels of a batch, and the points at which it is judged.

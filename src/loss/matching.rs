@@ -37,7 +37,8 @@ pub struct ScoreMatching {
     pub matching: Box<dyn Matching>,
     /// Where.
     pub noise: Noise,
-    /// Weight of a noise level; without noise there is one, whose weight is 1.
+    /// Weight of a noise level on the error of epsilon: not one whose [`quantity`](Weighting::quantity) is another where a process
+    /// loses all signal. Without noise there is one level, whose weight is 1.
     pub weighting: Weighting,
     /// Over coordinates.
     pub reduce: Reduce,
@@ -102,7 +103,7 @@ impl Objective for ScoreMatching {
         let value = self.matching.value(graph, &field, clock);
         let (_, weight) = self.time.weight(self.weighting, Quantity::Epsilon, sde, self.t_min);
         let loss = self.weighted(graph, value, field.dims(graph), drawn.t, &weight);
-        self.time.settle(graph, model, &drawn, loss)
+        self.time.settle(graph, model, sde, self.t_min, &drawn, loss)
     }
 
     fn loss_at(

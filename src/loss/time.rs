@@ -5,7 +5,7 @@ use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
 use super::{Loss, Source, Weighting, names};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, Quantity, Sde, functions_of_time};
 
 /// How the times of a batch are drawn from [t_min, t_max of the process].
 ///
@@ -108,8 +108,28 @@ impl TimeSampling {
         }
     }
 
+    /// What `weight` and the learned density have multiplied the losses by, `[Batch, 1]`; `None` where that is 1.
+    fn corrections(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, drawn: &Drawn) -> Option<Value> {
+        match self {
+            Self::LossSecondMoment(_) => drawn.binned.as_ref().map(|binned| binned.correction),
+            Self::Importance => {
+                let [correction] = functions_of_time(graph, drawn.t, [self.correction(sde, t_min, &Expr::input(0))]);
+                Some(correction)
+            }
+            _ => None,
+        }
+    }
+
     /// The loss of samples at times that were drawn, with what is learned of the times and of the loss itself.
-    pub(super) fn settle(self, graph: &mut Graph, model: &dyn Model, drawn: &Drawn, mut loss: Loss) -> Loss {
+    pub(super) fn settle(
+        self,
+        graph: &mut Graph,
+        model: &dyn Model,
+        sde: &dyn Sde,
+        t_min: f64,
+        drawn: &Drawn,
+        mut loss: Loss,
+    ) -> Loss {
         if let (Self::LossSecondMoment(moments), Some(binned)) = (self, &drawn.binned) {
             moments.observe(graph, binned, loss.per_sample);
             loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
@@ -118,7 +138,11 @@ impl TimeSampling {
             loss = loss.along(graph, scheduled);
         }
         if let Some(u) = model.uncertainty(graph, drawn.t) {
-            loss = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp() + Expr::input(1)));
+            // What is drawn more often counts less in both terms.
+            let corrections = self.corrections(graph, sde, t_min, drawn);
+            let counted = corrections.map_or(u, |corrections| graph.times(u, corrections));
+            let discounted = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp()));
+            loss = discounted.replaced(graph, counted, &(Expr::input(0) + Expr::input(1)));
         }
         loss
     }

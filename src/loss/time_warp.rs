@@ -1,7 +1,7 @@
 //! A learned pace of noise.
 
-use crate::graph::{Expr, Graph, Initial, Shape, Value};
-use crate::sde::model::functions_of_time;
+use crate::graph::{Expr, Graph, Initial, Reduction, Shape, Value};
+use crate::sde::model::{functions_of_time, perturbed};
 use crate::sde::{Model, Quantity, Sde};
 
 use super::weighting::log_snr_rate;
@@ -49,7 +49,9 @@ impl TimeWarp {
     /// φ and its slope at times `t` (`[Batch, 1]`), of the same shape.
     pub fn forward(&self, graph: &mut Graph, t: Value) -> [Value; 2] {
         let pieces = self.pieces as f64;
-        let powers = graph.map(&[self.logits], &Expr::input(0).exp());
+        // From the largest, so that nothing overflows; it cancels, and so does its derivative.
+        let largest = graph.reduce(Reduction::Max, self.logits, &[1]);
+        let powers = graph.map(&[self.logits, largest], &(Expr::input(0) - Expr::input(1).detached()).exp());
         let total = graph.sum(powers, &[1]);
         let shares = graph.map(&[powers, total], &(Expr::input(0) / Expr::input(1)));
         let scale = pieces / (self.high - self.low);
@@ -77,10 +79,8 @@ impl TimeWarp {
     ) -> WarpedLoss {
         let [warped, slope] = self.forward(graph, t);
         let time = Expr::input(0);
-        let functions = [sde.alpha(&time), sde.sigma(&time), log_snr_rate(sde, &time)];
-        let [alpha, sigma, rate] = functions_of_time(graph, warped, functions);
-        let [x0_, noise_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
-        let x = graph.map(&[x0, noise, alpha, sigma], &(alpha_ * x0_ + sigma_ * noise_));
+        let [rate] = functions_of_time(graph, warped, [log_snr_rate(sde, &time)]);
+        let (x, _) = perturbed(graph, sde, x0, warped, noise);
         let epsilon = model.predict(graph, x, warped, Quantity::Epsilon);
         let error = graph.map(&[epsilon, noise], &(0.5 * (Expr::input(0) - Expr::input(1)).square()));
         let error = graph.sum(error, &[1]);
@@ -94,7 +94,8 @@ impl TimeWarp {
 
     /// φ at evenly spaced times, for [`Warped`](crate::sde::Warped), from the learned logits.
     pub fn knots(logits: &[f64], [low, high]: [f64; 2]) -> Vec<f64> {
-        let powers: Vec<f64> = logits.iter().map(|logit| logit.exp()).collect();
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
         let total: f64 = powers.iter().sum();
         let mut knots = vec![low];
         let mut gone = 0.0;

@@ -5,6 +5,7 @@
 //! score = Σ r_k (alpha mean_k − x) / v_k and denoised = Σ r_k (mean_k + alpha width_k² / v_k (x − alpha mean_k)).
 
 use crate::graph::{Expr, Graph, Reduction, Shape, TensorType, Value};
+use crate::sde::{Exact, Model, Sde};
 
 /// Names of the states that hold the mixture, and their shapes for K components in D dimensions.
 pub mod names {
@@ -35,6 +36,15 @@ impl Mixture {
             (names::MEANS, means.to_vec()),
             (names::VARIANCES, widths.iter().map(|width| width * width).collect()),
         ]
+    }
+
+    /// The exact model of this law under a process, for samplers and objectives.
+    pub fn model<'a>(self, sde: &'a dyn Sde) -> impl Model + 'a {
+        Exact {
+            sde,
+            score: move |graph: &mut Graph, x, alpha, sigma| self.score(graph, x, alpha, sigma),
+            denoised: move |graph: &mut Graph, x, alpha, sigma| self.denoised(graph, x, alpha, sigma),
+        }
     }
 
     /// The score at x `[Batch, D]`, with alpha and sigma `[Batch, 1]` or `[1, 1]`: shape `[Batch, D]`.

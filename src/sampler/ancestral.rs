@@ -27,8 +27,8 @@ impl Sampler for Ancestral {
         "ancestral"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -40,8 +40,8 @@ impl Sampler for AnnealedLangevin {
         "annealed-langevin"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        None
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -61,8 +61,8 @@ impl Sampler for Deis {
         "deis"
     }
 
-    fn order(&self) -> usize {
-        self.order
+    fn order(&self) -> Option<usize> {
+        Some(self.order)
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -44,8 +44,8 @@ impl Sampler for Dpm2m {
         "dpm++2m"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

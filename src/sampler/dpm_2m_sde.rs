@@ -48,8 +48,8 @@ impl Sampler for Dpm2mSde {
         "dpm++2m-sde"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -60,8 +60,8 @@ impl Sampler for Dpm3m {
         "dpm++3m"
     }
 
-    fn order(&self) -> usize {
-        3
+    fn order(&self) -> Option<usize> {
+        Some(3)
     }
 
     fn evaluations_per_step(&self) -> usize {

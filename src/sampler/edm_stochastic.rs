@@ -52,8 +52,8 @@ impl Sampler for EdmStochastic {
         "edm-stochastic"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

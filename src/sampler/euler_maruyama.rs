@@ -1,6 +1,7 @@
 //! The reverse SDE in Euler-Maruyama steps.
 
-use super::{Grid, Row, Sampler, Spacing};
+use super::ddim::ddim_row;
+use super::{Grid, Level, Row, Sampler, Spacing};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -10,18 +11,32 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// As in the published experiments, N steps visit N evenly spaced times from t_max to t_min, both included, with
 /// dt = t_max / N, and the result is the last x_mean (with [`Grid::denoise`]). On another [`Spacing`], dt is the distance
-/// to the next time, and to 0 at the last. From alpha = 0, where drift and g are infinite and x says nothing of the
-/// data, the step is x ← sigma′ z.
+/// to the next time, and to 0 at the last.
+///
+/// Near alpha = 0 drift and g² grow without bound. Where the drift takes all of x away within a step (rate · dt ≤ −1), Euler's
+/// step is no approximation of anything; it is then drawn from the forward process's posterior, as in
+/// [`Ancestral`](super::Ancestral). From alpha = 0, where x says nothing of the data, that is x ← sigma′ z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EulerMaruyama;
+
+/// A draw from p(x′ | x, x_0 = denoised) in terms of the score: what x loses, and the factors of score and noise.
+fn posterior(from: &Level, to: &Level) -> [f64; 3] {
+    if from.alpha == 0.0 {
+        return [1.0, 0.0, to.sigma];
+    }
+    // With denoised = (x + sigma² score) / alpha.
+    let row = ddim_row(from, to, 1.0);
+    let [of_x, of_denoised, noise] = [row[1], row[2], row[3]];
+    [1.0 - of_x - of_denoised / from.alpha, of_denoised * from.sigma.powi(2) / from.alpha, noise]
+}
 
 impl Sampler for EulerMaruyama {
     fn name(&self) -> &'static str {
         "euler-maruyama"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn evaluations_per_step(&self) -> usize {
@@ -46,13 +61,14 @@ impl Sampler for EulerMaruyama {
             };
             let at = sde.at(t);
             let last = grid.denoise && i + 1 == grid.steps;
-            if at.alpha == 0.0 {
-                let next = times.get(i + 1).copied().unwrap_or(0.0);
-                return vec![t, 1.0, 0.0, if last { 0.0 } else { sde.at(next).sigma }];
-            }
-            let variance = at.diffusion_squared * dt;
-            let noise = if last { 0.0 } else { variance.sqrt() };
-            vec![t, at.drift_rate * dt, variance, noise]
+            let [drift, diffusion, noise] = if at.drift_rate * dt > -1.0 {
+                let variance = at.diffusion_squared * dt;
+                [at.drift_rate * dt, variance, variance.sqrt()]
+            } else {
+                let from = Level::at(sde, t);
+                posterior(&from, &times.get(i + 1).map_or_else(|| Level::clean(t), |next| Level::at(sde, *next)))
+            };
+            vec![t, drift, diffusion, if last { 0.0 } else { noise }]
         };
         (0..grid.steps).map(row).collect()
     }

@@ -30,7 +30,7 @@ impl Sampler for Inpainting<'_> {
         self.sampler.name()
     }
 
-    fn order(&self) -> usize {
+    fn order(&self) -> Option<usize> {
         self.sampler.order()
     }
 

@@ -37,8 +37,8 @@ impl Sampler for Lms {
         "lms"
     }
 
-    fn order(&self) -> usize {
-        self.order
+    fn order(&self) -> Option<usize> {
+        Some(self.order)
     }
 
     fn evaluations_per_step(&self) -> usize {

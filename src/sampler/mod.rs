@@ -81,8 +81,9 @@ pub trait Sampler {
     /// The name on the command line.
     fn name(&self) -> &'static str;
 
-    /// The order of convergence in the number of steps: of the path where it is deterministic, else of the law.
-    fn order(&self) -> usize;
+    /// The order of convergence in the number of steps: of the path where it is deterministic, else of the law. `None` where
+    /// a part of the error does not fall with that number.
+    fn order(&self) -> Option<usize>;
 
     /// Evaluations of the model in each step.
     fn evaluations_per_step(&self) -> usize;
@@ -187,23 +188,30 @@ pub fn sampler_with(name: &str, options: &Options) -> Option<Box<dyn Sampler>> {
 }
 
 /// Why a sampler cannot run on a grid of a process, if it cannot: the process has no signal at t_max, and the spacing or
-/// the sampler needs some.
+/// the sampler needs some; or the grid has levels that numbers do not tell apart.
 pub fn obstacle(sampler: &dyn Sampler, sde: &dyn Sde, grid: &Grid) -> Option<Obstacle> {
-    // Few steps show it as well as many.
-    let short = Grid { steps: grid.steps.min(8).max(sampler.least_steps()), ..*grid };
+    // The steps that will be taken: fewer would not be as close to each other.
+    let levels = grid.levels(sde);
+    let times = levels.iter().filter(|level| !level.is_clean()).map(|level| level.t);
     // Times that fall are numbers, too.
-    if !grid.times(sde, 3).is_sorted_by(|earlier, later| earlier > later) {
-        return Some(Obstacle::Spacing);
+    if !times.is_sorted_by(|earlier, later| earlier > later) {
+        let has_signal = sde.at(sde.t_max()).noise_to_signal().is_finite();
+        return Some(if has_signal { Obstacle::Levels } else { Obstacle::Spacing });
     }
-    let finite = sampler.coefficients(sde, &short).iter().flatten().all(|number| number.is_finite());
+    if levels.windows(2).any(|pair| pair[0].growth(&pair[1]) <= 0.0) {
+        return Some(Obstacle::Levels);
+    }
+    let finite = sampler.coefficients(sde, grid).iter().flatten().all(|number| number.is_finite());
     (!finite).then_some(Obstacle::Sampler)
 }
 
-/// What needs some signal at t_max.
+/// What is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The spacing of the grid.
+    /// The spacing of the grid needs some signal at t_max.
     Spacing,
-    /// The sampler.
+    /// The sampler needs some.
     Sampler,
+    /// Neighbouring levels of the grid are equal, or too far apart for numbers to hold.
+    Levels,
 }

@@ -31,8 +31,8 @@ impl Sampler for OdeEuler {
         "ode-euler"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -29,8 +29,8 @@ impl Sampler for OdeHeun {
         "ode-heun"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

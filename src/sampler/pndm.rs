@@ -76,8 +76,8 @@ impl Sampler for Pndm {
         "pndm"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

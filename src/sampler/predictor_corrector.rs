@@ -5,6 +5,9 @@ use super::{Grid, Level, Row, Sampler};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
+/// The norm below which a score counts as 0.
+const LEAST_NORM: f64 = 1e-12;
+
 /// What a norm is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Norms {
@@ -23,6 +26,10 @@ pub enum Norms {
 ///
 /// then the predictor's step to the next level. a = (alpha / alpha′)², which for VP is the published 1 − β, and 1 for VE; no process
 /// is without one. There is no corrector after the last step.
+///
+/// Where norms are of each sample alone, ε is at most sigma²: the density of x_t nowhere curves more than 1 / sigma², so that
+/// no such step leads away from it. In a few dimensions ‖g‖ often is near 0 where the density is not (in one or two the mean
+/// of 1 / ‖g‖² is infinite), and a step without that bound would throw the sample out. Norms over a batch have none, as published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PredictorCorrector {
     /// The share of noise in a correction, above 0.
@@ -37,12 +44,12 @@ impl PredictorCorrector {
     /// The published numbers for VE.
     pub const DEFAULT: Self = Self { snr: 0.16, corrector_steps: 1, norms: Norms::Sample };
 
-    /// The table of a path through these levels.
+    /// The table of a path through these levels. `correction` is √(2 a) snr, `longest` the largest √ε.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |pair: &[Level]| {
             let kept = (pair[0].alpha / pair[1].alpha).powi(2);
-            let factor = 2.0 * kept * self.snr * self.snr;
-            [vec![pair[0].t, factor], reverse_diffusion_row(&pair[0], &pair[1]).to_vec()].concat()
+            let correction = (2.0 * kept).sqrt() * self.snr;
+            [vec![pair[0].t, correction, pair[0].sigma], reverse_diffusion_row(&pair[0], &pair[1]).to_vec()].concat()
         };
         levels.windows(2).map(row).collect()
     }
@@ -67,8 +74,8 @@ impl Sampler for PredictorCorrector {
         "predictor-corrector"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        None
     }
 
     fn evaluations_per_step(&self) -> usize {
@@ -84,7 +91,7 @@ impl Sampler for PredictorCorrector {
     }
 
     fn columns(&self) -> &'static [&'static str] {
-        &["t", "correction", "x", "score", "noise"]
+        &["t", "correction", "longest", "x", "score", "noise"]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -92,19 +99,24 @@ impl Sampler for PredictorCorrector {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let [t, factor] = ["t", "correction"].map(|name| row.entry(graph, name));
+        let [t, factor, longest] = ["t", "correction", "longest"].map(|name| row.entry(graph, name));
         let mut x = x;
         for correction in 0..self.corrector_steps {
             let score = model.predict(graph, x, t, Quantity::Score);
             let z = row.normal(graph, correction, x);
             let [of_z, of_score] = [z, score].map(|value| self.norm(graph, value));
-            let [a, b, c] = [0, 1, 2].map(Expr::input);
-            // A score of 0, as between two equal modes, has no direction to go in; the norm of z is then kept finite.
-            let ratio = a / b.max(1e-20);
-            let step = graph.map(&[of_z, of_score, factor], &(c * ratio.square()));
-            let [x_, score_, z_, step_] = [0, 1, 2, 3].map(Expr::input);
-            let moved = x_ + &step_ * score_ + (&step_ * 2.0).sqrt() * z_;
-            x = graph.map(&[x, score, z, step], &moved);
+            let [of_z_, of_score_, factor_, longest_] = [0, 1, 2, 3].map(Expr::input);
+            // The root of the step, which f32 holds where the step itself would overflow.
+            let root = factor_ * of_z_ / of_score_.max(LEAST_NORM);
+            let root = match self.norms {
+                Norms::Sample => root.min(longest_),
+                // Scores that are all 0, as between two equal modes, do not say how far to go.
+                Norms::Batch => of_score_.less(LEAST_NORM).select(0.0, root),
+            };
+            let root = graph.map(&[of_z, of_score, factor, longest], &root);
+            let [x_, score_, z_, root_] = [0, 1, 2, 3].map(Expr::input);
+            let moved = x_ + root_.square() * score_ + &root_ * std::f64::consts::SQRT_2 * z_;
+            x = graph.map(&[x, score, z, root], &moved);
         }
         let score = model.predict(graph, x, t, Quantity::Score);
         let z = row.normal(graph, self.corrector_steps, x);

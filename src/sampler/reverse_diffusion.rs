@@ -28,8 +28,8 @@ impl Sampler for ReverseDiffusion {
         "reverse-diffusion"
     }
 
-    fn order(&self) -> usize {
-        1
+    fn order(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn evaluations_per_step(&self) -> usize {

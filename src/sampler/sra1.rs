@@ -54,8 +54,8 @@ impl Sampler for Sra1 {
         "sra1"
     }
 
-    fn order(&self) -> usize {
-        2
+    fn order(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn evaluations_per_step(&self) -> usize {

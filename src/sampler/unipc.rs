@@ -124,8 +124,8 @@ impl Sampler for UniPc {
         "unipc"
     }
 
-    fn order(&self) -> usize {
-        self.order + 1
+    fn order(&self) -> Option<usize> {
+        Some(self.order + 1)
     }
 
     fn evaluations_per_step(&self) -> usize {

@@ -131,3 +131,12 @@ pub fn functions_of_time<const N: usize>(graph: &mut Graph, t: Value, exprs: [Ex
     let values = graph.pointwise(&[flat_t], &exprs, Some(flat));
     std::array::from_fn(|i| graph.reshape(values[i], column.clone()))
 }
+
+/// alpha x_0 + sigma epsilon for x_0 and epsilon `[Batch, D]` at times `t` as for [`functions_of_time`], with alpha and sigma.
+pub fn perturbed(graph: &mut Graph, sde: &dyn Sde, x0: Value, t: Value, epsilon: Value) -> (Value, [Value; 2]) {
+    let time = Expr::input(0);
+    let [alpha, sigma] = functions_of_time(graph, t, [sde.alpha(&time), sde.sigma(&time)]);
+    let [x0_, alpha_, sigma_, epsilon_] = [0, 1, 2, 3].map(Expr::input);
+    let x = graph.map(&[x0, alpha, sigma, epsilon], &(alpha_ * x0_ + sigma_ * epsilon_));
+    (x, [alpha, sigma])
+}

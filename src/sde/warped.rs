@@ -34,18 +34,34 @@ impl Warped {
         Ok(Self { process, knots })
     }
 
+    /// Pieces for each unit of time.
+    fn rate(&self) -> f64 {
+        (self.knots.len() - 1) as f64 / (self.process.t_max() - self.process.t_min())
+    }
+
+    /// Where `t` is, in pieces.
+    fn place(&self, t: &Expr) -> Expr {
+        (t - self.process.t_min()) * self.rate()
+    }
+
     /// φ
     fn warp(&self, t: &Expr) -> Expr {
-        let (low, high) = (self.process.t_min(), self.process.t_max());
-        let pieces = (self.knots.len() - 1) as f64;
-        let place = (t - low) * (pieces / (high - low));
+        let (low, place) = (self.process.t_min(), self.place(t));
         let piece = |(k, pair): (usize, &[f64])| (&place - k as f64).max(0.0).min(1.0) * (pair[1] - pair[0]);
         self.knots.windows(2).enumerate().map(piece).fold(t.min(low), |sum, part| sum + part)
     }
 
-    /// dφ/dt
+    /// dφ/dt, at a knot that of the piece which begins there. Written out: the derivative of `warp` would count both sides of
+    /// a knot.
     fn slope(&self, t: &Expr) -> Expr {
-        self.warp(&Expr::input(0)).derivative(0).substitute(std::slice::from_ref(t))
+        let place = self.place(t);
+        let slopes = self.knots.windows(2).map(|pair| (pair[1] - pair[0]) * self.rate());
+        // From the last piece, which has no end, down to the times before t_min.
+        let until = |later: Expr, (k, slope): (usize, f64)| place.less(k as f64 + 1.0).select(slope, later);
+        let mut pieces: Vec<(usize, f64)> = slopes.enumerate().collect();
+        let last = pieces.pop().map_or(1.0, |(_, slope)| slope);
+        let inside = pieces.into_iter().rev().fold(Expr::constant(last), until);
+        place.less(0.0).select(1.0, inside)
     }
 }
 
@@ -113,13 +129,19 @@ pub enum BadKnots {
 
 /// `count` + 1 times such that the way between neighbours is equally long (Williams et al. 2024): `times` rise, and
 /// `distances[i]`, not negative, is the way from `times[i]` to `times[i + 1]`, say the root of the mean square by which the
-/// denoised changes ([`work_graph`](super::work_graph)). Between the given times, the way is as even as time.
+/// denoised changes ([`work_graph`](super::work_graph)). Between the given times, the way is as even as time; where nothing
+/// moves at all, times are even.
 ///
 /// # Panics
 /// If there are not as many distances as pairs of neighbouring times.
 pub fn equal_work(times: &[f64], distances: &[f64], count: usize) -> Vec<f64> {
     assert_eq!(times.len(), distances.len() + 1, "one distance for each pair of neighbouring times");
     let whole: f64 = distances.iter().sum();
+    if whole == 0.0 {
+        let [first, last] = [times[0], times[times.len() - 1]];
+        let even = |step: usize| first + (last - first) * step as f64 / count as f64;
+        return (0..count).map(even).chain([last]).collect();
+    }
     let mut result = vec![times[0]];
     let (mut gone, mut at) = (0.0, 0);
     for step in 1..count {

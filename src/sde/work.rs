@@ -1,6 +1,6 @@
 //! How much a model changes its mind between two noise levels.
 
-use super::{Model, Quantity, Sde, functions_of_time};
+use super::{Model, Quantity, Sde, perturbed};
 use crate::graph::{Expr, Graph, Shape, Value};
 
 /// The graph of the squared change of the denoised from one noise level to another, with the same data and noise: from the
@@ -12,10 +12,7 @@ pub fn work_graph<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Graph)
     let [x0, noise] = ["x0", "noise"].map(|name| graph.input(name, Shape::batch(&[dims])));
     let mut denoised_at = |name: &str| -> Value {
         let t = graph.input(name, Shape::fixed(&[1]));
-        let time = Expr::input(0);
-        let [alpha, sigma] = functions_of_time(&mut graph, t, [sde.alpha(&time), sde.sigma(&time)]);
-        let [x0_, noise_, alpha_, sigma_] = [0, 1, 2, 3].map(Expr::input);
-        let x = graph.map(&[x0, noise, alpha, sigma], &(alpha_ * x0_ + sigma_ * noise_));
+        let (x, _) = perturbed(&mut graph, sde, x0, t, noise);
         model.predict(&mut graph, x, t, Quantity::Denoised)
     };
     let [here, there] = ["t", "t_next"].map(&mut denoised_at);

@@ -72,6 +72,7 @@ impl Experiment {
             let (key, value) = match obstacle {
                 Obstacle::Spacing => ("spacing", config.sample.grid().spacing.name()),
                 Obstacle::Sampler => ("kind", config.sample.sampler.name()),
+                Obstacle::Levels => return Err(TrainError::bad(config.sample.indistinct_levels())),
             };
             return Err(TrainError::bad(format!(
                 "sample.{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and \
@@ -159,6 +160,11 @@ impl Experiment {
         self.train.levels.map(|levels| 2.0 / f64::from(levels.max(2) - 1))
     }
 
+    /// The width of the intervals over which training spreads values, if it does.
+    fn spread(&self) -> Option<f64> {
+        self.bin_width().filter(|_| self.config.train.dequantise)
+    }
+
     /// The images half of which training mirrors, if it does.
     fn flipped(&self) -> Option<[usize; 3]> {
         let image = self.train.shape[..].try_into().ok();
@@ -219,7 +225,7 @@ impl Experiment {
             optimizer: &optimizer,
             data: source(&self.train),
             flip: self.flipped(),
-            dequantise: self.bin_width().filter(|_| self.config.train.dequantise),
+            dequantise: self.spread(),
             ring_rows: RING_ROWS,
         };
         let model = |graph: &mut Graph| self.model(graph, Purpose::Train);
@@ -236,6 +242,7 @@ impl Experiment {
             loss: objective.as_ref(),
             data: source(&self.held_out),
             exact: exact.as_deref(),
+            dequantise: self.spread(),
             levels: LEVELS,
         };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
@@ -335,8 +342,8 @@ impl Experiment {
         self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
     }
 
-    /// The times at which the held-out loss is measured: evenly spaced, from the first tenth of the way on; without noise
-    /// all the same.
+    /// The times at which the held-out loss is measured: the middles of equal parts of the way from t_min to t_max; without
+    /// noise all the same.
     pub fn evaluation_times(&self) -> Vec<f64> {
         if self.is_without_noise() {
             return vec![self.time_without_noise(); LEVELS];

@@ -106,11 +106,7 @@ impl Experiment {
     pub(super) fn exact(&self) -> Option<Box<dyn Model + '_>> {
         let mixture = self.mixture.as_ref()?;
         let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
-        Some(Box::new(Exact {
-            sde: self.sde.as_ref(),
-            score: move |graph: &mut Graph, x, alpha, sigma| law.score(graph, x, alpha, sigma),
-            denoised: move |graph: &mut Graph, x, alpha, sigma| law.denoised(graph, x, alpha, sigma),
-        }))
+        Some(Box::new(law.model(self.sde.as_ref())))
     }
 
     fn network<'a>(&'a self, network: impl Fn(&mut Graph, Value, Value) -> Value + 'a) -> Box<dyn Model + 'a> {

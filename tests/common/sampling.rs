@@ -5,7 +5,7 @@ use tweedie::cpu::{Program, Store};
 use tweedie::graph::Graph;
 use tweedie::nn::Mixture;
 use tweedie::sampler::{Grid, Noise, Sampler, names, sampling_step_with};
-use tweedie::sde::{Exact, Model, Sde};
+use tweedie::sde::{Model, Sde};
 
 /// A one-dimensional mixture with equal weights.
 pub struct Law {
@@ -68,11 +68,7 @@ pub fn normal_distribution(z: f64) -> f64 {
 }
 
 pub fn exact<'a>(mixture: Mixture, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
-    Box::new(Exact {
-        sde,
-        score: move |graph: &mut Graph, x, alpha, sigma| mixture.score(graph, x, alpha, sigma),
-        denoised: move |graph: &mut Graph, x, alpha, sigma| mixture.denoised(graph, x, alpha, sigma),
-    })
+    Box::new(mixture.model(sde))
 }
 
 /// Zeros in what the sampler remembers.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Violation;
 use super::table::{Keys, choices};
 use crate::loss::{self, Noise, Projection, Projections, Reduce, SecondMoments, TimeSampling};
-use crate::sde::{self, Parameterisation};
+use crate::sde::{self, Parameterisation, Quantity};
 
 /// Parts of time of `loss-second-moment`.
 const BINS: usize = 32;
@@ -88,8 +88,8 @@ impl Levels {
         }
     }
 
-    /// What has no meaning with this process.
-    pub(super) fn check_process(&self, process: &dyn sde::Sde, kind: &str) -> Result<(), Violation> {
+    /// What has no meaning with this process, whatever the objective.
+    fn check_process(&self, process: &dyn sde::Sde, kind: &str) -> Result<(), Violation> {
         if self.noise == Noise::None {
             return Ok(());
         }
@@ -143,6 +143,26 @@ impl Loss {
             Self::SlicedVr(loss) => loss.levels(),
             Self::SlicedFd(loss) => loss.levels(),
         }
+    }
+
+    /// What has no meaning with this process.
+    pub(super) fn check_process(&self, process: &dyn sde::Sde, kind: &str) -> Result<(), Violation> {
+        let levels = self.levels();
+        levels.check_process(process, kind)?;
+        // Only denoising takes the error of velocity where that of epsilon would count infinitely.
+        let infinite = process.loses_all_signal() && levels.weighting(1.0).quantity(process) == Quantity::Velocity;
+        if matches!(self, Self::Denoising(_)) || levels.noise == Noise::None || !infinite {
+            return Ok(());
+        }
+        Err(Violation::new(
+            "loss.weighting",
+            &format!(
+                "counts the error at t = {}, where nothing is left of the data, infinitely with sde.kind = \"{kind}\" and \
+                 loss.kind = \"{}\": must be sigma2, uniform, min-snr, soft-min-snr or p2, or loss.kind denoising",
+                process.t_max(),
+                self.kind()
+            ),
+        ))
     }
 
     /// What has no meaning, whatever the other tables say.

@@ -235,7 +235,7 @@ impl Config {
                 "learns from whole steps: train.accumulate must be 1, or choose uniform, stratified or importance",
             ));
         }
-        loss.check_process(process.as_ref(), self.sde.kind())
+        self.loss.check_process(process.as_ref(), self.sde.kind())
     }
 
     /// The whole config as TOML, defaults included. Parsing it gives an equal config.

@@ -29,7 +29,7 @@ pub struct Sample {
     pub denoise: bool,
     /// How the times of the steps are spread.
     pub spacing: Spacing,
-    /// The power of `spacing = "karras"` and `"exponential"`. Without it, 7 and 1.
+    /// The power of `spacing = "karras"` and `"exponential"`, at most 10 for the latter. Without it, 7 and 1.
     #[schemars(range(min = 0.01, max = 100.0))]
     pub rho: Option<f64>,
     /// How many past values a step of `unipc` (1 to 3), `deis` or `lms` (1 to 4) goes by. Without it, 2, 3 and 4.
@@ -124,6 +124,21 @@ impl Sample {
         made.expect("every kind in the config is registered")
     }
 
+    /// What is said of a grid whose neighbouring levels numbers do not tell apart ([`Obstacle::Levels`](sampler::Obstacle)).
+    pub fn indistinct_levels(&self) -> String {
+        let Self { steps, rho, .. } = self;
+        match rho {
+            Some(rho) => format!(
+                "sample.rho = {rho}: with sample.steps = {steps} neighbouring noise levels are equal, or their powers more than \
+                 numbers hold; must be nearer to 1"
+            ),
+            None => format!(
+                "sample.steps = {steps}: with sample.spacing = \"{}\" neighbouring noise levels are equal; must be fewer",
+                self.grid().spacing.name()
+            ),
+        }
+    }
+
     fn options(&self) -> Options {
         Options {
             order: self.order,
@@ -165,6 +180,11 @@ impl Keys for Sample {
                 self.grid().spacing.name()
             );
             return Err(Violation::new("rho", &wanted));
+        }
+        if self.spacing == Spacing::Exponential && self.rho.is_some_and(|rho| rho > 10.0) {
+            let wanted =
+                "must be at most 10 with sample.spacing = \"exponential\", where larger powers give steps to nowhere";
+            return Err(Violation::new("rho", wanted));
         }
         let (low, high) = (self.churn_min.unwrap_or(0.05), self.churn_max.unwrap_or(50.0));
         if low > high {
