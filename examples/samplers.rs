@@ -3,13 +3,17 @@
 //!
 //! cargo run --release --example samplers [FOLDER]
 
+#[path = "../tests/common/sampling.rs"]
+mod sampling;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tweedie::cpu::{Program, Store};
+use sampling::normal_distribution;
+use tweedie::cpu::Store;
 use tweedie::graph::random;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Options, SAMPLERS, Sampler, Spacing, names, sampling_step_with};
+use tweedie::sampler::{Grid, Noise, Options, SAMPLERS, Sampler, Spacing, sampling_step_with};
 use tweedie::sde::{Sde, Vp};
 
 /// A mixture in D dimensions.
@@ -51,19 +55,6 @@ impl Law {
     }
 }
 
-/// Φ(z) by its series.
-fn normal_distribution(z: f64) -> f64 {
-    if z.abs() > 6.0 {
-        return f64::from(u8::from(z > 0.0));
-    }
-    let (mut term, mut sum) = (z, z);
-    for n in 1..120 {
-        term *= -0.5 * z * z / f64::from(n);
-        sum += term / f64::from(2 * n + 1);
-    }
-    0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
-}
-
 /// Samples from `x` with the exact score.
 fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
     let table = sampler.coefficients(sde, &grid);
@@ -73,15 +64,7 @@ fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64
     for (name, values) in Mixture::states(&law.weights, &law.means, &law.widths) {
         store.upload(name, &values);
     }
-    store.upload(names::TABLE, &table.concat());
-    store.upload(names::X, x);
-    store.upload_words(names::CLOCK, &[0, 0, 5, 0]);
-    sampler.states().iter().for_each(|name| store.create(name, x.len()));
-    let mut program = Program::new(&graph, "params");
-    for _ in &table {
-        program.run(&mut store, &[], x.len() / law.dims).expect("a program over its own store");
-    }
-    store.get(names::X).expect("the samples").to_vec()
+    sampling::run(&graph, sampler, &mut store, &table, x, x.len() / law.dims, |_, _| ())
 }
 
 fn normals(count: usize, stream: u32) -> Vec<f64> {

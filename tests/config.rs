@@ -541,6 +541,39 @@ fn processes_that_end_without_signal_refuse_what_says_nothing_of_the_data_there(
 }
 
 #[test]
+fn weights_that_are_infinite_where_nothing_is_left_are_refused() {
+    let with = |data: &str, sde: &str, loss: &str| {
+        format!("{}[loss]\n{loss}\n", SMALL.replace("kind = \"vp\"", sde).replace("two-moons", data))
+    };
+    let straight = "kind = \"rectified-flow\"";
+    for (kind, weighting) in [
+        ("sliced-vr", "edm"),
+        ("sliced", "likelihood"),
+        ("implicit", "sigmoid"),
+        ("sliced-fd", "edm"),
+        ("explicit", "likelihood"),
+        ("explicit", "uncertainty"),
+    ] {
+        let loss = format!("kind = \"{kind}\"\nweighting = \"{weighting}\"");
+        assert_eq!(
+            error(&with("eight-gaussians", straight, &loss)),
+            format!(
+                "c.toml: loss.weighting = \"{weighting}\": counts the error at t = 1, where nothing is left of the data, \
+                 infinitely with sde.kind = \"rectified-flow\" and loss.kind = \"{kind}\": must be sigma2, uniform, min-snr, \
+                 soft-min-snr or p2, or loss.kind denoising"
+            )
+        );
+        parse(&with("eight-gaussians", "kind = \"vp\"", &loss));
+    }
+    for weighting in ["sigma2", "uniform", "min-snr", "soft-min-snr", "p2"] {
+        parse(&with("two-moons", straight, &format!("kind = \"sliced-vr\"\nweighting = \"{weighting}\"")));
+    }
+    for weighting in ["edm", "likelihood", "sigmoid", "uncertainty"] {
+        parse(&with("two-moons", straight, &format!("weighting = \"{weighting}\"")));
+    }
+}
+
+#[test]
 fn noise_levels_that_are_none_are_refused() {
     let with = |sde: &str, loss: &str| format!("{}[loss]\n{loss}\n", SMALL.replace("kind = \"vp\"", sde));
     // Processes with noise at time 0 may be trained there.

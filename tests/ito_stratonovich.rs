@@ -30,17 +30,20 @@ fn ends(scheme: &dyn Scheme, sde: &Diagonal, start: f64, steps: usize, paths: us
 
     let mut stepping = Graph::new();
     let [x, dw] = ["x", "dw"].map(|name| stepping.state(name, column()));
-    let t = stepping.full(0.0, Shape::fixed(&[1, 1]));
+    let t = stepping.state("t", TensorType::f32(Shape::fixed(&[1, 1])));
     let dt = stepping.full(1.0 / steps as f64, Shape::fixed(&[1, 1]));
     let next = scheme.step(&mut stepping, sde, x, Increment { t, dt, dw });
     let zero = stepping.full(0.0, Shape::batch(&[1]));
+    let later = stepping.plus(t, dt);
     stepping.assign("x", next);
     stepping.assign("dw", zero);
+    stepping.assign("t", later);
 
     let mut store = Store::<f64>::new();
     store.upload("x", &vec![start; paths]);
     store.upload("dw", &vec![0.0; paths]);
     store.upload("status", &[0.0]);
+    store.upload("t", &[0.0]);
     store.upload_words("clock", &[0, 0, 5, 0]);
     let (mut summing, mut stepping) = (Program::new(&summing, "params"), Program::new(&stepping, "params"));
     for _ in 0..steps {
@@ -155,9 +158,38 @@ fn without_a_state_in_the_noise_the_calculi_agree() {
     assert_eq!(sde.drift_correction().as_constant(), Some(0.0));
     // Noise that does not know the state: Euler's and Milstein's steps, and those of both calculi, are the same numbers.
     let reference = ends(SCHEMES[0], &sde, 1.0, STEPS, 256);
+    // Without time it would not be the same noise.
+    let still = Diagonal { diffusion: Expr::constant(0.2f64.sqrt()), ..sde.clone() };
+    assert!(ends(SCHEMES[0], &still, 1.0, STEPS, 256).iter().zip(&reference).any(|(a, b)| (a - b).abs() > 0.05));
     for scheme in SCHEMES.iter().filter(|scheme| scheme.name().contains("milstein")) {
         let other = ends(*scheme, &sde.in_calculus(scheme.calculus()), 1.0, STEPS, 256);
         let largest = reference.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(largest < 1e-12, "{}: {largest}", scheme.name());
+    }
+}
+
+#[test]
+fn noise_that_changes_in_time_has_the_variance_of_its_steps() {
+    // dX = g(t) dw with g² = 0.3 t + 0.2. Where g is taken at the beginning of a step, the variance at time 1 is the sum of its
+    // squares by the left rule; where the mean of both ends is, it is Σ ((g + g′) / 2)² dt, near the integral 0.35.
+    let g2 = |t: f64| 0.3 * t + 0.2;
+    let sde =
+        |calculus| Diagonal { drift: Expr::constant(0.0), diffusion: (Expr::input(1) * 0.3 + 0.2).sqrt(), calculus };
+    let steps = 4;
+    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+        (0..steps).map(|i| of(i as f64 / steps as f64, (i + 1) as f64 / steps as f64) / steps as f64).sum()
+    };
+    let left = sum(&|t, _| g2(t));
+    let mean = sum(&|t, next| (0.5 * (g2(t).sqrt() + g2(next).sqrt())).powi(2));
+    assert!((mean - 0.35).abs() < 2e-3 && (left - 0.35).abs() > 0.03);
+    // Each path is Σ g dw: the same increments give the two sums' ratio path by path only in the mean of squares.
+    let paths = 1 << 14;
+    for scheme in SCHEMES {
+        let x = ends(scheme, &sde(scheme.calculus()), 0.0, steps, paths);
+        let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
+        let (variance, error) = mean_and_error(&squares);
+        let expected = if scheme.name().contains("heun") { mean } else { left };
+        assert!((variance - expected).abs() < 4.0 * error, "{}: {variance} ± {error}, {expected}", scheme.name());
+        assert!(4.0 * error < 0.5 * (mean - left), "{error}");
     }
 }

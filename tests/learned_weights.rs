@@ -2,13 +2,13 @@
 //! on the CPU executor, against closed forms.
 
 use tweedie::cpu::{Program, Store};
-use tweedie::graph::{Expr, Graph, Shape, Storage};
+use tweedie::graph::{Expr, Graph, Shape, Storage, Value};
 use tweedie::loss::{
     Denoising, Reduce, SecondMoments, Source, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting, names,
     second_moment_names, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
-use tweedie::sde::{Edm, Exact, Model, Sde, Vp};
+use tweedie::sde::{Edm, Exact, Model, Quantity, Sde, Vp};
 
 /// Standard deviation of the data.
 const WIDTH: f64 = 0.8;
@@ -86,11 +86,22 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
 
 /// Mean and variance of the loss of one sample, and what the states are, after `steps` of `batch`.
 fn run(loss: &Denoising, sde: &dyn Sde, steps: u32, batch: usize) -> (f64, f64, Store<f64>) {
+    run_with(exact(sde), loss, sde, steps, batch)
+}
+
+/// The same with a model.
+fn run_with(
+    model: Box<dyn Model + '_>,
+    loss: &Denoising,
+    sde: &dyn Sde,
+    steps: u32,
+    batch: usize,
+) -> (f64, f64, Store<f64>) {
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
     let z = graph.normal(clock, "data", Shape::batch(&[2]));
     let x0 = graph.scale(z, WIDTH);
-    let result = loss.loss(&mut graph, sde, exact(sde).as_ref(), x0, clock);
+    let result = loss.loss(&mut graph, sde, model.as_ref(), x0, clock);
     graph.output("per_sample", result.per_sample);
     let mut store = Store::new();
     store.upload(names::STATUS, &[0.0]);
@@ -140,6 +151,39 @@ fn second_moments_are_learned_and_drawn_by() {
         if (1..5).contains(&bin) {
             assert!((0.5..2.0).contains(&(moment / expected)), "{bin}: {moment}, {expected}");
         }
+    }
+}
+
+/// The exact score, and a known function of time for the loss to be expected.
+struct Told<'a>(Box<dyn Model + 'a>);
+
+impl Model for Told<'_> {
+    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
+        self.0.predict(graph, x, t, quantity)
+    }
+
+    fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {
+        Some(graph.map(&[t], &(Expr::input(0) * 4.0 - 1.0)))
+    }
+}
+
+#[test]
+fn how_times_are_drawn_does_not_change_what_uncertainty_expects() {
+    // E[L e^−u + u] over even times, whatever the density that is divided out: of both terms.
+    let sde = Vp::default();
+    let (steps, batch) = (200, 512);
+    let of = |time| {
+        let loss = Denoising { weighting: Weighting::Edm { sigma_data: 0.5 }, time, t_min: 1e-2, reduce: Reduce::Mean };
+        let (mean, variance, _) = run_with(Box::new(Told(exact(&sde))), &loss, &sde, steps, batch);
+        (mean, variance / (f64::from(steps) / 2.0 * batch as f64))
+    };
+    let (even, even_error) = of(TimeSampling::Uniform);
+    // ∫ u alone is 1.02.
+    assert!(even > 1.02, "{even}");
+    for time in [TimeSampling::Importance, TimeSampling::LossSecondMoment(SecondMoments { bins: 16 })] {
+        let (mean, error) = of(time);
+        let error = (even_error + error).sqrt();
+        assert!((mean - even).abs() < 4.0 * error && error < 0.02, "{time:?}: {mean}, {even} ± {error}");
     }
 }
 

@@ -234,3 +234,28 @@ fn what_training_learns_besides_the_network_survives_a_stop() {
     assert!(straight.groups["params"].iter().any(|tensor| tensor.name.starts_with("uncertainty.")));
     assert_eq!(metrics(&at("straight")), metrics(&at("stopped")));
 }
+
+#[test]
+fn held_out_digits_are_spread_over_their_levels_as_training_spreads_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = |dequantise: bool| {
+        let text = format!(
+            "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidth = 8\ndepth = 1\nembedding = 8\n[sde]\nkind = \"vp\"\n\
+             [train]\nsteps = 1\nbatch = 16\ndequantise = {dequantise}\n[sample]\nkind = \"ode-euler\"\nsteps = 2\nn = 1\n"
+        );
+        let out = folder.path().join(dequantise.to_string());
+        let config = Config::parse(&text, "digits.toml", &Overrides::none()).expect("a good config");
+        let start = Start::New(Existing::Refuse);
+        let request = Request { config, out: out.clone(), start, device: Choice::Cpu, cache: None };
+        training::train(&request, &mut Silent).expect("training");
+        let lines = metrics(&out);
+        let held_out = lines.iter().find_map(|line| match line {
+            Line::Evaluation(line) => Some(line.held_out_loss),
+            Line::Train(_) => None,
+        });
+        held_out.expect("an evaluation before the first step")
+    };
+    // The same weights, samples, times and noise.
+    let [bare, spread] = [false, true].map(first);
+    assert!(bare != spread && (bare - spread).abs() < 0.05 * bare, "{bare}, {spread}");
+}

@@ -315,6 +315,52 @@ fn samplers_are_found_by_name_and_fill_their_tables() {
 }
 
 #[test]
+fn grids_whose_levels_are_equal_are_an_obstacle_of_their_own() {
+    let grid = |rho, steps| Grid { steps, spacing: Spacing::Exponential { rho }, denoise: true };
+    for name in ["dpm++2m", "ode-euler", "euler-maruyama"] {
+        let sampler = sampler(name).unwrap();
+        let found = |rho, steps| obstacle(sampler.as_ref(), &Vp::default(), &grid(rho, steps));
+        assert_eq!((found(5.0, 50), found(20.0, 8)), (None, None), "{name}");
+        for (rho, steps) in [(20.0, 50), (100.0, 50)] {
+            assert_eq!(found(rho, steps), Some(Obstacle::Levels), "{name} {rho} {steps}");
+        }
+    }
+    // Powers beyond what numbers hold, and a process that has no signal.
+    let karras = Grid { steps: 20, spacing: Spacing::Karras { rho: 0.01 }, denoise: true };
+    let wide = Ve { sigma_max: 1e4, ..Ve::default() };
+    assert_eq!(obstacle(&OdeEuler, &wide, &karras), Some(Obstacle::Levels));
+    assert_eq!(obstacle(&OdeEuler, &RectifiedFlow::default(), &karras), Some(Obstacle::Spacing));
+    let (linear, sra1) = (Grid::linear(20), sampler("sra1").unwrap());
+    assert_eq!(obstacle(sra1.as_ref(), &RectifiedFlow::default(), &linear), Some(Obstacle::Sampler));
+}
+
+#[test]
+fn corrections_stay_finite_in_f32_where_the_score_is_0() {
+    // In the middle of two equal modes, where every sample starts and the first score is 0.
+    for norms in [Norms::Sample, Norms::Batch] {
+        let sampler = PredictorCorrector { norms, ..PredictorCorrector::DEFAULT };
+        for sde in [&Vp::default() as &dyn Sde, &Ve::default()] {
+            let (law, table) = (Law::two_modes(), sampler.coefficients(sde, &Grid::linear(50)));
+            let graph = sampling_step(&sampler, 1, table.len(), |_| exact(law.mixture(), sde));
+            let mut store = Store::<f32>::new();
+            for (name, values) in Mixture::states(&[1.0; 2], &law.means, &[law.width; 2]) {
+                store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
+            }
+            store.upload(names::TABLE, &flatten(&table, table.len()));
+            store.upload(names::X, &[0.0; 16]);
+            store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
+            let mut program = Program::<f32>::new(&graph, "params");
+            for _ in &table {
+                program.run(&mut store, &[], 16).unwrap();
+            }
+            let x = store.get(names::X).unwrap();
+            // At one of the modes, six of their widths around.
+            assert!(x.iter().all(|x| (x.abs() - 1.0).abs() < 1.5), "{} {norms:?}: {x:?}", sde.name());
+        }
+    }
+}
+
+#[test]
 fn the_prior_is_scaled_by_its_standard_deviation() {
     let draw = |sde: &dyn Sde| {
         let mut store = Store::<f64>::new();

@@ -55,7 +55,7 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
     let mut bad = vec![0.0; 64];
     bad[9] = f32::NAN;
     write_npy(&folder.path().join("nan.npy"), &[8, 1, 4, 2], &bad).expect("an array");
-    let cases: [(&str, &[&str]); 31] = [
+    let cases: [(&str, &[&str]); 33] = [
         ("--sampler ode-heun --set sample.eta=0.5", &["sample.eta = 0.5", "ode-heun takes no options", "ddim"]),
         ("--sampler ddim --set sample.churn=3", &["sample.churn", "ddim takes eta", "edm-stochastic"]),
         ("--sampler ddim --set sample.eta=1.5", &["sample.eta = 1.5", "≥ 0 and ≤ 1"]),
@@ -65,6 +65,11 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
         ("--sampler lms --set sample.order=4 --steps 3", &["sample.steps = 3", "at least 4"]),
         ("--sampler unipc --set sample.order=4", &["sample.order = 4", "1, 2 or 3"]),
         ("--set sample.rho=3", &["sample.rho", "linear", "karras"]),
+        ("--set sample.spacing=exponential --set sample.rho=20", &["sample.rho = 20", "at most 10", "exponential"]),
+        (
+            "--set sample.spacing=exponential --set sample.rho=10 --steps 500",
+            &["sample.rho = 10", "sample.steps = 500", "levels are equal"],
+        ),
         ("--set sample.spacing=karas", &["sample.spacing", "karras"]),
         ("--spacing equal", &["--spacing", "equal-work", "log-snr"]),
         ("--sampler edm-stochastic --set sample.churn_min=3 --set sample.churn_max=2", &["churn_min", "churn_max"]),

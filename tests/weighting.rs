@@ -366,3 +366,29 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
         assert!(error.abs() < 4.0 * standard_error && 4.0 * standard_error < 0.09 * share, "{t}: {error}");
     }
 }
+
+#[test]
+fn held_out_losses_are_of_values_that_are_spread_as_in_training() {
+    // Data 0, spread over a width of 1.2: of variance 0.12. The score of N(0, 0.8²) gives epsilon = k x with k = sigma / v,
+    // whose error k (alpha x_0 + sigma epsilon) − epsilon has the mean square k² alpha² 0.12 + (k sigma − 1)².
+    let sde = Vp::default();
+    let data = Source { rows: 10, dims: 2, storage: Storage::F32 };
+    let count = 40_000;
+    for (dequantise, variance) in [(None, 0.0), (Some(1.2), 0.12)] {
+        let spec = Evaluation { sde: &sde, loss: &Denoising::default(), data, exact: None, dequantise, levels: 1 };
+        let graph = evaluation_step(&spec, |_| model(&sde, 1.0));
+        let mut store = Store::<f64>::new();
+        store.upload(evaluation_names::DATASET, &[0.0; 20]);
+        store.upload(evaluation_names::LEVELS, &[0.1]);
+        store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        let mut program = Program::<f64>::new(&graph, "params");
+        program.run(&mut store, &[], count).unwrap();
+        let losses = program.output("per_sample");
+        let mean = losses.iter().sum::<f64>() / count as f64;
+        let error = (losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / (count as f64).powi(2)).sqrt();
+        let at = sde.at(0.1);
+        let k = at.sigma / (0.64 * at.alpha.powi(2) + at.sigma.powi(2));
+        let expected = (k * at.alpha).powi(2) * variance + (k * at.sigma - 1.0).powi(2);
+        assert!((mean - expected).abs() < 4.0 * error && error < 0.01, "{dequantise:?}: {mean} ± {error}, {expected}");
+    }
+}

@@ -47,11 +47,11 @@ impl AnySampler<'_> {
         }
     }
 
-    /// The order of convergence: of the path where it is deterministic, else of the law.
-    pub fn order(&self) -> usize {
+    /// The order of convergence: of the path where it is deterministic, else of the law; `None` as for [`Sampler::order`].
+    pub fn order(&self) -> Option<usize> {
         match self {
             Self::Stepwise(sampler) => sampler.order(),
-            Self::Adaptive(sampler) => sampler.order(),
+            Self::Adaptive(sampler) => Some(sampler.order()),
         }
     }
 

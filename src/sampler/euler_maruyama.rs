@@ -10,8 +10,8 @@ use crate::sde::{Model, Quantity, Sde};
 /// x_mean = x − (f(x, t) − g² score(x, t)) dt, x ← x_mean + g √dt z
 ///
 /// As in the published experiments, N steps visit N evenly spaced times from t_max to t_min, both included, with
-/// dt = t_max / N, and the result is the last x_mean (with [`Grid::denoise`]). On another [`Spacing`], dt is the distance
-/// to the next time, and to 0 at the last.
+/// dt = t_max / N, and the result is the last x_mean (with [`Grid::denoise`]). On another [`Spacing`] or along a schedule,
+/// dt is the distance to the next time, and to 0 at the last.
 ///
 /// Near alpha = 0 drift and g² grow without bound. Where the drift takes all of x away within a step (rate · dt ≤ −1), Euler's
 /// step is no approximation of anything; it is then drawn from the forward process's posterior, as in
@@ -53,11 +53,15 @@ impl Sampler for EulerMaruyama {
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
         let times = grid.times(sde, grid.steps);
+        // Linear along a schedule is not even in time.
+        let is_even = |steps: &[f64]| (steps[0] - 2.0 * steps[1] + steps[2]).abs() < 1e-9;
+        let is_published = grid.spacing == Spacing::Linear && times.windows(3).all(is_even);
         let row = |i: usize| {
             let t = times[i];
-            let dt = match grid.spacing {
-                Spacing::Linear => sde.t_max() / grid.steps as f64,
-                _ => t - times.get(i + 1).copied().unwrap_or(0.0),
+            let dt = if is_published {
+                sde.t_max() / grid.steps as f64
+            } else {
+                t - times.get(i + 1).copied().unwrap_or(0.0)
             };
             let at = sde.at(t);
             let last = grid.denoise && i + 1 == grid.steps;

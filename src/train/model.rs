@@ -9,7 +9,7 @@ use crate::loss::{LearnedEnds, Scheduled, Source, TimeWarp, Uncertain, Uncertain
 use crate::nn::unet::{Told, UNet, UNetShape};
 use crate::nn::{self, Mlp, MlpShape};
 use crate::sampler::Guided;
-use crate::sde::{Exact, Model, Network};
+use crate::sde::{Model, Network};
 
 /// For what a model is built, which decides where it learns a sample's class and whether units are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
