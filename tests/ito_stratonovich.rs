@@ -170,26 +170,36 @@ fn without_a_state_in_the_noise_the_calculi_agree() {
 
 #[test]
 fn noise_that_changes_in_time_has_the_variance_of_its_steps() {
-    // dX = g(t) dw with g² = 0.3 t + 0.2. Where g is taken at the beginning of a step, the variance at time 1 is the sum of its
-    // squares by the left rule; where the mean of both ends is, it is Σ ((g + g′) / 2)² dt, near the integral 0.35.
-    let g2 = |t: f64| 0.3 * t + 0.2;
-    let sde =
-        |calculus| Diagonal { drift: Expr::constant(0.0), diffusion: (Expr::input(1) * 0.3 + 0.2).sqrt(), calculus };
-    let steps = 4;
-    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
-        (0..steps).map(|i| of(i as f64 / steps as f64, (i + 1) as f64 / steps as f64) / steps as f64).sum()
-    };
-    let left = sum(&|t, _| g2(t));
-    let mean = sum(&|t, next| (0.5 * (g2(t).sqrt() + g2(next).sqrt())).powi(2));
-    assert!((mean - 0.35).abs() < 2e-3 && (left - 0.35).abs() > 0.03);
-    // Each path is Σ g dw: the same increments give the two sums' ratio path by path only in the mean of squares.
-    let paths = 1 << 14;
+    // dX = g(t) dw with g² = 0.3 t + 0.2: X is a sum of increments, each times what its scheme takes for g, found from a path
+    // for each increment that has no other. The variance at time 1 is 0.35.
+    let (steps, dt) = (8, 0.125);
+    let g = |step: usize| (0.3 * dt * step as f64 + 0.2).sqrt();
     for scheme in SCHEMES {
-        let x = ends(scheme, &sde(scheme.calculus()), 0.0, steps, paths);
-        let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
-        let (variance, error) = mean_and_error(&squares);
-        let expected = if scheme.name().contains("heun") { mean } else { left };
-        assert!((variance - expected).abs() < 4.0 * error, "{}: {variance} ± {error}, {expected}", scheme.name());
-        assert!(4.0 * error < 0.5 * (mean - left), "{error}");
+        let diffusion = (Expr::input(1) * 0.3 + 0.2).sqrt();
+        let sde = Diagonal { drift: Expr::constant(0.0), diffusion, calculus: scheme.calculus() };
+        let mut graph = Graph::new();
+        let [x, dw] = ["x", "dw"].map(|name| graph.state(name, TensorType::f32(Shape::batch(&[1]))));
+        let t = graph.input("t", Shape::fixed(&[1, 1]));
+        let length = graph.full(dt, Shape::fixed(&[1, 1]));
+        let next = scheme.step(&mut graph, &sde, x, Increment { t, dt: length, dw });
+        graph.assign("x", next);
+        let mut store = Store::<f64>::new();
+        store.upload("x", &vec![0.0; steps]);
+        let mut program = Program::new(&graph, "params");
+        for step in 0..steps {
+            let one: Vec<f64> = (0..steps).map(|path| f64::from(u8::from(path == step))).collect();
+            store.upload("dw", &one);
+            program.run(&mut store, &[("t", &[dt * step as f64])], steps).unwrap();
+        }
+        let factors = store.get("x").unwrap();
+        // The mean of both ends where the calculus is that of the middle.
+        let both = scheme.name().contains("heun");
+        for (step, factor) in factors.iter().enumerate() {
+            let expected = if both { 0.5 * (g(step) + g(step + 1)) } else { g(step) };
+            assert!((factor - expected).abs() < 1e-12, "{} at {step}: {factor}, {expected}", scheme.name());
+        }
+        let variance = factors.iter().map(|factor| factor * factor * dt).sum::<f64>();
+        let most = if both { 5e-4 } else { 0.02 };
+        assert!((variance - 0.35).abs() < most, "{}: {variance}", scheme.name());
     }
 }

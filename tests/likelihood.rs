@@ -18,19 +18,14 @@ use tweedie::loss::{
 };
 use tweedie::nn::{LearningRate, Mixture, Optimizer};
 use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem, names as ode};
-use tweedie::sde::{Exact, Model, Quantity, Sde, Ve, Vp, flow_is_finite};
+use tweedie::sde::{Model, Quantity, Sde, Ve, Vp, flow_is_finite};
 
 /// The setting of Karras et al.: sigma itself is the variable.
 const KARRAS: Ve = Ve { sigma_min: 0.002, sigma_max: 80.0, t_min: 0.0 };
 const FINE: DormandPrince = DormandPrince { absolute: 1e-8, relative: 1e-8 };
 
 fn exact<'a>(components: usize, dims: usize, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
-    let mixture = Mixture { components, dims };
-    Box::new(Exact {
-        sde,
-        score: move |graph: &mut Graph, x, alpha, sigma| mixture.score(graph, x, alpha, sigma),
-        denoised: move |graph: &mut Graph, x, alpha, sigma| mixture.denoised(graph, x, alpha, sigma),
-    })
+    Box::new(Mixture { components, dims }.model(sde))
 }
 
 /// A store with a mixture of equal weights and one width.

@@ -320,7 +320,7 @@ fn grids_whose_levels_are_equal_are_an_obstacle_of_their_own() {
     for name in ["dpm++2m", "ode-euler", "euler-maruyama"] {
         let sampler = sampler(name).unwrap();
         let found = |rho, steps| obstacle(sampler.as_ref(), &Vp::default(), &grid(rho, steps));
-        assert_eq!((found(5.0, 50), found(20.0, 8)), (None, None), "{name}");
+        assert_eq!((found(5.0, 50), found(20.0, 4)), (None, None), "{name}");
         for (rho, steps) in [(20.0, 50), (100.0, 50)] {
             assert_eq!(found(rho, steps), Some(Obstacle::Levels), "{name} {rho} {steps}");
         }
@@ -355,7 +355,7 @@ fn corrections_stay_finite_in_f32_where_the_score_is_0() {
             }
             let x = store.get(names::X).unwrap();
             // At one of the modes, six of their widths around.
-            assert!(x.iter().all(|x| (x.abs() - 1.0).abs() < 1.5), "{} {norms:?}: {x:?}", sde.name());
+            assert!(x.iter().all(|x| x.is_finite() && (x.abs() - 1.0).abs() < 1.5), "{} {norms:?}: {x:?}", sde.name());
         }
     }
 }

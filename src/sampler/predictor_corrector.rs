@@ -6,13 +6,14 @@ use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
 /// The norm below which a score counts as 0.
-const LEAST_NORM: f64 = 1e-12;
+const NO_NORM: f64 = 1e-12;
 
 /// What a norm is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Norms {
     /// Of each sample alone: a sample does not depend on its batch. Where dimensions D are few the law suffers: steps in
-    /// proportion to 1 / ‖g‖² keep the density p ‖g‖², whose mean square for normal data is (D + 2) / D times that of p.
+    /// proportion to 1 / ‖g‖² keep the density p ‖g‖², whose mean square for normal data is (D + 2) / D times that of p; the
+    /// bound on ‖g‖ makes it less.
     #[default]
     Sample,
     /// The mean over all samples that are taken at a time, as published.
@@ -28,9 +29,10 @@ pub enum Norms {
 /// then the predictor's step to the next level. a = (alpha / alpha′)², which for VP is the published 1 − β, and 1 for VE; no process
 /// is without one. There is no corrector after the last step.
 ///
-/// Where norms are of each sample alone, ε is at most sigma²: the density of x_t nowhere curves more than 1 / sigma², so that
-/// no such step leads away from it. In a few dimensions ‖g‖ often is near 0 where the density is not (in one or two the mean
-/// of 1 / ‖g‖² is infinite), and a step without that bound would throw the sample out. Norms over a batch have none, as published.
+/// Where norms are of each sample alone, ‖g‖² counts as no less than D / (alpha² + sigma²), which is the least mean that it can
+/// have for data of unit variance (Cramér and Rao). In a few dimensions D it often is near 0 where the density is not (in one or
+/// two the mean of 1 / ‖g‖² is infinite), and the step would throw the sample out. Norms over a batch have no such bound, as
+/// published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PredictorCorrector {
     /// The share of noise in a correction, above 0.
@@ -45,12 +47,17 @@ impl PredictorCorrector {
     /// The published numbers for VE.
     pub const DEFAULT: Self = Self { snr: 0.16, corrector_steps: 1, norms: Norms::Sample };
 
-    /// The table of a path through these levels. `correction` is √(2 a) snr, `longest` the largest √ε.
+    /// The table of a path through these levels. `correction` is √(2 a) snr, `least_norm` the least norm of a score
+    /// in one dimension.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |pair: &[Level]| {
             let kept = (pair[0].alpha / pair[1].alpha).powi(2);
             let correction = (2.0 * kept).sqrt() * self.snr;
-            [vec![pair[0].t, correction, pair[0].sigma], reverse_diffusion_row(&pair[0], &pair[1]).to_vec()].concat()
+            [
+                vec![pair[0].t, correction, 1.0 / pair[0].alpha.hypot(pair[0].sigma)],
+                reverse_diffusion_row(&pair[0], &pair[1]).to_vec(),
+            ]
+            .concat()
         };
         levels.windows(2).map(row).collect()
     }
@@ -92,7 +99,7 @@ impl Sampler for PredictorCorrector {
     }
 
     fn columns(&self) -> &'static [&'static str] {
-        &["t", "correction", "longest", "x", "score", "noise"]
+        &["t", "correction", "least_norm", "x", "score", "noise"]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -100,21 +107,21 @@ impl Sampler for PredictorCorrector {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let [t, factor, longest] = ["t", "correction", "longest"].map(|name| row.entry(graph, name));
+        let [t, factor, least] = ["t", "correction", "least_norm"].map(|name| row.entry(graph, name));
+        let root_of_dims = (graph.shape(x).inner_elements() as f64).sqrt();
         let mut x = x;
         for correction in 0..self.corrector_steps {
             let score = model.predict(graph, x, t, Quantity::Score);
             let z = row.normal(graph, correction, x);
             let [of_z, of_score] = [z, score].map(|value| self.norm(graph, value));
-            let [of_z_, of_score_, factor_, longest_] = [0, 1, 2, 3].map(Expr::input);
+            let [of_z_, of_score_, factor_, least_] = [0, 1, 2, 3].map(Expr::input);
             // The root of the step, which f32 holds where the step itself would overflow.
-            let root = factor_ * of_z_ / of_score_.max(LEAST_NORM);
             let root = match self.norms {
-                Norms::Sample => root.min(longest_),
+                Norms::Sample => factor_ * of_z_ / of_score_.max(least_ * root_of_dims),
                 // Scores that are all 0, as between two equal modes, do not say how far to go.
-                Norms::Batch => of_score_.less(LEAST_NORM).select(0.0, root),
+                Norms::Batch => of_score_.less(NO_NORM).select(0.0, factor_ * of_z_ / of_score_.max(NO_NORM)),
             };
-            let root = graph.map(&[of_z, of_score, factor, longest], &root);
+            let root = graph.map(&[of_z, of_score, factor, least], &root);
             let [x_, score_, z_, root_] = [0, 1, 2, 3].map(Expr::input);
             let moved = x_ + root_.square() * score_ + &root_ * std::f64::consts::SQRT_2 * z_;
             x = graph.map(&[x, score, z, root], &moved);

@@ -57,8 +57,8 @@ pub struct Sample {
     #[schemars(range(min = 1, max = 100))]
     pub corrector_steps: Option<usize>,
     /// Whether the norms of a correction are means over all samples that are taken at a time, as in the publication. A sample then
-    /// depends on the others. Without it samples of D coordinates spread too far, to (D + 2) / D times the mean square where
-    /// they are normal: much in the plane, nothing in pictures.
+    /// depends on the others. Without it samples of D coordinates spread too far, up to (D + 2) / D times the mean square
+    /// where they are normal: much in the plane, nothing in pictures.
     pub batch_norms: Option<bool>,
     /// The step of `annealed-langevin`, in units of sigma². Without it, 0.2.
     #[schemars(range(min = 1e-9, max = 10.0))]
