@@ -128,7 +128,6 @@ fn corrections_by_norms_of_a_batch_keep_the_law_in_every_process() {
     for (name, sde) in processes() {
         let ratio = corrected(sde.as_ref(), sampler, linear(100), 1, 2000);
         // Four standard errors are 0.13; the rest is the steps'.
-        println!("{name}: {ratio:.4}");
         assert!((ratio - 1.0).abs() < 0.2, "{name}: {ratio}");
     }
 }
@@ -142,6 +141,8 @@ fn corrections_by_norms_of_single_samples_go_to_the_law_that_they_have() {
     for dims in [1, 2, 4, 16, 64] {
         let grid = Grid { steps: 50, spacing: Spacing::LogSnr, denoise: false };
         let ratio = corrected(&sde, sampler, grid, dims, 8192 / dims);
-        println!("{dims}: {ratio:.4}, in the limit {}", 1.0 + 2.0 / dims as f64);
+        let limit = 1.0 + 2.0 / dims as f64;
+        // Some 6 % more are the steps' own, as with norms of a batch.
+        assert!((ratio / limit - 1.0).abs() < 0.15, "{dims}: {ratio}, in the limit {limit}");
     }
 }

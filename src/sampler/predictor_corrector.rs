@@ -13,7 +13,7 @@ const NO_NORM: f64 = 1e-12;
 pub enum Norms {
     /// Of each sample alone: a sample does not depend on its batch. Where dimensions D are few the law suffers: steps in
     /// proportion to 1 / ‖g‖² keep the density p ‖g‖², whose mean square for normal data is (D + 2) / D times that of p; the
-    /// bound on ‖g‖ makes it less.
+    /// bound on ‖g‖ makes it a little less.
     #[default]
     Sample,
     /// The mean over all samples that are taken at a time, as published.
