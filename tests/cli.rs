@@ -110,6 +110,8 @@ fn expect_bad(folder: &Path, lines: &[(&str, &[&str])]) {
 #[test]
 fn bad_arguments_are_one_line_and_touch_nothing() {
     let folder = folder();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("device.npy")).expect("a link");
     expect_bad(
         folder.path(),
         &[
@@ -129,7 +131,9 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("train tiny.toml --seed x --out new", &["--seed", "x"]),
             ("train tiny.toml --resume --overwrite --out run", &["--resume", "--overwrite"]),
             ("train tiny.toml --device no-such-card --out new", &["no-such-card", "cpu"]),
-            ("train missing.toml", &["missing.toml", "No such file"]),
+            ("train missing.toml", &["missing.toml", "no such file", ".toml"]),
+            #[cfg(unix)]
+            ("train /dev/zero --out new", &["/dev/zero", "is longer than", ".toml"]),
             ("train exact.toml --out new", &["exact.toml", "model.kind", "sample"]),
             ("train tiny.toml --out new --resume", &["new", "no such folder"]),
             ("train tiny.toml --out run", &["run", "--resume", "--overwrite", "--out"]),
@@ -146,6 +150,16 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("sample run --out a.jpg", &["--out", "a.jpg", ".png", ".gif", ".npy", ".csv"]),
             ("sample run --out a", &["--out", ".npy"]),
             ("sample run --out nowhere/a.npy", &["--out", "nowhere"]),
+            #[cfg(unix)]
+            ("sample run --out device.npy", &["--out", "device.npy", "no regular file"]),
+            #[cfg(unix)]
+            ("score run --x device.npy --t 0.5 --out s.npy", &["--x", "device.npy", "no regular file"]),
+            ("sample run --noise x.npy --out x.npy", &["--out", "x.npy", "--noise"]),
+            ("score run --x x.npy --t 0.5 --out ./x.npy", &["--out", "x.npy", "--x"]),
+            ("likelihood run --out a.npy --encoded ./a.npy", &["--encoded", "a.npy", "--out"]),
+            ("likelihood run --data x.npy --out x.npy", &["--out", "x.npy", "--data"]),
+            ("sample run --n 20000000 --out a.npy", &["--n", "20000000", "10000000"]),
+            ("sample run/config.toml --out a.npy", &["run/config.toml", "the folder"]),
             ("sample nothing --out a.npy", &["nothing", "no such file or folder"]),
             ("sample run/step-7 --out a.npy", &["step-7"]),
             ("sample . --out a.npy", &["config.toml"]),

@@ -40,6 +40,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     if shown {
         note_in_place("");
     }
+    if let Some(text) = &arguments.only {
+        let measured = report.rows.iter().map(|row| format!("{}, {}", row.name, row.shape));
+        if !measured.chain(report.left_out.iter().cloned()).any(|case| case.contains(text)) {
+            return Err(CliError::bad_input(format!(
+                "--only {text}: in no case's \"name, shape\"; tweedie bench without --only shows them"
+            )));
+        }
+    }
     if arguments.json {
         let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
         print(&format!("{json}\n"))

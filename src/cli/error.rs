@@ -94,7 +94,7 @@ impl From<clap::Error> for CliError {
     fn from(error: clap::Error) -> Self {
         if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return Self::bad_input(
-                "a command is missing: train, sample, score, devices, plan or bench; see tweedie --help",
+                "a command is missing: train, sample, score, likelihood, devices, plan, bench or docs; see tweedie --help",
             );
         }
         let text = error.render().to_string();

@@ -9,7 +9,7 @@ use super::class::{Told, told, told_classes};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{
-    DeviceArguments, cache_folder, count, expect_file, expect_folder_of, extension, note, print, seed,
+    DeviceArguments, cache_folder, expect_file, expect_output, extension, note, print, samples, seed,
 };
 use super::source::{Source, read_points};
 use crate::data;
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "test", value_name = "test|train|FILE.npy")]
     data: PathBuf,
     /// Take the first N samples only
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = samples, allow_negative_numbers = true)]
     n: Option<u64>,
     /// The density along the probability flow, or the variational bound of the reverse SDE
     #[arg(long, value_enum, default_value = "flow")]
@@ -104,7 +104,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     for (flag, out) in [("--out", &arguments.out), ("--encoded", &arguments.encoded)] {
         let Some(out) = out else { continue };
         extension(flag, out, &["npy"])?;
-        expect_folder_of(flag, out)?;
+        let other = if flag == "--encoded" { ("--out", arguments.out.as_deref()) } else { ("--data", None) };
+        expect_output(flag, out, &[("--data", Some(&arguments.data)), other])?;
     }
     let name = arguments.data.to_string_lossy().into_owned();
     if !matches!(name.as_str(), "test" | "train") {

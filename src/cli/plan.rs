@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use super::settings::{ConfigArguments, expect_folder_of, extension, note, print};
+use super::settings::{ConfigArguments, expect_output, extension, note, print};
 use crate::data;
 use crate::plan::lower::Options;
 use crate::train::config::Config;
@@ -41,7 +41,7 @@ impl Arguments {
         let config = self.config.read(&self.config.overrides()?)?;
         if let Some(json) = &self.json {
             extension("--json", json, &["json"])?;
-            expect_folder_of("--json", json)?;
+            expect_output("--json", json, &[])?;
         }
         if let Some(wgsl) = self.wgsl.as_ref().filter(|wgsl| wgsl.exists() && !wgsl.is_dir()) {
             return Err(CliError::bad_input(format!("--wgsl {}: is a file, and should be a folder", wgsl.display())));

@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::known::read_known;
 use super::progress::Progress;
 use super::settings::{
-    DeviceArguments, cache_folder, class, count, expect_file, expect_folder_of, extension, note, print, sampler_steps,
+    DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note, print, sampler_steps, samples,
     seed,
 };
 use super::source::{Source, read_points};
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN_OR_CONFIG", required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Number of samples [default: the config's sample.n]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = samples, allow_negative_numbers = true)]
     n: Option<u64>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
     #[arg(long, value_name = "NAME", value_parser = SamplerKind::named)]
@@ -130,8 +130,11 @@ impl Arguments {
             "npy" => Format::Npy,
             _ => Format::Csv,
         };
-        expect_folder_of("--out", &out)?;
-        for (flag, file) in [("--noise", &self.noise), ("--step-noise", &self.step_noise)] {
+        let files = [("--noise", &self.noise), ("--step-noise", &self.step_noise)];
+        let [known, mask] = [("--known", &self.known), ("--mask", &self.mask)];
+        let inputs = [files[0], files[1], known, mask].map(|(flag, file)| (flag, file.as_deref()));
+        expect_output("--out", &out, &inputs)?;
+        for (flag, file) in files {
             let Some(file) = file else { continue };
             extension(flag, file, &["npy"])?;
             expect_file(flag, file)?;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::CliError;
 use super::class::one_class;
-use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_folder_of, extension, note};
+use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note};
 use super::source::{Source, read_points};
 use crate::data;
 use crate::gpu::Choice;
@@ -115,7 +115,7 @@ impl Arguments {
         extension("--x", &self.x, &["npy"])?;
         expect_file("--x", &self.x)?;
         extension("--out", &self.out, &["npy"])?;
-        expect_folder_of("--out", &self.out)?;
+        expect_output("--out", &self.out, &[("--x", Some(&self.x))])?;
         let source = Source::open(&self.source, &Overrides::none())?;
         let (output, class, device) = (self.output, self.class, self.device.device);
         Ok(Request { source, x: self.x, level, output, class, device, out: self.out })

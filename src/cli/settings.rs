@@ -48,6 +48,11 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     whole_number(text, 0, i64::MAX as u64).ok_or_else(|| "must be a whole number ≥ 0 and ≤ 2^63 - 1".to_string())
 }
 
+/// How many samples, as many as a config may ask for.
+pub(super) fn samples(text: &str) -> Result<u64, String> {
+    whole_number(text, 1, 10_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 10000000".to_string())
+}
+
 /// A count that a 32-bit counter of the device can hold.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     whole_number(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())
@@ -79,19 +84,48 @@ pub(super) fn extension(flag: &str, path: &Path, allowed: &[&'static str]) -> Re
 
 /// A file that is to be read has to be there.
 pub(super) fn expect_file(flag: &str, path: &Path) -> Result<(), CliError> {
-    if path.is_file() { Ok(()) } else { Err(CliError::bad_input(format!("{flag} {}: no such file", path.display()))) }
+    let what = match path.metadata() {
+        Ok(there) if there.is_file() => return Ok(()),
+        Ok(_) => "is no regular file",
+        Err(_) => "no such file",
+    };
+    Err(CliError::bad_input(format!("{flag} {}: {what}", path.display())))
 }
 
-/// The folder of a file that is to be written has to be there and to take a file, so that no work is lost at the end.
-pub(super) fn expect_folder_of(flag: &str, path: &Path) -> Result<(), CliError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// A file that is to be written: its folder has to be there and to take a file, so that no work is lost at the end; and it
+/// may neither be one of `inputs`, each with its flag, nor something else than a file, which would be replaced by one.
+pub(super) fn expect_output(flag: &str, path: &Path, inputs: &[(&str, Option<&Path>)]) -> Result<(), CliError> {
+    let parent = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let folder = parent(path);
     if !folder.is_dir() {
         return Err(CliError::bad_input(format!("{flag} {}: there is no folder {}", path.display(), folder.display())));
     }
     if path.is_dir() {
         return Err(CliError::bad_input(format!("{flag} {}: is a folder, and should be a file", path.display())));
     }
-    whole::try_beside(path).map_err(|error| CliError::failed(format!("{flag} {}: {error}", path.display())))
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(CliError::bad_input(format!(
+            "{flag} {}: is no regular file; should be one, or none yet",
+            path.display()
+        )));
+    }
+    // What is not there yet lies in a folder that is.
+    let place = |path: &Path| {
+        let beside = || Ok(parent(path).canonicalize()?.join(path.file_name().unwrap_or_default()));
+        path.canonicalize().or_else(|_: std::io::Error| beside()).unwrap_or_else(|_: std::io::Error| path.to_path_buf())
+    };
+    let own = place(path);
+    for (input, read) in inputs {
+        if read.is_some_and(|read| place(read) == own) {
+            let text = format!("{flag} {}: is the file of {input} too; should be another", path.display());
+            return Err(CliError::bad_input(text));
+        }
+    }
+    whole::try_beside(path)
+        .map_err(|error| CliError::failed(format!("{flag} {}: cannot be written: {error}", path.display())))
 }
 
 /// Where compiled pipelines are kept between processes: `TWEEDIE_CACHE`, or a folder of the user's cache.

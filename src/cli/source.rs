@@ -42,6 +42,10 @@ impl Source {
             let config = Config::read(argument, overrides)?;
             return match config.model {
                 Model::Exact(_) => Ok(Self::Exact { path: argument.to_path_buf(), config: Box::new(config) }),
+                _ if argument.with_file_name("latest").is_file() => Err(CliError::bad_input(format!(
+                    "{}: is the config of a run; give the folder that it lies in",
+                    argument.display()
+                ))),
                 _ => Err(CliError::bad_input(format!(
                     "{}: model.kind = \"{}\" has to be trained first (tweedie train {0}); only model.kind = \"exact\" works on the config itself",
                     argument.display(),
@@ -103,17 +107,17 @@ pub(super) struct Points {
     pub values: Vec<f32>,
 }
 
-/// An array of points of the data's dimension: (N, D) or (N, the data's shape).
+/// An array of points of the data's dimension: (N, D), (N, the data's shape), or the data's shape alone for one point.
 pub(super) fn read_points(flag: &str, path: &Path, experiment: &Experiment) -> Result<Points, CliError> {
     let array = data::read_npy(path).map_err(|error| CliError::bad_input(format!("{flag} {error}")))?;
     let shape = &experiment.train.shape;
     let fits =
         matches!(&array.shape[..], [n, rest @ ..] if *n > 0 && (rest == &shape[..] || rest == [experiment.dims()]));
-    if !fits {
+    if !fits && array.shape != *shape {
         let own: Vec<String> = shape.iter().map(usize::to_string).collect();
         let own = if own.len() > 1 { format!(" or (N, {})", own.join(", ")) } else { String::new() };
         return Err(CliError::bad_input(format!(
-            "{flag} {}: has shape {:?}; should be (N, {}){own} with N at least 1",
+            "{flag} {}: has shape {:?}; should be (N, {}){own} with N at least 1, or {shape:?} for one",
             path.display(),
             array.shape,
             experiment.dims(),

@@ -68,7 +68,7 @@ impl Arguments {
         if matches!(config.model, Model::Exact(_)) {
             let path = self.config.config.display();
             return Err(CliError::bad_input(format!(
-                "{path}: model.kind = \"exact\" has nothing to train; draw from it by tweedie sample {path} --out samples.png"
+                "{path}: model.kind = \"exact\" has nothing to train; where {path} itself says so, tweedie sample {path} --out samples.png draws from it"
             )));
         }
         let out = match self.out {

@@ -18,6 +18,7 @@ mod table;
 mod train;
 mod unet;
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
@@ -66,6 +67,9 @@ pub struct Config {
     pub sample: Sample,
 }
 
+/// Bytes of the longest config.
+const LONGEST: u64 = 1 << 24;
+
 impl Config {
     /// Reads a file and applies the overrides to it.
     ///
@@ -78,10 +82,17 @@ impl Config {
             let hint = if inside.is_file() { format!(", such as {}", inside.display()) } else { String::new() };
             return Err(ConfigError::file(&name, &format!("is a folder; a config is a .toml file{hint}")));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        let mut text = String::new();
+        // A device may have no end.
+        let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+        read.map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => ConfigError::file(&name, "is not UTF-8 text; a config is a .toml file"),
+            std::io::ErrorKind::NotFound => ConfigError::file(&name, "no such file; should be a config, a .toml file"),
             _ => ConfigError::file(&name, &error.to_string()),
         })?;
+        if text.len() as u64 > LONGEST {
+            return Err(ConfigError::file(&name, &format!("is longer than {LONGEST} bytes; a config is a .toml file")));
+        }
         Self::parse(&text, &name, overrides)
     }
 
