@@ -6,14 +6,17 @@
 #[path = "../tests/common/sampling.rs"]
 mod sampling;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use sampling::normal_distribution;
-use tweedie::cpu::Store;
+use tweedie::cpu::{Program, Store};
 use tweedie::graph::random;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Options, SAMPLERS, Sampler, Spacing, sampling_step_with};
+use tweedie::sampler::adaptive::names as path;
+use tweedie::sampler::{
+    ADAPTIVE_SAMPLERS, AdaptiveSampler, Grid, Noise, Options, SAMPLERS, Sampler, Spacing, adaptive_begin,
+    adaptive_step, denoised_end, names, sampling_step_with,
+};
 use tweedie::sde::{Sde, Vp};
 
 /// A mixture in D dimensions.
@@ -27,6 +30,15 @@ struct Law {
 impl Law {
     fn mixture(&self) -> Mixture {
         Mixture { components: self.weights.len(), dims: self.dims }
+    }
+
+    /// What its model reads.
+    fn store(&self) -> Store<f64> {
+        let mut store = Store::new();
+        for (name, values) in Mixture::states(&self.weights, &self.means, &self.widths) {
+            store.upload(name, &values);
+        }
+        store
     }
 
     /// Quantiles at (i + ½) / n of the coordinate along a direction.
@@ -60,11 +72,28 @@ fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64
     let table = sampler.coefficients(sde, &grid);
     let graph =
         sampling_step_with(sampler, law.dims, table.len(), Noise::Drawn, |_| Box::new(law.mixture().model(sde)));
-    let mut store = Store::<f64>::new();
-    for (name, values) in Mixture::states(&law.weights, &law.means, &law.widths) {
-        store.upload(name, &values);
-    }
+    let mut store = law.store();
     sampling::run(&graph, sampler, &mut store, &table, x, x.len() / law.dims, |_, _| ())
+}
+
+/// The same for a sampler whose samples choose their steps, denoised at the end; and the evaluations of each in the mean.
+fn adaptive_samples(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: &[f64]) -> (Vec<f64>, f64) {
+    let batch = x.len() / law.dims;
+    let mut store = law.store();
+    store.upload(names::X, x);
+    store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
+    let run = |graph, store: &mut Store<f64>| Program::new(&graph, "params").run(store, &[], batch).expect("it fits");
+    run(adaptive_begin(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
+    let step = adaptive_step(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde)));
+    let mut step = Program::new(&step, "params");
+    let state = |store: &Store<f64>, name| store.get(name).expect("a state of the sampler").to_vec();
+    while state(&store, path::LEFT)[0] > 0.0 {
+        step.run(&mut store, &[], batch).expect("it fits");
+    }
+    let tries = state(&store, path::TRIES).iter().sum::<f64>() / batch as f64;
+    run(denoised_end(sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
+    let spent = sampler.evaluations_to_begin() as f64 + tries * sampler.evaluations_per_try() as f64 + 1.0;
+    (state(&store, names::X), spent)
 }
 
 fn normals(count: usize, stream: u32) -> Vec<f64> {
@@ -83,8 +112,8 @@ fn distance(law: &Law, x: &[f64], directions: &[(Vec<f64>, Vec<f64>)]) -> f64 {
     directions.iter().map(along).sum::<f64>() / directions.len() as f64
 }
 
-/// One picture's curves: errors over evaluations, by sampler.
-type Errors = BTreeMap<usize, (String, Vec<(f64, f64)>)>;
+/// One picture's curves: of each sampler its errors over evaluations.
+type Errors = Vec<(String, Vec<(f64, f64)>)>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "assets/pictures".to_owned());
@@ -112,7 +141,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ends = one.quantiles(&[1.0], 512);
 
     let (mut paths, mut laws, mut plane) = (Errors::new(), Errors::new(), Errors::new());
-    for (place, (name, make)) in SAMPLERS.iter().enumerate() {
+    // Runs a sampler, which gives samples from these and the evaluations of each, and notes its errors.
+    let mut measure = |name: &str, stochastic: bool, draw: &dyn Fn(&Law, &[f64]) -> (Vec<f64>, f64)| {
+        let add = |errors: &mut Errors, spent: f64, error: f64| match errors.iter_mut().find(|(known, _)| known == name)
+        {
+            Some((_, points)) => points.push((spent, error)),
+            None => errors.push((name.to_owned(), vec![(spent, error)])),
+        };
+        if stochastic {
+            let (x, spent) = draw(&one, &normals(count, 1));
+            add(&mut laws, spent, distance(&one, &x, &in_one));
+        } else {
+            let (x, spent) = draw(&one, &quantiles);
+            let squares: f64 = x.iter().zip(&ends).map(|(a, b)| (a - b).powi(2)).sum();
+            add(&mut paths, spent, (squares / x.len() as f64).sqrt());
+        }
+        let (x, spent) = draw(&two, &normals(2 * count, 2));
+        add(&mut plane, spent, distance(&two, &x, &in_two));
+    };
+    for (name, make) in SAMPLERS {
         for evaluations in [8, 16, 32, 64, 128, 256] {
             // Langevin's dynamics wants many steps a level, whatever is to be had; and in one or two dimensions the norms of
             // a single sample have no mean.
@@ -123,20 +170,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             let Some(steps) = (1..=evaluations).rev().find(fits) else { continue };
             let grid = Grid { steps, spacing: Spacing::LogSnr, denoise: true };
-            let spent = sampler.evaluations(&grid) as f64;
-            let add = |errors: &mut Errors, error: f64| {
-                errors.entry(place).or_insert_with(|| ((*name).to_string(), Vec::new())).1.push((spent, error));
-            };
-            if sampler.draws() == 0 {
-                let x = samples(sampler.as_ref(), &sde, &one, grid, &quantiles);
-                let squares: f64 = x.iter().zip(&ends).map(|(a, b)| (a - b).powi(2)).sum();
-                add(&mut paths, (squares / x.len() as f64).sqrt());
-            } else {
-                let x = samples(sampler.as_ref(), &sde, &one, grid, &normals(count, 1));
-                add(&mut laws, distance(&one, &x, &in_one));
-            }
-            let x = samples(sampler.as_ref(), &sde, &two, grid, &normals(2 * count, 2));
-            add(&mut plane, distance(&two, &x, &in_two));
+            measure(name, sampler.draws() > 0, &|law, x| {
+                (samples(sampler.as_ref(), &sde, law, grid, x), sampler.evaluations(&grid) as f64)
+            });
+        }
+    }
+    for (name, make) in ADAPTIVE_SAMPLERS {
+        // Smaller ones change a stochastic sampler's paths, not its law.
+        let tolerances = [1e-1, 3e-2, 1e-2, 1e-3, 1e-4, 1e-5];
+        let stochastic = make(&Options::default()).draws() > 0;
+        for tolerance in tolerances.into_iter().take(if stochastic { 4 } else { 6 }) {
+            let sampler = make(&Options { atol: Some(tolerance), rtol: Some(tolerance), ..Options::default() });
+            measure(name, stochastic, &|law, x| adaptive_samples(sampler.as_ref(), &sde, law, x));
         }
     }
     print_table("1-D, deterministic: root mean square error of the path's end", &paths);
@@ -147,9 +192,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn print_table(title: &str, errors: &Errors) {
     println!("\n{title}");
-    for (name, points) in errors.values() {
+    for (name, points) in errors {
         let cells: Vec<String> =
-            points.iter().map(|(evaluations, error)| format!("{evaluations} {error:.2e}")).collect();
+            points.iter().map(|(evaluations, error)| format!("{evaluations:.0} {error:.2e}")).collect();
         println!("{name:20} {}", cells.join("  "));
     }
 }
@@ -160,7 +205,7 @@ fn write(folder: &Path, paths: Errors, laws: Errors, plane: Errors) -> Result<()
     // Errors of the data's own size tell nothing more.
     let shown = |errors: Errors| -> Vec<(String, Vec<(f64, f64)>)> {
         let small = |points: Vec<(f64, f64)>| points.into_iter().filter(|(_, error)| *error < 1.5).collect();
-        errors.into_values().map(|(name, points)| (name, small(points))).collect()
+        errors.into_iter().map(|(name, points)| (name, small(points))).collect()
     };
     let (paths, laws) = (shown(paths), shown(laws));
     let deterministic = |name: &str| paths.iter().any(|(known, _)| known == name);

@@ -158,7 +158,6 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("score run --x x.npy --t 0.5 --out ./x.npy", &["--out", "x.npy", "--x"]),
             ("likelihood run --out a.npy --encoded ./a.npy", &["--encoded", "a.npy", "--out"]),
             ("likelihood run --data x.npy --out x.npy", &["--out", "x.npy", "--data"]),
-            ("sample run --n 20000000 --out a.npy", &["--n", "20000000", "10000000"]),
             ("sample run/config.toml --out a.npy", &["run/config.toml", "the folder"]),
             ("sample nothing --out a.npy", &["nothing", "no such file or folder"]),
             ("sample run/step-7 --out a.npy", &["step-7"]),

@@ -8,9 +8,7 @@ use super::CliError;
 use super::class::{Told, told, told_classes};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{
-    DeviceArguments, cache_folder, expect_file, expect_output, extension, note, print, samples, seed,
-};
+use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_output, extension, note, print, seed};
 use super::source::{Source, read_points};
 use crate::data;
 use crate::likelihood::Divergence;
@@ -33,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "test", value_name = "test|train|FILE.npy")]
     data: PathBuf,
     /// Take the first N samples only
-    #[arg(long, value_name = "N", value_parser = samples, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     n: Option<u64>,
     /// The density along the probability flow, or the variational bound of the reverse SDE
     #[arg(long, value_enum, default_value = "flow")]

@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::known::read_known;
 use super::progress::Progress;
 use super::settings::{
-    DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note, print, sampler_steps, samples,
+    DeviceArguments, cache_folder, class, count, expect_file, expect_output, extension, note, print, sampler_steps,
     seed,
 };
 use super::source::{Source, read_points};
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN_OR_CONFIG", required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Number of samples [default: the config's sample.n]
-    #[arg(long, value_name = "N", value_parser = samples, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     n: Option<u64>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
     #[arg(long, value_name = "NAME", value_parser = SamplerKind::named)]

@@ -48,11 +48,6 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     whole_number(text, 0, i64::MAX as u64).ok_or_else(|| "must be a whole number ≥ 0 and ≤ 2^63 - 1".to_string())
 }
 
-/// How many samples, as many as a config may ask for.
-pub(super) fn samples(text: &str) -> Result<u64, String> {
-    whole_number(text, 1, 10_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 10000000".to_string())
-}
-
 /// A count that a 32-bit counter of the device can hold.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     whole_number(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())

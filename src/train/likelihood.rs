@@ -192,6 +192,10 @@ pub fn evaluate(
     for (repeat, first) in parts {
         let batch = chunk.min(n - first);
         let before = u64::from(repeat) * n as u64 + first as u64;
+        stopped = !progress(before, total);
+        if stopped {
+            break;
+        }
         experiment.set_classes(engine, question.classes, first, batch)?;
         engine.set_floats(flow_names::DATA, &question.data[first * dims..(first + batch) * dims])?;
         let mut part = Part { engine: &mut *engine, experiment, question, repeat, first, batch };
