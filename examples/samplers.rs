@@ -112,6 +112,9 @@ fn distance(law: &Law, x: &[f64], directions: &[(Vec<f64>, Vec<f64>)]) -> f64 {
     directions.iter().map(along).sum::<f64>() / directions.len() as f64
 }
 
+/// Samples of a law from prior draws, and the evaluations of each.
+type Draw<'a> = dyn Fn(&Law, &[f64]) -> (Vec<f64>, f64) + 'a;
+
 /// One picture's curves: of each sampler its errors over evaluations.
 type Errors = Vec<(String, Vec<(f64, f64)>)>;
 
@@ -142,7 +145,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (mut paths, mut laws, mut plane) = (Errors::new(), Errors::new(), Errors::new());
     // Runs a sampler, which gives samples from these and the evaluations of each, and notes its errors.
-    let mut measure = |name: &str, stochastic: bool, draw: &dyn Fn(&Law, &[f64]) -> (Vec<f64>, f64)| {
+    let mut measure = |name: &str, stochastic: bool, draw: &Draw| {
         let add = |errors: &mut Errors, spent: f64, error: f64| match errors.iter_mut().find(|(known, _)| known == name)
         {
             Some((_, points)) => points.push((spent, error)),
