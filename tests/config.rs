@@ -308,7 +308,7 @@ fn missing_things_are_named() {
     assert_eq!(error(&SMALL.replace("two-moons", "file")), "c.toml: data.path: missing key; it must be a string");
     assert!(error("").starts_with("c.toml: missing table [data] with the key kind; allowed: digits, two-moons"));
     let missing = Config::read(Path::new("no/such.toml"), &Overrides::none()).expect_err("missing").to_string();
-    assert_eq!(missing, "no/such.toml: No such file or directory (os error 2)");
+    assert_eq!(missing, "no/such.toml: no such file; should be a config, a .toml file");
 }
 
 #[test]
