@@ -75,7 +75,8 @@ fn defaults_are_the_published_ones() {
     let config = parse(SMALL);
     let Sde::Vp(vp) = &config.sde else { panic!("{:?}", config.sde) };
     assert_eq!((vp.beta_min, vp.beta_max, vp.t_min), (0.1, 20.0, 1e-3));
-    let Loss::Denoising(loss) = &config.loss else { panic!("{:?}", config.loss) };
+    assert!(matches!(config.loss, Loss::Denoising(_)), "{:?}", config.loss);
+    let loss = config.loss.levels();
     assert_eq!(
         (loss.parameterisation, loss.weighting, loss.t_min),
         (Parameterisation::Preconditioned, Weighting::Sigma2, 1e-5)

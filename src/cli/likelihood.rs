@@ -113,7 +113,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
         expect_file("--data", &arguments.data)?;
     }
     let source = Source::open(&arguments.source, &Overrides::none())?;
-    let experiment = source.restore(Experiment::new(source.config())?);
+    let experiment = source.experiment()?;
     if experiment.is_without_noise() {
         return Err(CliError::bad_input(format!(
             "{}: trained with loss.noise = \"none\": a likelihood needs the score at every noise level",

@@ -26,6 +26,7 @@ pub(super) struct Arguments {
 /// All that planning needs, checked.
 #[derive(Debug)]
 struct Request {
+    path: PathBuf,
     config: Config,
     wgsl: Option<PathBuf>,
     json: Option<PathBuf>,
@@ -46,13 +47,13 @@ impl Arguments {
         if let Some(wgsl) = self.wgsl.as_ref().filter(|wgsl| wgsl.exists() && !wgsl.is_dir()) {
             return Err(CliError::bad_input(format!("--wgsl {}: is a file, and should be a folder", wgsl.display())));
         }
-        Ok(Request { config, wgsl: self.wgsl, json: self.json })
+        Ok(Request { path: self.config.config, config, wgsl: self.wgsl, json: self.json })
     }
 }
 
 fn plan(request: Request) -> Result<(), CliError> {
-    let Request { config, wgsl, json } = request;
-    let experiment = Experiment::new(&config)?;
+    let Request { path, config, wgsl, json } = request;
+    let experiment = Experiment::new(&config).map_err(|error| error.in_config(&path))?;
     let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
     print(&plan.report(experiment.batch().min(plan.max_batch)).to_string())?;
     if let Some(folder) = wgsl {

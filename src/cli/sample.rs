@@ -275,7 +275,7 @@ pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, noise, step_noise, class, guidance, known, wanted, device, out, format } = request;
     let settings = source.config().sample.clone();
-    let experiment = Experiment::new(source.config())?;
+    let experiment = source.experiment()?;
     let (sampler, grid) = (settings.sampler(), settings.grid());
     if experiment.is_without_noise() {
         return Err(CliError::bad_input(format!(
@@ -310,7 +310,6 @@ fn sample(request: Request) -> Result<(), CliError> {
     let frames = if format == Format::Gif { FRAMES } else { 0 };
     room::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    let experiment = source.restore(experiment);
     let draw = Draw {
         n,
         grid,

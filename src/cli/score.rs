@@ -124,8 +124,7 @@ impl Arguments {
 
 fn score(request: Request) -> Result<(), CliError> {
     let Request { source, x, level, output, class, device, out } = request;
-    // Its process too: a time is one of the schedule that was learned.
-    let experiment = source.restore(Experiment::new(source.config())?);
+    let experiment = source.experiment()?;
     let classes = one_class(class, &experiment)?;
     let points = read_points("--x", &x, &experiment)?;
     let sde = experiment.sde.as_ref();

@@ -25,7 +25,9 @@ pub(super) enum Source {
     },
     /// A run's network at one of its checkpoints.
     Trained {
-        /// The run's resolved config.
+        /// The run.
+        run: RunFolder,
+        /// Its resolved config.
         config: Box<Config>,
         /// Which checkpoint.
         step: Step,
@@ -62,7 +64,7 @@ impl Source {
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), overrides)?;
         let checkpoint = run.read(&step)?;
-        Ok(Self::Trained { config: Box::new(config), step, checkpoint })
+        Ok(Self::Trained { run, config: Box::new(config), step, checkpoint })
     }
 
     /// Where the score comes from, for messages: `the exact score of NAME.toml`, `runs/digits/step-6000 (step 6000)`.
@@ -80,17 +82,22 @@ impl Source {
         }
     }
 
-    /// The experiment as the checkpoint knows it: the data may have changed since it was trained.
-    pub fn restore(&self, mut experiment: Experiment) -> Experiment {
-        if let Self::Trained { checkpoint, .. } = self {
-            origin::restore(&mut experiment, checkpoint);
+    /// The experiment, as the checkpoint knows it: its noise schedule may be learned, and the data may have changed since.
+    pub fn experiment(&self) -> Result<Experiment, CliError> {
+        let made = |config, path: &Path| Experiment::new(config).map_err(|error| error.in_config(path));
+        match self {
+            Self::Exact { path, config } => Ok(made(config, path)?),
+            Self::Trained { config, run, checkpoint, .. } => {
+                let mut experiment = made(config, &run.config_path())?;
+                origin::restore(&mut experiment, checkpoint);
+                Ok(experiment)
+            }
         }
-        experiment
     }
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
     pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
-        if let Self::Trained { config, step, checkpoint } = self {
+        if let Self::Trained { config, step, checkpoint, .. } = self {
             let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
             origin::check_config(config, checkpoint, &step.path)?;
             engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;

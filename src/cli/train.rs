@@ -50,8 +50,8 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
-    let profile = arguments.profile;
-    train(&arguments.check()?, profile)
+    let (path, profile) = (arguments.config.config.clone(), arguments.profile);
+    train(&arguments.check()?, &path, profile)
 }
 
 impl Arguments {
@@ -161,13 +161,13 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
     }
 }
 
-fn train(request: &Request, profile: bool) -> Result<(), CliError> {
+fn train(request: &Request, config: &Path, profile: bool) -> Result<(), CliError> {
     let mut terminal = Terminal { interrupt: Interrupt::install()?, bar: None, steps: request.config.train.steps };
     let result = training::train(request, &mut terminal);
     if let Some(bar) = terminal.bar.take() {
         bar.finish();
     }
-    let (mut training, outcome) = result?;
+    let (mut training, outcome) = result.map_err(|error| error.in_config(config))?;
     let folder = training.folder().path().to_owned();
     artifacts::loss(&folder, &training.folder().metrics_path())?;
     if outcome == Outcome::Stopped {

@@ -1,5 +1,7 @@
 //! What training, sampling and scoring can fail with.
 
+use std::path::Path;
+
 use super::checkpoint::CheckpointError;
 use super::config::ConfigError;
 use super::engine::EngineError;
@@ -15,6 +17,9 @@ pub enum TrainError {
     /// What the user asked for makes no sense.
     #[error("{0}")]
     Bad(String),
+    /// A key of the config does not fit the data, or there is no such data. [`TrainError::in_config`] adds the file.
+    #[error("{0}")]
+    Unfit(String),
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -113,10 +118,18 @@ impl TrainError {
         Self::Bad(text.into())
     }
 
+    /// The same, with the config's file named where one of its keys is at fault.
+    pub fn in_config(self, path: &Path) -> Self {
+        match self {
+            Self::Unfit(text) => Self::Unfit(format!("{}: {text}", path.display())),
+            other => other,
+        }
+    }
+
     /// Whether the user can mend it by asking for something else: exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Bad(_) | Self::Config(_) => true,
+            Self::Bad(_) | Self::Unfit(_) | Self::Config(_) => true,
             Self::Data(error) => error.is_bad_input(),
             Self::Run(error) => error.is_bad_input(),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),

@@ -135,9 +135,8 @@ impl Training {
         }
         let mut experiment = Experiment::new(config)?;
         if !experiment.is_trainable() {
-            return Err(TrainError::bad(
-                "model.kind = \"exact\" has nothing to train; use `sample` or `score` on the config",
-            ));
+            let text = "model.kind = \"exact\": has nothing to train; use `sample` or `score` on the config";
+            return Err(TrainError::Unfit(text.to_owned()));
         }
         if experiment.train.is_constant() {
             let name = &experiment.train.name;

@@ -161,9 +161,10 @@ impl Document {
         keys: &Table,
         schema: &TableSchema,
     ) -> Result<(), ConfigError> {
-        let names: Vec<&str> = kind.iter().map(|_| "kind").chain(schema.keys.iter().map(|key| key.name)).collect();
+        let names: Vec<&str> =
+            kind.iter().map(|_| "kind").chain(schema.keys.iter().map(|key| key.name.as_str())).collect();
         for (name, value) in keys {
-            let Some(key) = schema.keys.iter().find(|key| key.name == name) else {
+            let Some(key) = schema.keys.iter().find(|key| key.name == *name) else {
                 let of = kind.map(|kind| format!(" for kind = \"{kind}\"")).unwrap_or_default();
                 return Err(
                     self.violated(table, Violation::new(name, &format!("unknown key{of}; {}", allowed(name, &names))))
@@ -171,7 +172,7 @@ impl Document {
             };
             schema::check(&key.schema, value, name).map_err(|violation| self.violated(table, violation))?;
         }
-        match schema.keys.iter().find(|key| key.required && !keys.contains_key(key.name)) {
+        match schema.keys.iter().find(|key| key.required && !keys.contains_key(&key.name)) {
             Some(key) => {
                 let line = format!("{table}.{}: missing key; it must be {}", key.name, schema::describe(&key.schema));
                 Err(self.complain(&format!("{table}.{}", key.name), &line))

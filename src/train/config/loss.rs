@@ -31,35 +31,63 @@ choices! {
 }
 
 /// The keys that every kind has: what the network puts out, and how noise levels are drawn and counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Levels {
     /// At which noise the score is matched.
     pub noise: Noise,
-    /// What the network puts out.
+    /// What the network puts out. Without noise only `score` has a meaning.
     pub parameterisation: Parameterisation,
     /// Weight of a noise level on the squared error, given for epsilon and with `SNR = alpha² / sigma²`; on that of the
-    /// score it is sigma² times that. s is the root mean square of the data.
+    /// score it is sigma² times that. s is the root mean square of the data. Without noise only `uniform` has a
+    /// meaning.
     pub weighting: Weighting,
     /// γ of `min-snr`.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub snr_gamma: f64,
     /// k of `p2`.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub p2_k: f64,
     /// γ of `p2`.
+    #[schemars(range(min = 0.0, max = 10.0))]
     pub p2_gamma: f64,
     /// b of `sigmoid`.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub sigmoid_bias: f64,
     /// How the times of a batch are drawn. All but `log-normal` have the same expected loss: what is drawn more often
     /// counts less.
     pub time: Time,
     /// Mean of `ln(sigma / alpha)` of `log-normal`.
+    #[schemars(range(min = -20.0, max = 20.0))]
     pub log_sigma_mean: f64,
     /// Standard deviation of `ln(sigma / alpha)` of `log-normal`.
+    #[schemars(range(min = 1e-3, max = 20.0))]
     pub log_sigma_std: f64,
     /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling steps
     /// ask; 0 where a process has noise at time 0.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub t_min: f64,
-    /// How the squared errors of a sample's coordinates become one number.
+    /// How what a sample's coordinates contribute becomes one number.
     pub reduce: Reduce,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self {
+            noise: Noise::All,
+            parameterisation: Parameterisation::Preconditioned,
+            weighting: Weighting::Sigma2,
+            snr_gamma: 5.0,
+            p2_k: 1.0,
+            p2_gamma: 1.0,
+            sigmoid_bias: 0.0,
+            time: Time::Uniform,
+            log_sigma_mean: -1.2,
+            log_sigma_std: 1.2,
+            t_min: 1e-5,
+            reduce: Reduce::Mean,
+        }
+    }
 }
 
 impl Levels {
@@ -136,12 +164,12 @@ impl Loss {
     /// The keys that every kind has.
     pub fn levels(&self) -> Levels {
         match self {
-            Self::Denoising(loss) => loss.levels(),
-            Self::Explicit(loss) => loss.levels(),
-            Self::Implicit(loss) => loss.levels(),
-            Self::Sliced(loss) => loss.levels(),
-            Self::SlicedVr(loss) => loss.levels(),
-            Self::SlicedFd(loss) => loss.levels(),
+            Self::Denoising(loss) => loss.levels,
+            Self::Explicit(loss) => loss.levels,
+            Self::Implicit(loss) => loss.levels,
+            Self::Sliced(loss) => loss.levels,
+            Self::SlicedVr(loss) => loss.levels,
+            Self::SlicedFd(loss) => loss.levels,
         }
     }
 
@@ -206,70 +234,17 @@ macro_rules! objectives {
     )+) => {$(
         $(#[doc = $about])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
+        #[serde(default)]
         pub struct $name {
             $($(#[$attribute])* pub $key: $type,)*
-            /// At which noise the score is matched.
-            pub noise: Noise,
-            /// What the network puts out. Without noise only `score` has a meaning.
-            pub parameterisation: Parameterisation,
-            /// Weight of a noise level on the squared error, given for epsilon and with `SNR = alpha² / sigma²`; on that of the
-            /// score it is sigma² times that. s is the root mean square of the data. Without noise only `uniform` has a
-            /// meaning.
-            pub weighting: Weighting,
-            /// γ of `min-snr`.
-            #[schemars(range(min = 1e-6, max = 1e6))]
-            pub snr_gamma: f64,
-            /// k of `p2`.
-            #[schemars(range(min = 1e-6, max = 1e6))]
-            pub p2_k: f64,
-            /// γ of `p2`.
-            #[schemars(range(min = 0.0, max = 10.0))]
-            pub p2_gamma: f64,
-            /// b of `sigmoid`.
-            #[schemars(range(min = -30.0, max = 30.0))]
-            pub sigmoid_bias: f64,
-            /// How the times of a batch are drawn. All but `log-normal` have the same expected loss: what is drawn more often
-            /// counts less.
-            pub time: Time,
-            /// Mean of `ln(sigma / alpha)` of `log-normal`.
-            #[schemars(range(min = -20.0, max = 20.0))]
-            pub log_sigma_mean: f64,
-            /// Standard deviation of `ln(sigma / alpha)` of `log-normal`.
-            #[schemars(range(min = 1e-3, max = 20.0))]
-            pub log_sigma_std: f64,
-            /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling steps
-            /// ask; 0 where a process has noise at time 0.
-            #[schemars(range(min = 0.0, max = 0.999))]
-            pub t_min: f64,
-            /// How what a sample's coordinates contribute becomes one number.
-            pub reduce: Reduce,
+            /// The keys that every kind has.
+            #[serde(flatten)]
+            pub levels: Levels,
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self {
-                    $($key: $default,)*
-                    noise: Noise::All,
-                    parameterisation: Parameterisation::Preconditioned,
-                    weighting: Weighting::Sigma2,
-                    snr_gamma: 5.0,
-                    p2_k: 1.0,
-                    p2_gamma: 1.0,
-                    sigmoid_bias: 0.0,
-                    time: Time::Uniform,
-                    log_sigma_mean: -1.2,
-                    log_sigma_std: 1.2,
-                    t_min: 1e-5,
-                    reduce: Reduce::Mean,
-                }
-            }
-        }
-
-        impl $name {
-            fn levels(&self) -> Levels {
-                let Self { noise, parameterisation, weighting, snr_gamma, p2_k, p2_gamma, sigmoid_bias, time, log_sigma_mean, log_sigma_std, t_min, reduce, .. } = *self;
-                Levels { noise, parameterisation, weighting, snr_gamma, p2_k, p2_gamma, sigmoid_bias, time, log_sigma_mean, log_sigma_std, t_min, reduce }
+                Self { $($key: $default,)* levels: Levels::default() }
             }
         }
 

@@ -5,7 +5,6 @@
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::de::{DeserializeOwned, Visitor};
 use serde_json::Value as Json;
 use toml::Value as Toml;
 
@@ -23,7 +22,7 @@ pub(super) struct TableSchema {
 /// A key of a table.
 pub(super) struct Key {
     /// As in the file.
-    pub name: &'static str,
+    pub name: String,
     /// Whether it has to be given.
     pub required: bool,
     /// Its JSON schema, the schemas of its parts inlined.
@@ -31,15 +30,19 @@ pub(super) struct Key {
 }
 
 /// The keys of a struct.
-pub(super) fn of<T: JsonSchema + DeserializeOwned>() -> TableSchema {
+pub(super) fn of<T: JsonSchema>() -> TableSchema {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let root = settings.into_generator().into_root_schema_for::<T>().to_value();
     let required =
         |name: &str| root["required"].as_array().is_some_and(|required| required.iter().any(|key| key == name));
-    let key = |name: &&'static str| Key { name, required: required(name), schema: present(&root["properties"][name]) };
+    let key = |(name, schema): (&String, &Json)| Key {
+        name: name.clone(),
+        required: required(name),
+        schema: present(schema),
+    };
     TableSchema {
         about: root["description"].as_str().unwrap_or_default().to_string(),
-        keys: field_names::<T>().iter().map(key).collect(),
+        keys: root["properties"].as_object().into_iter().flatten().map(key).collect(),
     }
 }
 
@@ -54,36 +57,6 @@ fn present(schema: &Json) -> Json {
         }
         _ => schema.clone(),
     }
-}
-
-/// A struct's fields in the order of the source, which JSON objects do not keep: serde hands them to the deserializer.
-fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
-    struct Fields<'a>(&'a mut &'static [&'static str]);
-
-    impl<'de> serde::Deserializer<'de> for Fields<'_> {
-        type Error = serde::de::value::Error;
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, Self::Error> {
-            *self.0 = fields;
-            Err(serde::de::Error::custom("only the names were wanted"))
-        }
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(serde::de::Error::custom("not a struct"))
-        }
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
-            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-
-    let mut names: &'static [&'static str] = &[];
-    // It always fails: there is no value behind the names.
-    let _ = T::deserialize(Fields(&mut names));
-    names
 }
 
 /// The words that an enum of strings allows, with what each means.
