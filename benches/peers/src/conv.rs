@@ -7,7 +7,7 @@ use burn::tensor::module::{conv2d, conv2d_weight_backward};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::clock::{median, milliseconds};
+use crate::clock::{median, milliseconds, pause};
 
 /// Side of the image that the convolution sees, channels of input and output.
 const SHAPES: [[usize; 3]; 10] = [
@@ -50,6 +50,12 @@ enum Direction {
     DataGradient,
     WeightGradient,
 }
+
+const DIRECTIONS: [(&str, Direction); 3] = [
+    ("conv", Direction::Forward),
+    ("conv, data gradient", Direction::DataGradient),
+    ("conv, weight gradient", Direction::WeightGradient),
+];
 
 impl Convolution {
     fn new(device: &Device, [side, inputs, outputs]: [usize; 3], batch: usize) -> Self {
@@ -104,32 +110,28 @@ fn difference(found: &TensorData, expected: &TensorData) -> f32 {
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
 }
 
-/// Prints times and rates of the shapes in whose text stands `only`.
-pub fn measure(name: &str, device: &Device, batch: usize, only: &str) {
-    let directions = [
-        ("conv", Direction::Forward),
-        ("conv, data gradient", Direction::DataGradient),
-        ("conv, weight gradient", Direction::WeightGradient),
-    ];
-    for [side, inputs, outputs] in SHAPES {
-        let shape = format!("{batch} x {side}², {inputs}→{outputs}");
-        if !shape.contains(only) {
-            continue;
-        }
-        let here = Convolution::new(device, [side, inputs, outputs], batch);
-        let reference = Convolution::new(&Device::flex(), [side, inputs, outputs], batch);
+/// Prints times and rates of the shapes in whose text stands one of `only`, or of all.
+pub fn measure(name: &str, device: &Device, batch: usize, only: &[String], pauses: bool) {
+    let text = |[side, inputs, outputs]: [usize; 3]| format!("{batch} x {side}², {inputs}→{outputs}");
+    let wanted = |shape: &[usize; 3]| only.is_empty() || only.iter().any(|part| text(*shape).contains(part));
+    let cases: Vec<_> =
+        SHAPES.into_iter().filter(wanted).flat_map(|shape| DIRECTIONS.map(|way| (shape, way))).collect();
+    for (shape, (what, direction)) in cases.iter().copied() {
+        let mut result = None;
+        let first = milliseconds(|| result = Some(Convolution::new(device, shape, batch).run(direction, 1).1));
+        let expected = Convolution::new(&Device::flex(), shape, batch).run(direction, 1).1;
+        let error = difference(&result.expect("it has run"), &expected);
+        println!("{name}: {what:<22} {:<20} first run {first:.0} ms, off flex by {error:.1e}", text(shape));
+    }
+    pause(pauses);
+    for (shape, (what, direction)) in cases {
+        let convolution = Convolution::new(device, shape, batch);
+        let (estimate, _) = convolution.run(direction, 1);
+        let count = ((BUDGET * 1e3 / 3.0 / estimate) as usize).clamp(1, 50);
+        let time = median((0..3).map(|_| convolution.run(direction, count).0).collect());
+        let [side, inputs, outputs] = shape;
         let flops = (2 * 9 * batch * side.pow(2) * inputs * outputs) as f64;
-        for (what, direction) in directions {
-            let mut result = None;
-            let first = milliseconds(|| result = Some(here.run(direction, 1).1));
-            let error = difference(&result.expect("it has run"), &reference.run(direction, 1).1);
-            let (estimate, _) = here.run(direction, 1);
-            let count = ((BUDGET * 1e3 / 3.0 / estimate) as usize).clamp(1, 50);
-            let time = median((0..3).map(|_| here.run(direction, count).0).collect());
-            println!(
-                "{name}: {what:<22} {shape:<20} {time:>9.3} ms {:>7.2} GFLOP/s, first {first:.0} ms, off flex by {error:.1e}",
-                flops / time * 1e-6
-            );
-        }
+        let rate = flops / time * 1e-6;
+        println!("{name}: {what:<22} {:<20} {time:>9.3} ms {rate:>7.2} GFLOP/s", text(shape));
     }
 }

@@ -1,8 +1,10 @@
 //! What burn 0.22.1 takes for what tweedie's own benchmarks measure: training steps of a plain network and of a U-Net, and
 //! the convolutions of DDPM's network for CIFAR-10 in three directions.
 //!
-//! `cargo run --release -- [mlp] [conv] [unet] [flex] [wgpu] [--batch N] [--only TEXT]`; without names all of them.
-//! `--batch` is that of the convolutions (`tweedie bench --suite unet` prints its own), `--only` a part of their shapes.
+//! `cargo run --release -- [mlp] [conv] [unet] [flex] [wgpu] [--batch N] [--only TEXT]… [--pause]`; without names all of
+//! them. `--batch` is that of the convolutions (`tweedie bench --suite unet` prints its own), `--only` a part of their
+//! shapes. `--pause` waits for a line on the standard input where tuning is over and the timed runs begin: tuning takes
+//! minutes, and only what follows needs a quiet machine.
 
 mod clock;
 mod conv;
@@ -16,20 +18,22 @@ use burn::tensor::{Device, DeviceKind};
 struct Wanted {
     names: Vec<String>,
     batch: usize,
-    only: String,
+    only: Vec<String>,
+    pause: bool,
 }
 
 impl Wanted {
     fn new() -> Self {
-        let mut wanted = Self { names: Vec::new(), batch: 4, only: String::new() };
+        let mut wanted = Self { names: Vec::new(), batch: 4, only: Vec::new(), pause: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().expect("a value after the option");
             match argument.as_str() {
                 "--batch" => wanted.batch = value().parse().expect("a number after --batch"),
-                "--only" => wanted.only = value(),
+                "--only" => wanted.only.push(value()),
+                "--pause" => wanted.pause = true,
                 "mlp" | "conv" | "unet" | "flex" | "wgpu" => wanted.names.push(argument),
-                _ => panic!("{argument}: there are mlp, conv, unet, flex, wgpu, --batch N and --only TEXT"),
+                _ => panic!("{argument}: there are mlp, conv, unet, flex, wgpu, --batch N, --only TEXT and --pause"),
             }
         }
         wanted
@@ -53,13 +57,13 @@ fn main() {
         let (name, device) = (format!("burn 0.22.1 {backend}"), device());
         let has = |what: &str| wanted.has(what, &["mlp", "conv", "unet"]);
         if has("mlp") {
-            mlp::measure(&name, &device);
+            mlp::measure(&name, &device, wanted.pause);
         }
         if has("unet") {
-            unet::measure(&name, &device);
+            unet::measure(&name, &device, wanted.pause);
         }
         if has("conv") {
-            conv::measure(&name, &device, wanted.batch, &wanted.only);
+            conv::measure(&name, &device, wanted.batch, &wanted.only, wanted.pause);
         }
     }
 }

@@ -34,8 +34,8 @@ impl Network for Mlp {
 }
 
 /// Prints the times.
-pub fn measure(name: &str, device: &Device) {
-    Training::new(device, [4096, 2], 512, Mlp::new).measure(&format!("{name}, 3-128-128-128-2"), 50);
+pub fn measure(name: &str, device: &Device, pauses: bool) {
+    Training::new(device, [4096, 2], 512, Mlp::new).measure(&format!("{name}, 3-128-128-128-2"), 50, pauses);
 
     let matrix = || -> Tensor<2> { Tensor::random([1024, 1024], Distribution::Uniform(-1.0, 1.0), device) };
     let (a, b) = (matrix(), matrix());

@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 
-use crate::clock::{median, milliseconds};
+use crate::clock::{median, milliseconds, pause};
 
 /// A network that is told the time.
 pub trait Network: Module {
@@ -66,7 +66,7 @@ impl<N: Network> Training<N> {
 
     /// Prints what the first steps take, where wgpu tunes its kernels, and what a step takes then: medians of seven runs
     /// of `steps` steps.
-    pub fn measure(&mut self, name: &str, steps: usize) {
+    pub fn measure(&mut self, name: &str, steps: usize, pauses: bool) {
         println!("{name}: {} weights", self.network().num_params());
         let first = milliseconds(|| {
             let loss = self.step();
@@ -79,6 +79,7 @@ impl<N: Network> Training<N> {
             self.wait();
         });
         println!("{name}: first 21 steps {:.1} ms", first + rest);
+        pause(pauses);
         let run = |_| {
             let run = || {
                 (0..steps).for_each(|_| drop(self.step()));

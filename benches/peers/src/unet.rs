@@ -167,7 +167,7 @@ impl Network for UNet {
 }
 
 /// Prints the times.
-pub fn measure(name: &str, device: &Device) {
+pub fn measure(name: &str, device: &Device, pauses: bool) {
     let mut training = Training::new(device, [4096, SIDE * SIDE], BATCH, UNet::new);
-    training.measure(&format!("{name}, U-Net 16-32, 16x16x1, batch {BATCH}"), 5);
+    training.measure(&format!("{name}, U-Net 16-32, 16x16x1, batch {BATCH}"), 5, pauses);
 }
