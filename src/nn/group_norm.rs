@@ -3,13 +3,21 @@
 //! y = (x − m) / √(v + ε) · scale + shift, where m and v are mean and variance of a sample's group of channels at all of
 //! its positions.
 //!
-//! It is written so that its derivatives take few passes over the image. The mean is subtracted as a constant m₀ in the
-//! two formulas that run over all positions,
+//! It is written so that it and its derivatives take few passes over the image: one for the statistics, one for y, and as
+//! many for what its cotangent sends back. Constants that lie near the values are subtracted first: c, for each channel
+//! of a sample its value at the first position, and r, the mean of c over a group. With e = c − r, and sums over the
+//! positions P of each channel,
 //!
-//! v = Σ (x − m₀)² / n − (m − m₀)² and y = (x − m₀) p + (shift − (m − m₀) p), p = scale / √(v + ε),
+//! s₁ = Σ (x − c) and s₂ = Σ (x − c)² in one pass, then over the few channels of a group of n numbers
+//! d = Σ (s₁ + P e) / n = m − r, v = Σ (s₂ + 2 e s₁ + P e²) / n − d², and
+//! y = (x − c) p + (shift + (e − d) p), p = scale / √(v + ε),
 //!
-//! which hold for any m₀: so it counts for nothing in derivatives of any order, what they send to m and p comes from two
-//! sums over positions for each channel, and all the rest is small. As m₀ = m, nothing cancels and m − m₀ is no work.
+//! which hold for any c and r: so these count for nothing in derivatives of any order, what y's cotangent sends to s₁, s₂
+//! and p comes from two sums over positions for each channel, and all the rest is small.
+//!
+//! What cancels is bounded, however far from 0 the mean is. A value at the first position lies as far from its mean as it
+//! does, so v ≥ (m − r)² / P by Jensen's inequality, and likewise for c and the mean of a channel: at worst, where
+//! all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32, and as a rule of a few 2⁻²⁴.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
@@ -81,6 +89,7 @@ pub fn group_norm(
     let fits = shape.batch_axis() == Some(0) && shape.rank() >= 2 && groups > 0 && channels.is_multiple_of(groups);
     assert!(fits, "{groups} groups of {shape}: it takes [batch, …, channels]");
     let width = channels / groups;
+    let length = shape.fixed_elements() / channels;
     let positions: Vec<usize> = (1..shape.rank() - 1).collect();
     let per_channel = positions.iter().fold(shape.clone(), |shape, axis| shape.with_axis(*axis, 1.into()));
     let grouped = Shape::batch(&[groups, width]);
@@ -92,25 +101,30 @@ pub fn group_norm(
             let per_sample = graph.shape(value).batch_axis().is_some();
             graph.reshape(value, if per_sample { grouped.clone() } else { Shape::fixed(&[groups, width]) })
         });
-        // Sums over positions for each channel, then over the few channels of a group.
-        let group_sum = |graph: &mut Graph, x: Value| {
-            let sum = graph.sum(x, &positions);
-            let sum = graph.reshape(sum, grouped.clone());
-            graph.sum(sum, &[2])
-        };
-        let sum = group_sum(graph, x);
-        let mean = graph.scale(sum, 1.0 / count);
-        let spread = graph.map_to(&[mean], &input(0), &grouped);
-        let spread = graph.reshape(spread, per_channel.clone());
-        let centred = input(0) - input(1).detached();
-        let squares = graph.map(&[x, spread], &centred.square());
-        let squares = group_sum(graph, squares);
-        let offset = input(1) - input(1).detached();
-        let deviation = (input(0) / count - offset.square() + eps).sqrt();
-        let factor = graph.map_to(&[squares, mean, scale], &(input(2) / deviation), &grouped);
-        let summand = graph.map_to(&[shift, mean, factor], &(input(0) - &offset * input(2)), &grouped);
+        let first = graph.reshape(x, Shape::batch(&[length, channels]));
+        let first = graph.slice(first, 1, 0, 1);
+        let (near, first) = (graph.reshape(first, per_channel.clone()), graph.reshape(first, grouped.clone()));
+        let centre = graph.sum(first, &[2]);
+        let from_near = input(0) - input(1).detached();
+        let powers = [from_near.clone(), from_near.square()].map(|power| {
+            let power = graph.map(&[x, near], &power);
+            let sum = graph.sum(power, &positions);
+            graph.reshape(sum, grouped.clone())
+        });
+        let apart = |first: usize, centre: usize| input(first).detached() - input(centre).detached() / width as f64;
+        let (e, p) = (apart(2, 3), length as f64);
+        let given = [powers[0], powers[1], first, centre];
+        let sums = [input(0) + &e * p, input(1) + &e * (input(0) * 2.0 + &e * p)].map(|expr| {
+            let moved = graph.map(&given, &expr);
+            graph.sum(moved, &[2])
+        });
+        let offset = graph.scale(sums[0], 1.0 / count);
+        let variance = graph.map(&[sums[1], offset], &(input(0) / count - input(1).square()));
+        let factor = graph.map_to(&[scale, variance], &(input(0) / (input(1) + eps).sqrt()), &grouped);
+        let summand = input(0) + (apart(1, 2) - input(3)) * input(4);
+        let summand = graph.map_to(&[shift, first, centre, offset, factor], &summand, &grouped);
         let [factor, summand] = [factor, summand].map(|value| graph.reshape(value, per_channel.clone()));
-        let normal = graph.map(&[x, spread, factor, summand], &(centred * input(2) + input(3)));
+        let normal = graph.map(&[x, near, factor, summand], &(from_near * input(2) + input(3)));
         // A node of its own, so that derivatives of derivatives read few tensors each.
         vec![graph.map(&[normal], activation)]
     };
