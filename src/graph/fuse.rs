@@ -202,11 +202,11 @@ impl<'a> Fuser<'a> {
             bundles.entry((self.depth[root.node], graph.shape(root).clone())).or_default().push(root);
         }
         let mut siblings = Vec::new();
-        let readers = self.readers();
+        let (readers, reductions) = (self.readers(), self.reductions());
         for ((depth, shape), roots) in bundles {
             let size = shape.elements(1 << 16);
             let kernels = self.split(roots);
-            siblings.extend(kernels.iter().flat_map(|roots| self.siblings(roots, &readers)));
+            siblings.extend(kernels.iter().flat_map(|roots| self.siblings(roots, &readers, &reductions)));
             let units = kernels.into_iter().map(Unit::Bundle);
             order.entry((depth, 1, size, shape.rank())).or_default().extend(units);
         }
@@ -292,17 +292,32 @@ impl<'a> Fuser<'a> {
         readers
     }
 
+    /// The reductions of each value.
+    fn reductions(&self) -> HashMap<Value, Vec<usize>> {
+        let mut reductions: HashMap<Value, Vec<usize>> = HashMap::new();
+        let live = self.graph.live();
+        for (node, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
+            if let (Op::Reduce { .. }, [input]) = (&entry.op, &entry.inputs[..]) {
+                reductions.entry(*input).or_default().push(node);
+            }
+        }
+        reductions
+    }
+
     /// Reductions that become one, of what the kernel of `roots` computes: as many as can compute it themselves.
-    fn siblings(&self, roots: &[Value], readers: &HashMap<Value, usize>) -> Vec<Vec<usize>> {
+    fn siblings(
+        &self,
+        roots: &[Value],
+        readers: &HashMap<Value, usize>,
+        reductions: &HashMap<Value, Vec<usize>>,
+    ) -> Vec<Vec<usize>> {
         let reads: BTreeSet<usize> = roots.iter().flat_map(|root| &self.fused[root].reads).copied().collect();
         let operands = self.operands(roots, &reads);
-        let live = self.graph.live();
+        let mut nodes: Vec<usize> = roots.iter().filter_map(|root| reductions.get(root)).flatten().copied().collect();
+        nodes.sort_unstable();
         let mut kinds: Vec<(Reduction, &[usize], Vec<Vec<usize>>)> = Vec::new();
-        for (node, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
-            let Op::Reduce { reduction, axes } = &entry.op else { continue };
-            if !roots.contains(&entry.inputs[0]) {
-                continue;
-            }
+        for node in nodes {
+            let Op::Reduce { reduction, axes } = &self.graph.nodes()[node].op else { continue };
             let known = kinds.iter().position(|(kind, along, _)| kind == reduction && along == axes);
             let kind = known.unwrap_or_else(|| {
                 kinds.push((*reduction, axes, Vec::new()));

@@ -11,7 +11,7 @@
 //! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
 //! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
 
-use super::hooks::{Binding, Element, Hooks, Template, in_parts};
+use super::hooks::{Binding, Element, Hooks, Template};
 use super::word;
 use crate::graph::Reduction;
 use crate::plan::{Access, Constant, Shader, Size, Workgroups};
@@ -99,19 +99,6 @@ pub fn load(aligned: bool, values: usize) -> Hooks {
         bindings: (0..values).map(|v| Binding::read(format!("source_{v}"), element)).collect(),
         body: (0..values).map(value).collect(),
         ..Hooks::default()
-    }
-}
-
-/// The prologue that loads one thing's columns which lie in two tensors: one more constant, `first`, how many the first of
-/// them holds (a multiple of 4). `aligned` tells of both whether their columns are a multiple of 4.
-pub fn load_joined(aligned: [bool; 2]) -> Hooks {
-    let part = |i: usize| Binding::read(format!("source_{i}"), if aligned[i] { Element::Quad } else { Element::F32 });
-    Hooks {
-        key: format!("joined {aligned:?}"),
-        constants: vec!["first: u32".to_string()],
-        bindings: [0, 1].map(part).into(),
-        declarations: in_parts("source", &["constants.first".to_string()], Access::Read),
-        body: "let value_0 = load_source(row, col, valid);".to_string(),
     }
 }
 

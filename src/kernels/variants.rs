@@ -43,7 +43,6 @@ pub fn all_variants() -> Vec<Shader> {
                         (1, reduce::load(true, 1)),
                         (2, reduce::load(false, 2)),
                         (reduce::MOST_VALUES, reduce::load(true, reduce::MOST_VALUES)),
-                        (1, reduce::load_joined([true, false])),
                         (1, busy("let value_0 = mixed[row] * vec4<f32>(1.0);")),
                         (2, busy("let value_0 = mixed[row] * vec4<f32>(1.0);\nlet value_1 = value_0 * value_0;")),
                     ] {

@@ -4,20 +4,18 @@
 //! its positions.
 //!
 //! It is written so that it and its derivatives take few passes over the image: one for the statistics, one for y, and as
-//! many for what its cotangent sends back. Constants that lie near the values are subtracted first: c, for each channel
-//! of a sample its value at the first position, and r, the mean of c over a group. With e = c − r, and sums over the
-//! positions P of each channel,
+//! many for what its cotangent sends back. A constant m₀ near the mean, for each group of a sample the mean of its channels
+//! at the first position, is subtracted first:
 //!
-//! s₁ = Σ (x − c) and s₂ = Σ (x − c)² in one pass, then over the few channels of a group of n numbers
-//! d = Σ (s₁ + P e) / n = m − r, v = Σ (s₂ + 2 e s₁ + P e²) / n − d², and
-//! y = (x − c) p + (shift + (e − d) p), p = scale / √(v + ε),
+//! d = Σ (x − m₀) / n = m − m₀, v = Σ (x − m₀)² / n − d² and
+//! y = (x − m₀) p + (shift − d p), p = scale / √(v + ε),
 //!
-//! which hold for any c and r: so these count for nothing in derivatives of any order, what y's cotangent sends to s₁, s₂
-//! and p comes from two sums over positions for each channel, and all the rest is small.
+//! which hold for any m₀: so it counts for nothing in derivatives of any order, what they send to d, v and p comes from two
+//! sums over positions for each channel, and all the rest is small.
 //!
-//! What cancels is bounded, however far from 0 the mean is. A value at the first position lies as far from its mean as it
-//! does, so v ≥ (m − r)² / P by Jensen's inequality, and likewise for c and the mean of a channel: at worst, where
-//! all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32, and as a rule of a few 2⁻²⁴.
+//! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by Jensen's
+//! inequality. At worst, where all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32,
+//! as a rule one of a few 2⁻²⁴.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
@@ -103,28 +101,25 @@ pub fn group_norm(
         });
         let first = graph.reshape(x, Shape::batch(&[length, channels]));
         let first = graph.slice(first, 1, 0, 1);
-        let (near, first) = (graph.reshape(first, per_channel.clone()), graph.reshape(first, grouped.clone()));
-        let centre = graph.sum(first, &[2]);
-        let from_near = input(0) - input(1).detached();
-        let powers = [from_near.clone(), from_near.square()].map(|power| {
+        let first = graph.reshape(first, grouped.clone());
+        let near = graph.sum(first, &[2]);
+        let near = graph.map_to(&[near], &(input(0) / width as f64), &grouped);
+        let near = graph.reshape(near, per_channel.clone());
+        let centred = input(0) - input(1).detached();
+        // Means over positions for each channel, then over the few channels of a group.
+        let means = [centred.clone(), centred.square()].map(|power| {
             let power = graph.map(&[x, near], &power);
             let sum = graph.sum(power, &positions);
-            graph.reshape(sum, grouped.clone())
+            let sum = graph.reshape(sum, grouped.clone());
+            let share = graph.scale(sum, 1.0 / count);
+            graph.sum(share, &[2])
         });
-        let apart = |first: usize, centre: usize| input(first).detached() - input(centre).detached() / width as f64;
-        let (e, p) = (apart(2, 3), length as f64);
-        let given = [powers[0], powers[1], first, centre];
-        let sums = [input(0) + &e * p, input(1) + &e * (input(0) * 2.0 + &e * p)].map(|expr| {
-            let moved = graph.map(&given, &expr);
-            graph.sum(moved, &[2])
-        });
-        let offset = graph.scale(sums[0], 1.0 / count);
-        let variance = graph.map(&[sums[1], offset], &(input(0) / count - input(1).square()));
-        let factor = graph.map_to(&[scale, variance], &(input(0) / (input(1) + eps).sqrt()), &grouped);
-        let summand = input(0) + (apart(1, 2) - input(3)) * input(4);
-        let summand = graph.map_to(&[shift, first, centre, offset, factor], &summand, &grouped);
-        let [factor, summand] = [factor, summand].map(|value| graph.reshape(value, per_channel.clone()));
-        let normal = graph.map(&[x, near, factor, summand], &(from_near * input(2) + input(3)));
+        // Together, so that what is sent back to the means is summed once.
+        let factor = input(2) / (input(1) - input(0).square() + eps).sqrt();
+        let summand = input(3) - input(0) * &factor;
+        let both = graph.pointwise(&[means[0], means[1], scale, shift], &[factor, summand], Some(grouped));
+        let [factor, summand] = [both[0], both[1]].map(|value| graph.reshape(value, per_channel.clone()));
+        let normal = graph.map(&[x, near, factor, summand], &(centred * input(2) + input(3)));
         // A node of its own, so that derivatives of derivatives read few tensors each.
         vec![graph.map(&[normal], activation)]
     };

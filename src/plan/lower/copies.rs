@@ -7,7 +7,7 @@ use crate::graph::{DType, Dim, Op, Shape, Value};
 use crate::kernels;
 use crate::kernels::copy::{Box4, Side};
 use crate::plan::Size;
-use crate::plan::iteration::elements;
+use crate::plan::iteration::{elements, times};
 
 impl Lowering<'_> {
     pub(super) fn copy_box(&mut self, label: String, from: usize, to: usize, copied: &Box4) {
@@ -22,6 +22,7 @@ impl Lowering<'_> {
             binds: binds.into(),
             constants: kernels::copy::constants(copied),
             workgroups: kernels::copy::workgroups(copied),
+            bytes: Some(copied.sizes.into_iter().fold(Size::fixed(8), times)),
             ..Call::default()
         });
     }

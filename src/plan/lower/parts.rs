@@ -114,7 +114,6 @@ impl Lowering<'_> {
                             let dims = graph.shape(first).dims();
                             axis + 1 < dims.len() && !dims[*axis..].contains(&Dim::Batch)
                         }
-                        Op::Reduce { .. } => self.feeding_view(*reader) == Some((graph.shape(first).rank() - 1, false)),
                         Op::MatMul { layout } => left && *layout != Layout::Nt,
                         Op::Conv { layout, .. } => left && *layout != ConvLayout::DataGradient,
                         _ => false,

@@ -415,7 +415,7 @@ impl<'a> Lowering<'a> {
                 constants: call.constants,
                 workgroups: call.workgroups,
                 flops: call.flops,
-                bytes,
+                bytes: call.bytes.unwrap_or(bytes),
                 samples: call.samples,
             });
         }

@@ -1,22 +1,15 @@
 //! Reductions over any axes, of one thing or several, with the prologue of a pointwise node.
 
 use super::LowerError;
-use super::pointwise::{Prepared, channels, with_hook_words};
+use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::ranges::Cut;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
+use crate::kernels;
 use crate::kernels::reduce::Over;
-use crate::kernels::{self, Hooks, word};
+use crate::plan::Size;
 use crate::plan::iteration::{elements, times};
-use crate::plan::{Constant, Size};
-
-/// Hooks that load what a reduction adds up, what they bind, and the words of constants that they add.
-struct Loaded {
-    hooks: Hooks,
-    binds: Vec<Bind>,
-    words: Vec<Constant>,
-}
 
 fn reads(tensors: &[usize]) -> Vec<Bind> {
     tensors.iter().map(|tensor| Bind::read(*tensor)).collect()
@@ -52,15 +45,6 @@ impl Lowering<'_> {
                 }
                 _ => self.prologue_reduction(&label, op, prepared, &results),
             };
-        }
-        if let Some(parts) = self.joined_parts(entry.inputs[0]) {
-            let part = |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
-            let (start, end) = (axes[0], shape.rank() - 1);
-            let hooks = kernels::reduce::load_joined(parts.map(|part| channels(graph.shape(part)).is_multiple_of(4)));
-            let binds = parts.map(|part| Bind::read(self.tensor_of(part)));
-            let source = Loaded { hooks, binds: binds.into(), words: vec![word(channels(graph.shape(parts[0])))] };
-            self.reduce_loaded(&label, op, source, &results, [part(0..start), part(start..end), part(end..end + 1)]);
-            return Ok(());
         }
         let mut sources: Vec<usize> = entry.inputs.iter().map(|input| self.tensor_of(*input)).collect();
         loop {
@@ -210,39 +194,30 @@ impl Lowering<'_> {
     }
 
     /// `[outer, rows, columns]` to `[outer, columns]`.
-    fn reduce_middle(&mut self, label: &str, op: Reduction, from: &[usize], to: &[usize], sizes: [Size; 3]) {
-        let columns = sizes[2];
-        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
-        let hooks = kernels::reduce::load(aligned, from.len());
-        let source = Loaded { hooks, binds: reads(from), words: Vec::new() };
-        self.reduce_loaded(label, op, source, to, sizes);
-    }
-
-    /// [`reduce_middle`](Self::reduce_middle) of what these hooks load.
-    fn reduce_loaded(
+    fn reduce_middle(
         &mut self,
         label: &str,
         op: Reduction,
-        source: Loaded,
+        from: &[usize],
         to: &[usize],
         [outer, rows, columns]: [Size; 3],
     ) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, to.len(), &source.hooks));
+        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
+        let hooks = kernels::reduce::load(aligned, from.len());
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, from.len(), &hooks));
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
-        let mut constants = kernels::reduce::middle_constants(outer, rows, columns, chunks);
-        constants.extend(source.words);
         let size = times(outer, columns);
         let targets = self.partial(label, to, size, chunks);
         self.call(Call {
             shader,
             label: label.to_owned(),
-            binds: writes(&targets).into_iter().chain(source.binds).collect(),
-            constants,
+            binds: writes(&targets).into_iter().chain(reads(from)).collect(),
+            constants: kernels::reduce::middle_constants(outer, rows, columns, chunks),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
-            flops: times(size, rows) * to.len() as u64,
+            flops: times(size, rows) * from.len() as u64,
             cut: Cut::Samples(op),
             ..Call::default()
         });
