@@ -6,7 +6,9 @@
 // x is whatever the prologue loads or computes, a quad of columns at a time; it may store side outputs. The row that it
 // is told is the number among all rows.
 //
-// Bindings: 1 = output, f32; the prologue's follow.
+// ${VALUES} of these at once: the prologue gives as many x from one pass over what it reads.
+//
+// Bindings: the outputs, f32, from 1 on; the prologue's follow.
 #ifdef OVER_COLUMNS
 // Grid: one workgroup for ${THREADS / LANES} rows and one chunk, ${LANES} threads a row.
 #else
@@ -26,18 +28,29 @@ struct Constants {
 }
 
 @group(0) @binding(0) var<uniform> constants: Constants;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>;
+#for v in 0..VALUES
+@group(0) @binding(${v + 1}) var<storage, read_write> output_${v}: array<f32>;
+#endfor
 ${HOOK_BINDINGS}
 ${HOOK_DECLARATIONS}
 
-fn prologue(row: u32, col: u32, valid: u32) -> vec4<f32> {
-    ${HOOK_BODY}
-    return value;
+struct Values {
+#for v in 0..VALUES
+    value_${v}: vec4<f32>,
+#endfor
 }
 
-fn masked(row: u32, quad: u32) -> vec4<f32> {
-    let valid = min(4u, constants.columns - quad * 4u);
-    return select(vec4<f32>(${IDENTITY}), prologue(row, quad * 4u, valid), vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(valid));
+fn prologue(row: u32, col: u32, valid: u32) -> Values {
+    ${HOOK_BODY}
+    var values: Values;
+#for v in 0..VALUES
+    values.value_${v} = value_${v};
+#endfor
+    return values;
+}
+
+fn masked(value: vec4<f32>, valid: u32) -> vec4<f32> {
+    return select(vec4<f32>(${IDENTITY}), value, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(valid));
 }
 
 #ifdef MAXIMUM
@@ -59,7 +72,7 @@ fn across(x: vec4<f32>) -> f32 {
 #endif
 
 #if THREADS_MEETING - 1
-var<workgroup> meeting: array<vec4<f32>, ${THREADS}>;
+var<workgroup> meeting: array<vec4<f32>, ${THREADS * VALUES}>;
 #endif
 
 @compute @workgroup_size(${THREADS})
@@ -71,8 +84,10 @@ fn main(
     let number = workgroup_number(group, groups);
     let chunk = number % constants.chunks;
     let quads = (constants.columns + 3u) / 4u;
-    var total = vec4<f32>(${IDENTITY});
-    var block = vec4<f32>(${IDENTITY});
+#for v in 0..VALUES
+    var total_${v} = vec4<f32>(${IDENTITY});
+    var block_${v} = vec4<f32>(${IDENTITY});
+#endfor
     var step = 0u;
 #ifdef OVER_COLUMNS
     let first_row = number / constants.chunks * ${THREADS / LANES}u;
@@ -84,7 +99,7 @@ fn main(
     let length = (quads + constants.chunks - 1u) / constants.chunks;
     let end = select(0u, min(chunk * length + length, quads), row < constants.rows);
     for (var quad = chunk * length + lane; quad < end; quad += ${LANES}u) {
-        block = combine(block, masked(row, quad));
+        let prologue_row = row;
 #else
     let per_outer = (quads + ${LANES - 1}u) / ${LANES}u * constants.chunks;
     let outer = number / per_outer;
@@ -97,36 +112,56 @@ fn main(
     let length = (constants.rows + constants.chunks - 1u) / constants.chunks;
     let end = select(0u, min(chunk * length + length, constants.rows), quad < quads);
     for (var row = chunk * length + lane; row < end; row += ${THREADS / LANES}u) {
-        block = combine(block, masked(first_row + row, quad));
+        let prologue_row = first_row + row;
 #endif
+        let valid = min(4u, constants.columns - quad * 4u);
+        let values = prologue(prologue_row, quad * 4u, valid);
+#for v in 0..VALUES
+        block_${v} = combine(block_${v}, masked(values.value_${v}, valid));
+#endfor
         step += 1u;
         if ((step & 15u) == 0u) {
-            total = combine(total, block);
-            block = vec4<f32>(${IDENTITY});
+#for v in 0..VALUES
+            total_${v} = combine(total_${v}, block_${v});
+            block_${v} = vec4<f32>(${IDENTITY});
+#endfor
         }
     }
-    total = combine(total, block);
+#for v in 0..VALUES
+    total_${v} = combine(total_${v}, block_${v});
+#endfor
 #if THREADS_MEETING - 1
-    meeting[local] = total;
+#for v in 0..VALUES
+    meeting[local + ${v * THREADS}u] = total_${v};
+#endfor
     workgroupBarrier();
     for (var half = ${THREADS_MEETING / 2}u; half > 0u; half >>= 1u) {
         if (lane < half) {
-            meeting[local] = combine(meeting[local], meeting[local + half * ${STRIDE}u]);
+#for v in 0..VALUES
+            meeting[local + ${v * THREADS}u] =
+                combine(meeting[local + ${v * THREADS}u], meeting[local + ${v * THREADS}u + half * ${STRIDE}u]);
+#endfor
         }
         workgroupBarrier();
     }
-    total = meeting[local];
+#for v in 0..VALUES
+    total_${v} = meeting[local + ${v * THREADS}u];
+#endfor
 #endif
 #ifdef OVER_COLUMNS
     if (lane == 0u && row < constants.rows) {
-        output[row * constants.chunks + chunk] = across(total);
+#for v in 0..VALUES
+        output_${v}[row * constants.chunks + chunk] = across(total_${v});
+#endfor
     }
 #else
     if (lane == 0u && quad < quads) {
         let place = (outer * constants.chunks + chunk) * constants.columns + quad * 4u;
 #for i in 0..4
         if (quad * 4u + ${i}u < constants.columns) {
-            output[place + ${i}u] = total[${i}];
+#for v in 0..VALUES
+            output_${v}[place + ${i}u] = total_${v}[${i}];
+#endfor
         }
 #endfor
     }

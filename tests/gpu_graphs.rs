@@ -7,7 +7,8 @@ mod common {
 
 use common::both::{Case, numbers};
 use common::gpu;
-use tweedie::graph::{Distribution, Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType, Value};
+use tweedie::graph::{Distribution, Expr, Graph, Initial, Layout, Order, Reduction, Shape, Storage, TensorType, Value};
+use tweedie::plan::lower::{Options, Source, lower};
 use tweedie::plan::{Driver, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];
@@ -139,7 +140,7 @@ fn reductions_over_any_axes() {
     for axes in [vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]] {
         let sum = graph.sum(x, &axes);
         graph.output(format!("sum over {axes:?}"), sum);
-        let largest = graph.reduce(tweedie::graph::Reduction::Max, x, &axes);
+        let largest = graph.reduce(Reduction::Max, x, &axes);
         graph.output(format!("max over {axes:?}"), largest);
     }
     let squares = graph.map(&[x], &input(0).square());
@@ -155,6 +156,61 @@ fn reductions_over_any_axes() {
         long.output(name, value);
     }
     Case::new("long reductions", &long, 50).filled().check();
+}
+
+/// Three things that one kernel computes, summed and compared over `axes`.
+fn siblings(x: Shape, y: Shape, axes: &[usize]) -> Graph {
+    let mut graph = Graph::new();
+    let [x, y] = [("x", x), ("y", y)].map(|(name, shape)| graph.input(name, shape));
+    let centred = graph.map(&[x, y], &(input(0) * 1.5 - input(1)));
+    let square = graph.map(&[centred], &input(0).square());
+    let cube = graph.map(&[centred, square], &(input(0) * input(1)));
+    for (name, value) in [("centred", centred), ("square", square), ("cube", cube)] {
+        let sum = graph.sum(value, axes);
+        graph.output(format!("sum of {name}"), sum);
+    }
+    // Two that are read by the sums as well, and one of these by the host.
+    for (name, value) in [("square", square), ("cube", cube)] {
+        let largest = graph.reduce(Reduction::Max, value, axes);
+        graph.output(format!("largest {name}"), largest);
+    }
+    graph.output("square", square);
+    graph
+}
+
+#[test]
+fn reductions_of_several_things_at_once() {
+    for (i, axes) in [&[1][..], &[2], &[1, 2], &[0], &[0, 1], &[0, 2], &[0, 1, 2]].into_iter().enumerate() {
+        let graph = siblings(Shape::batch(&[35, 6]), Shape::batch(&[1, 6]), axes);
+        let mut case = Case::new("siblings", &graph, 7).filled();
+        case.tolerance = 5e-5;
+        if i % 2 == 0 {
+            (case.driver, case.limits.workgroups) = (gpu::device().driver(), 2);
+        }
+        case.check();
+        let source = Source { name: "siblings", graph: &graph, parameters_from: "params" };
+        let plan = lower(&[source], &Options::default()).unwrap();
+        for key in ["reduce 3 Sums", "reduce 2 Maxs"] {
+            let first = plan.shaders.iter().any(|shader| shader.key.starts_with(key));
+            assert!(first, "{axes:?}: no {key}");
+        }
+    }
+    // In chunks; of more than a binding: in ranges of samples, in parts.
+    let long = siblings(Shape::batch(&[900, 4]), Shape::batch(&[1, 4]), &[1]);
+    Case { driver: gpu::device().driver(), tolerance: 5e-5, ..Case::new("long siblings", &long, 1) }.filled().check();
+    let limits = Limits { binding_bytes: 8 << 10, ..Limits::BASELINE };
+    for axes in [&[1][..], &[0], &[0, 1]] {
+        let wide = siblings(Shape::batch(&[32, 8]), Shape::batch(&[1, 8]), axes);
+        Case { limits, tolerance: 5e-5, ..Case::new("siblings of ranges", &wide, 20) }.filled().check();
+    }
+    let mut flat = Graph::new();
+    let x = flat.input("x", Shape::fixed(&[5000]));
+    for (name, expr) in [("sum", input(0) * 2.0), ("squares", input(0).square())] {
+        let value = flat.map(&[x], &expr);
+        let sum = flat.sum_all(value);
+        flat.output(name, sum);
+    }
+    Case { limits, tolerance: 5e-5, ..Case::new("siblings in parts", &flat, 1) }.filled().check();
 }
 
 #[test]

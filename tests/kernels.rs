@@ -165,7 +165,7 @@ fn matmul_split_sums_add_up() {
         let (over, elements) = (Over::Rows, product.m * product.n);
         let shape = reduce::shapes(over, false)[1];
         let sum = run(
-            &reduce::reduce(over, Reduction::Sum, shape, &reduce::load(true)),
+            &reduce::reduce(over, Reduction::Sum, shape, 1, &reduce::load(true, 1)),
             &reduce::constants(Size::fixed(splits), Size::fixed(elements), 1),
             reduce::workgroups(over, shape, Size::fixed(splits), elements, 1),
             (1, WIDE),
@@ -228,7 +228,7 @@ fn reduced(
         let size = Size { fixed: rows - 1, per_sample: 1 };
         let groups = reduce::workgroups(over, shape, size, columns, chunks);
         let constants = reduce::constants(size, Size::fixed(columns), chunks);
-        let shader = reduce::reduce(over, op, shape, &reduce::load(aligned));
+        let shader = reduce::reduce(over, op, shape, 1, &reduce::load(aligned, 1));
         run(&shader, &constants, groups, (1, longest), &[unwritten(left * chunks), values]).swap_remove(0)
     };
     let mut result = once(bits(values), rows, columns, chunks, aligned);
@@ -291,7 +291,7 @@ fn long_sums_keep_their_digits() {
 }
 
 #[test]
-fn a_prologue_runs_once_for_each_quad_and_may_store() {
+fn a_prologue_runs_once_for_each_quad_may_store_and_gives_several_sums() {
     for (over, shape) in
         [(Over::Columns, Shape { threads: 64, lanes: 8 }), (Over::Rows, Shape { threads: 8, lanes: 8 })]
     {
@@ -299,24 +299,34 @@ fn a_prologue_runs_once_for_each_quad_and_may_store() {
             bindings: vec![Binding::write("visits", Element::F32)],
             body: "let at = row * constants.columns + col;\n\
                    store_visits(at, valid, load_visits(at, valid) + vec4<f32>(f32(row)));\n\
-                   let value = vec4<f32>(f32(col)) + vec4<f32>(0.0, 1.0, 2.0, 3.0);"
+                   let value_0 = vec4<f32>(f32(col)) + vec4<f32>(0.0, 1.0, 2.0, 3.0);\n\
+                   let value_1 = vec4<f32>(f32(row * row));\n\
+                   let value_2 = value_0 * value_0;"
                 .to_string(),
             ..Hooks::default()
         };
         let (rows, columns) = (9, 39);
         let left = if over == Over::Columns { rows } else { columns };
         let after = run(
-            &reduce::reduce(over, Reduction::Sum, shape, &hooks),
+            &reduce::reduce(over, Reduction::Sum, shape, 3, &hooks),
             &reduce::constants(Size::fixed(rows), Size::fixed(columns), 1),
             reduce::workgroups(over, shape, Size::fixed(rows), columns, 1),
             (1, WIDE),
-            &[unwritten(left), bits(&vec![0.5; (rows * columns) as usize])],
+            &[unwritten(left), unwritten(left), unwritten(left), bits(&vec![0.5; (rows * columns) as usize])],
         );
-        for (at, visits) in (0..).zip(floats(&after[1])) {
+        for (at, visits) in (0..).zip(floats(&after[3])) {
             assert_eq!(visits, (at / columns) as f32 + 0.5);
         }
-        for (i, sum) in (0..).zip(floats(&after[0])) {
-            assert_eq!(sum as u64, if over == Over::Columns { columns * (columns - 1) / 2 } else { rows * i });
+        for i in 0..left {
+            let line = |value: &dyn Fn(u64, u64) -> u64| -> u64 {
+                match over {
+                    Over::Columns => (0..columns).map(|column| value(i, column)).sum(),
+                    Over::Rows => (0..rows).map(|row| value(row, i)).sum(),
+                }
+            };
+            let expected = [line(&|_, column| column), line(&|row, _| row * row), line(&|_, column| column * column)];
+            let sums = [0, 1, 2].map(|output| floats(&after[output])[i as usize] as u64);
+            assert_eq!(sums, expected, "{over:?} at {i}");
         }
     }
 }

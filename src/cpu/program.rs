@@ -208,16 +208,20 @@ impl<T: Real> Program<T> {
         if view {
             return;
         }
-        let mut taken: Vec<Vec<T>> =
-            places.iter().map(|place| std::mem::take(self.target(place.root, store))).collect();
+        // The results of a reduction, which may be ranges of one slot, are computed one after the other.
+        let together = if matches!(entry.op, Op::Reduce { .. }) { 1 } else { places.len() };
         let mut scratch = std::mem::take(&mut self.scratch);
-        let outputs = taken.iter_mut().zip(places);
-        let outputs = outputs.map(|(target, place)| &mut target[place.start..place.start + place.length]).collect();
-        self.compute(node, bound, &self.sources(store, inputs), outputs, &mut scratch);
-        self.scratch = scratch;
-        for (target, place) in taken.into_iter().zip(places) {
-            *self.target(place.root, store) = target;
+        for (part, places) in places.chunks(together).enumerate() {
+            let mut taken: Vec<Vec<T>> =
+                places.iter().map(|place| std::mem::take(self.target(place.root, store))).collect();
+            let outputs = taken.iter_mut().zip(places);
+            let outputs = outputs.map(|(target, place)| &mut target[place.start..place.start + place.length]).collect();
+            self.compute((node, part), bound, &self.sources(store, inputs), outputs, &mut scratch);
+            for (target, place) in taken.into_iter().zip(places) {
+                *self.target(place.root, store) = target;
+            }
         }
+        self.scratch = scratch;
     }
 
     /// What a node writes to.
@@ -232,9 +236,10 @@ impl<T: Real> Program<T> {
         }
     }
 
+    /// Computes a node, or a reduction of input number `part` alone.
     fn compute(
         &self,
-        node: usize,
+        (node, part): (usize, usize),
         bound: &Bound,
         sources: &Sources<'_, T>,
         mut outputs: Vec<&mut [T]>,
@@ -286,7 +291,7 @@ impl<T: Real> Program<T> {
             Op::Permute { axes } => permute::permute(&lengths(entry.inputs[0]), axes, read(0), out),
             Op::Reduce { reduction, axes } => {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);
-                reduce::reduce(*reduction, &groups, read(0), out, scratch);
+                reduce::reduce(*reduction, &groups, read(part), out, scratch);
             }
             Op::Gather { storage, order, parts } => {
                 let set = entry.inputs[0];

@@ -4,13 +4,16 @@
 //! pointwise values of equal depth can have no such op on a way between them, so all that share depth and shape may be
 //! computed by one kernel: whatever one of them needs of another is written into its expression. A value is stored
 //! only if an op, a result, or a pointwise value of another depth reads it.
+//!
+//! Reductions of one kind over the same axes of what one such kernel computes become one node as well: that may compute
+//! it in one pass and store nothing of it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::expr::{Draw, Expr, Term, Unary};
-use super::{Composite, Graph, Op, Shape, Tape, TensorType, Value};
+use super::{Composite, Graph, MOST_REDUCED, Op, Reduction, Shape, Tape, TensorType, Value};
 
 /// Longer expressions than this are cut, for the compilers' sake.
 const MAX_TERMS: usize = 400;
@@ -194,19 +197,27 @@ impl<'a> Fuser<'a> {
         let live = graph.live();
         // At each depth first the other ops, then bundles from small shapes to the large ones they broadcast into.
         let mut order: BTreeMap<(usize, u8, usize, usize), Vec<Unit>> = BTreeMap::new();
-        for node in (0..graph.nodes().len()).filter(|node| live[*node]) {
-            if !matches!(graph.nodes()[node].op, Op::Pointwise { .. }) {
-                order.entry((self.depth[node], 0, node, 0)).or_default().push(Unit::Other(node));
-            }
-        }
         let mut bundles: BTreeMap<(usize, Shape), Vec<Value>> = BTreeMap::new();
         for root in self.roots() {
             bundles.entry((self.depth[root.node], graph.shape(root).clone())).or_default().push(root);
         }
+        let mut siblings = Vec::new();
+        let (readers, reductions) = (self.readers(), self.reductions());
         for ((depth, shape), roots) in bundles {
             let size = shape.elements(1 << 16);
-            let units = self.split(roots).into_iter().map(Unit::Bundle);
+            let kernels = self.split(roots);
+            siblings.extend(kernels.iter().flat_map(|roots| self.siblings(roots, &readers, &reductions)));
+            let units = kernels.into_iter().map(Unit::Bundle);
             order.entry((depth, 1, size, shape.rank())).or_default().extend(units);
+        }
+        let merged: BTreeSet<usize> = siblings.iter().flatten().copied().collect();
+        for nodes in siblings {
+            order.entry((self.depth[nodes[0]], 0, nodes[0], 0)).or_default().push(Unit::Reductions(nodes));
+        }
+        for node in (0..graph.nodes().len()).filter(|node| live[*node] && !merged.contains(node)) {
+            if !matches!(graph.nodes()[node].op, Op::Pointwise { .. }) {
+                order.entry((self.depth[node], 0, node, 0)).or_default().push(Unit::Other(node));
+            }
         }
         let mut result = Graph::with_parameters(graph.parameters().to_vec());
         let mut new: HashMap<Value, Value> = HashMap::new();
@@ -218,6 +229,16 @@ impl<'a> Fuser<'a> {
                     let first = result.add_like(entry, inputs);
                     for output in 0..entry.types.len() {
                         new.insert(Value { node, output }, Value { node: first.node, output });
+                    }
+                }
+                Unit::Reductions(nodes) => {
+                    let first = &graph.nodes()[nodes[0]];
+                    let inputs = nodes.iter().map(|node| new[&graph.nodes()[*node].inputs[0]]).collect();
+                    let types = vec![first.types[0].clone(); nodes.len()];
+                    let value =
+                        result.scoped(first.scope.to_string(), |result| result.add(first.op.clone(), inputs, types));
+                    for (output, node) in nodes.into_iter().enumerate() {
+                        new.insert(Value { node, output: 0 }, Value { node: value.node, output });
                     }
                 }
                 Unit::Bundle(roots) => self.emit_bundle(&mut result, &mut new, &roots),
@@ -252,6 +273,70 @@ impl<'a> Fuser<'a> {
             }
         }
         kernels.into_iter().map(|(roots, _)| roots).collect()
+    }
+
+    /// How often each value is read once all is fused, results counted.
+    fn readers(&self) -> HashMap<Value, usize> {
+        let mut readers: HashMap<Value, usize> = HashMap::new();
+        let mut read = |value: Value| *readers.entry(value).or_default() += 1;
+        self.graph.outputs().iter().chain(self.graph.assignments()).for_each(|(_, value)| read(*value));
+        for root in self.roots() {
+            self.fused[&root].reads.iter().for_each(|number| read(self.stored[*number]));
+        }
+        let live = self.graph.live();
+        for (_, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
+            if !matches!(entry.op, Op::Pointwise { .. }) {
+                entry.inputs.iter().for_each(|input| read(*input));
+            }
+        }
+        readers
+    }
+
+    /// The reductions of each value.
+    fn reductions(&self) -> HashMap<Value, Vec<usize>> {
+        let mut reductions: HashMap<Value, Vec<usize>> = HashMap::new();
+        let live = self.graph.live();
+        for (node, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
+            if let (Op::Reduce { .. }, [input]) = (&entry.op, &entry.inputs[..]) {
+                reductions.entry(*input).or_default().push(node);
+            }
+        }
+        reductions
+    }
+
+    /// Reductions that become one, of what the kernel of `roots` computes: as many as can compute it themselves.
+    fn siblings(
+        &self,
+        roots: &[Value],
+        readers: &HashMap<Value, usize>,
+        reductions: &HashMap<Value, Vec<usize>>,
+    ) -> Vec<Vec<usize>> {
+        let reads: BTreeSet<usize> = roots.iter().flat_map(|root| &self.fused[root].reads).copied().collect();
+        let operands = self.operands(roots, &reads);
+        let mut nodes: Vec<usize> = roots.iter().filter_map(|root| reductions.get(root)).flatten().copied().collect();
+        nodes.sort_unstable();
+        let mut kinds: Vec<(Reduction, &[usize], Vec<Vec<usize>>)> = Vec::new();
+        for node in nodes {
+            let Op::Reduce { reduction, axes } = &self.graph.nodes()[node].op else { continue };
+            let known = kinds.iter().position(|(kind, along, _)| kind == reduction && along == axes);
+            let kind = known.unwrap_or_else(|| {
+                kinds.push((*reduction, axes, Vec::new()));
+                kinds.len() - 1
+            });
+            let groups = &mut kinds[kind].2;
+            // What is stored as well as reduced takes a binding more.
+            let fits = |group: &Vec<usize>| {
+                let all = group.iter().copied().chain([node]);
+                let stored = all.filter(|node| readers[&self.graph.nodes()[*node].inputs[0]] > 1).count();
+                let count = group.len() + 1;
+                count <= MOST_REDUCED && (operands + stored).max(2 * count) <= self.max_operands
+            };
+            match groups.last_mut().filter(|group| fits(group)) {
+                Some(group) => group.push(node),
+                None => groups.push(vec![node]),
+            }
+        }
+        kinds.into_iter().flat_map(|(_, _, groups)| groups).filter(|group| group.len() > 1).collect()
     }
 
     fn emit_bundle(&self, result: &mut Graph, new: &mut HashMap<Value, Value>, roots: &[Value]) {
@@ -304,6 +389,8 @@ fn needed(graph: &Graph) -> BTreeSet<Value> {
 
 enum Unit {
     Other(usize),
+    /// Siblings.
+    Reductions(Vec<usize>),
     Bundle(Vec<Value>),
 }
 
@@ -380,6 +467,32 @@ mod tests {
             .collect();
         // `first`; `stored` and `active`; the last, which reads `first` and its sum once more.
         assert_eq!(outputs, [1, 2, 1]);
+    }
+
+    #[test]
+    fn reductions_of_one_kernel_become_one() {
+        let mut graph = Graph::new();
+        let [x, y] = ["x", "y"].map(|name| graph.input(name, Shape::batch(&[6, 4])));
+        let centred = graph.map(&[x, y], &(Expr::input(0) - Expr::input(1)));
+        let square = graph.map(&[centred], &Expr::input(0).square());
+        let cube = graph.map(&[centred, square], &(Expr::input(0) * Expr::input(1)));
+        let sums = [centred, square, cube].map(|value| graph.sum(value, &[1]));
+        sums.iter().enumerate().for_each(|(i, sum)| graph.output(format!("sum {i}"), *sum));
+        // Of another kind, over another axis, of what depends on a sum.
+        let largest = graph.reduce(Reduction::Max, square, &[1]);
+        let across = graph.sum(square, &[2]);
+        let after = graph.map(&[square, sums[0]], &(Expr::input(0) * Expr::input(1)));
+        let after = graph.sum(after, &[1]);
+        for (name, value) in [("largest", largest), ("across", across), ("after", after)] {
+            graph.output(name, value);
+        }
+        let reductions = |fused: Graph| -> Vec<usize> {
+            let all = fused.nodes().iter().filter(|node| matches!(node.op, Op::Reduce { .. }));
+            all.map(|node| node.types.len()).collect()
+        };
+        assert_eq!(reductions(graph.fused(8)), [3, 1, 1, 1]);
+        // Two that are read, three results, and the square for others.
+        assert_eq!(reductions(graph.fused(5)), [2, 1, 1, 1, 1]);
     }
 
     #[test]

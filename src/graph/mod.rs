@@ -28,6 +28,6 @@ pub use convolution::{ConvLayout, Geometry, Padding};
 pub use dtype::DType;
 pub use expr::{Distribution, Expr};
 pub use graph::{Graph, Initial, Node, PARAMETER_ALIGNMENT, Parameter, TensorType, Value};
-pub use op::{Composite, Layout, Op, Order, Reduction, Storage, Tick};
+pub use op::{Composite, Layout, MOST_REDUCED, Op, Order, Reduction, Storage, Tick};
 pub use shape::{Dim, Shape};
 pub use tape::Tape;

@@ -20,6 +20,9 @@ impl Layout {
     pub const ALL: [Self; 3] = [Self::Nn, Self::Nt, Self::Tn];
 }
 
+/// The most inputs of a reduction.
+pub const MOST_REDUCED: usize = 4;
+
 /// How a reduction combines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduction {
@@ -108,7 +111,8 @@ pub enum Op {
         /// Where each axis of the result comes from.
         axes: Vec<usize>,
     },
-    /// Combines along `axes`, which stay with length 1.
+    /// Combines along `axes`, which stay with length 1: each input, all of one shape, to an output. Fusion puts up to
+    /// [`MOST_REDUCED`] together that share what they read.
     Reduce {
         /// Sum or max.
         reduction: Reduction,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::expr::Expr;
+use super::expr::{Expr, Term};
 use super::matrices::inverse;
 use super::{Graph, Layout, Op, Reduction, Shape, Tape, Value};
 
@@ -111,6 +111,7 @@ impl Graph {
             }
             (Op::BatchMatMul { layout }, Some(u)) => self.batch_matmul_vjp(*layout, inputs[0], inputs[1], u),
             (Op::Permute { axes }, Some(u)) => vec![(inputs[0], self.permute(u, &inverse(axes)))],
+            // Only fusion puts several together.
             (Op::Reduce { reduction, .. }, Some(u)) => {
                 let x = inputs[0];
                 let shape = self.shape(x).clone();
@@ -195,8 +196,13 @@ impl Graph {
         result
     }
 
-    /// [`map_to`](Self::map_to) that leaves out the operands that the expression does not read.
+    /// [`map_to`](Self::map_to) that leaves out the operands that the expression does not read, and makes no copy of one.
     pub(super) fn compact_map(&mut self, operands: &[Value], expr: &Expr, shape: &Shape) -> Value {
+        if let Term::Input(slot) = expr.term()
+            && self.shape(operands[*slot]) == shape
+        {
+            return operands[*slot];
+        }
         let tape = Tape::new(std::slice::from_ref(expr));
         let used = tape.inputs();
         let place = |slot: usize| used.binary_search(&slot).expect("used holds every input");

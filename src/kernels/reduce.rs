@@ -1,20 +1,22 @@
 //! Reductions: sum or maximum over the columns (one value a row), or over the rows (one value a column) of each of `outer`
-//! matrices: over a middle axis.
+//! matrices: over a middle axis. Of up to [`MOST_VALUES`] things at once, which share what they read.
 //!
-//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: 1 = `output`, `f32[rows, chunks]` over
-//! columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
+//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: from 1 on `output_0`, `output_1`, …, each
+//! `f32[rows, chunks]` over columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
 //!
 //! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines
-//! `let value: vec4<f32>`; its lanes from `valid` on are ignored. It runs once for every quad, so it may store side
-//! outputs. [`load`] is the plain one.
+//! `let value_0: vec4<f32>` and as many more as there are outputs; their lanes from `valid` on are ignored. It runs once
+//! for every quad, so it may store side outputs. [`load`] is the plain one.
 //!
 //! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
 //! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
 
-use super::hooks::{Binding, Element, Hooks, Template, in_parts};
+use super::hooks::{Binding, Element, Hooks, Template};
 use super::word;
 use crate::graph::Reduction;
 use crate::plan::{Access, Constant, Shader, Size, Workgroups};
+
+pub use crate::graph::MOST_REDUCED as MOST_VALUES;
 
 /// What disappears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,35 +89,25 @@ pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) ->
     parts(groups, rows, shape.threads / shape.lanes)
 }
 
-/// The plain prologue: loads binding 2, `source`, `f32[rows, columns]`; `aligned` when `columns` is a multiple of 4.
-pub fn load(aligned: bool) -> Hooks {
+/// The plain prologue: loads `values` bindings `source_0`, `source_1`, …, `f32[rows, columns]`; `aligned` when `columns`
+/// is a multiple of 4.
+pub fn load(aligned: bool, values: usize) -> Hooks {
     let element = if aligned { Element::Quad } else { Element::F32 };
+    let value = |v| format!("let value_{v} = load_source_{v}(row * constants.columns + col, valid);\n");
     Hooks {
         key: if aligned { "load4" } else { "load" }.to_string(),
-        bindings: vec![Binding::read("source", element)],
-        body: "let value = load_source(row * constants.columns + col, valid);".to_string(),
+        bindings: (0..values).map(|v| Binding::read(format!("source_{v}"), element)).collect(),
+        body: (0..values).map(value).collect(),
         ..Hooks::default()
     }
 }
 
-/// The prologue that loads columns which lie in two tensors, bindings 2 and 3: one more constant, `first`, how many the
-/// first of them holds (a multiple of 4). `aligned` tells of both whether their columns are a multiple of 4.
-pub fn load_joined(aligned: [bool; 2]) -> Hooks {
-    let part = |i: usize| Binding::read(format!("source_{i}"), if aligned[i] { Element::Quad } else { Element::F32 });
-    Hooks {
-        key: format!("joined {aligned:?}"),
-        constants: vec!["first: u32".to_string()],
-        bindings: [0, 1].map(part).into(),
-        declarations: in_parts("source", &["constants.first".to_string()], Access::Read),
-        body: "let value = load_source(row, col, valid);".to_string(),
-    }
-}
-
-/// The shader.
+/// The shader for so many values of the prologue.
 ///
 /// # Panics
 /// When a hook's text does not compose.
-pub fn reduce(over: Over, reduction: Reduction, shape: Shape, hooks: &Hooks) -> Shader {
+pub fn reduce(over: Over, reduction: Reduction, shape: Shape, values: usize, hooks: &Hooks) -> Shader {
+    debug_assert!((1..=MOST_VALUES).contains(&values), "{values} values at once");
     let (meeting, stride) = match over {
         Over::Columns => (shape.lanes, 1),
         Over::Rows => (shape.threads / shape.lanes, shape.lanes),
@@ -123,15 +115,19 @@ pub fn reduce(over: Over, reduction: Reduction, shape: Shape, hooks: &Hooks) -> 
     let mut template = Template {
         file: "shaders/reduce.wgsl",
         text: include_str!("../../shaders/reduce.wgsl"),
-        key: format!("reduce {reduction:?} over {over:?} {}/{}", shape.threads, shape.lanes),
+        key: match values {
+            1 => format!("reduce {reduction:?} over {over:?} {}/{}", shape.threads, shape.lanes),
+            _ => format!("reduce {values} {reduction:?}s over {over:?} {}/{}", shape.threads, shape.lanes),
+        },
         constants: 4,
-        access: vec![Access::ReadWrite],
+        access: vec![Access::ReadWrite; values],
         threads: shape.threads,
-        workgroup_bytes: if meeting > 1 { shape.threads * 16 } else { 0 },
+        workgroup_bytes: if meeting > 1 { shape.threads * 16 * values as u32 } else { 0 },
         defines: Default::default(),
     };
     template.define("OP", if reduction == Reduction::Sum { "the sum" } else { "the maximum" });
     template.define("IDENTITY", if reduction == Reduction::Sum { "0.0" } else { "-3.402823e38" });
+    template.define("VALUES", values);
     template.define("LANES", shape.lanes).define("THREADS_MEETING", meeting).define("STRIDE", stride);
     template.flag("OVER_COLUMNS", over == Over::Columns).flag("MAXIMUM", reduction == Reduction::Max);
     template.build(hooks)

@@ -38,13 +38,15 @@ pub fn all_variants() -> Vec<Shader> {
         for software in [false, true] {
             for shape in reduce::shapes(over, software) {
                 for op in [Reduction::Sum, Reduction::Max] {
-                    for hooks in [
-                        reduce::load(false),
-                        reduce::load(true),
-                        reduce::load_joined([true, false]),
-                        busy("let value = mixed[row] * vec4<f32>(1.0);"),
+                    for (values, hooks) in [
+                        (1, reduce::load(false, 1)),
+                        (1, reduce::load(true, 1)),
+                        (2, reduce::load(false, 2)),
+                        (reduce::MOST_VALUES, reduce::load(true, reduce::MOST_VALUES)),
+                        (1, busy("let value_0 = mixed[row] * vec4<f32>(1.0);")),
+                        (2, busy("let value_0 = mixed[row] * vec4<f32>(1.0);\nlet value_1 = value_0 * value_0;")),
                     ] {
-                        all.push(reduce::reduce(over, op, *shape, &hooks));
+                        all.push(reduce::reduce(over, op, *shape, values, &hooks));
                     }
                 }
             }

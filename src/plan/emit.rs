@@ -53,8 +53,8 @@ pub(super) struct Emitter<'a> {
     pub sources: &'a [Source],
     pub targets: &'a [Target],
     pub bound: &'a [Bound],
-    /// For a reduction: the output that the prologue hands over as `value`.
-    pub value: Option<usize>,
+    /// For a reduction: the outputs that the prologue hands over as `value_0`, `value_1`, ….
+    pub handed: &'a [usize],
 }
 
 impl Emitter<'_> {
@@ -76,8 +76,8 @@ impl Emitter<'_> {
             let index = if self.lies_in_parts(&target.name) { "row, col".to_owned() } else { self.dense_index() };
             let _ = writeln!(text.body, "store_{}({index}, valid, {value});", target.name);
         }
-        if let Some(output) = self.value {
-            let _ = writeln!(text.body, "let value = {};", self.wide(self.tape.outputs[output], &vector));
+        for (number, output) in self.handed.iter().enumerate() {
+            let _ = writeln!(text.body, "let value_{number} = {};", self.wide(self.tape.outputs[*output], &vector));
         }
         let aligned = self.view.aligned();
         let mut bindings = Vec::new();

@@ -193,15 +193,18 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 Content::Real((0..count).map(element).collect())
             }
             Op::Reduce { reduction, .. } => {
-                let x = inputs[0].real();
                 let from = lengths_of(shapes[0], world.batch);
                 let start = if *reduction == Reduction::Sum { 0.0 } else { f64::NEG_INFINITY };
-                let mut out = vec![start; count];
-                for (flat, x) in x.iter().enumerate() {
-                    let place = &mut out[broadcast_index(&indices(flat, &from), &lengths)];
-                    *place = if *reduction == Reduction::Sum { *place + x } else { place.max(*x) };
-                }
-                Content::Real(out)
+                let reduced = inputs.iter().map(|input| {
+                    let mut out = vec![start; count];
+                    for (flat, x) in input.real().iter().enumerate() {
+                        let place = &mut out[broadcast_index(&indices(flat, &from), &lengths)];
+                        *place = if *reduction == Reduction::Sum { *place + x } else { place.max(*x) };
+                    }
+                    Content::Real(out)
+                });
+                values.push(reduced.collect());
+                continue;
             }
             Op::Gather { storage, order, parts } => {
                 let data = inputs[0].as_floats();

@@ -1,12 +1,13 @@
 //! Slices, concatenations and packed arenas: what moves elements and computes nothing.
 
+use super::pointwise::channels;
 use super::program::Lowering;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Shape, Value};
 use crate::kernels;
 use crate::kernels::copy::{Box4, Side};
 use crate::plan::Size;
-use crate::plan::iteration::elements;
+use crate::plan::iteration::{elements, times};
 
 impl Lowering<'_> {
     pub(super) fn copy_box(&mut self, label: String, from: usize, to: usize, copied: &Box4) {
@@ -21,6 +22,7 @@ impl Lowering<'_> {
             binds: binds.into(),
             constants: kernels::copy::constants(copied),
             workgroups: kernels::copy::workgroups(copied),
+            bytes: Some(copied.sizes.into_iter().fold(Size::fixed(8), times)),
             ..Call::default()
         });
     }
@@ -64,8 +66,11 @@ impl Lowering<'_> {
         match entry.op {
             Op::Slice { axis, start, length } => {
                 let (from, shape) = (entry.inputs[0], graph.shape(entry.inputs[0]).clone());
-                let source = self.tensor_of(from);
                 let label = self.label(node, "slice");
+                if let Some(parts) = self.joined_parts(from) {
+                    return self.slice_parts(&label, &parts, (&shape, axis, start), (result, length));
+                }
+                let source = self.tensor_of(from);
                 self.copy_axis(label, (source, &shape, start), (result, &whole, 0), axis, length);
             }
             Op::Concat { axis } => {
@@ -80,6 +85,39 @@ impl Lowering<'_> {
                 }
             }
             ref op => unreachable!("{op:?} is neither slice nor concat"),
+        }
+    }
+
+    /// Copies `length` entries of an axis that is not the last, of which `shape` is that of all parts: the channels of each
+    /// part beside those of the part before.
+    fn slice_parts(
+        &mut self,
+        label: &str,
+        parts: &[Value],
+        (shape, axis, start): (&Shape, usize, usize),
+        (to, length): (usize, usize),
+    ) {
+        let (one, none) = (Size::fixed(1), Size::fixed(0));
+        let pixels = |range: &[Dim]| elements(&Shape::new(range.iter().copied()));
+        let (outer, last) = (pixels(&shape.dims()[..axis]), shape.rank() - 1);
+        let inner = pixels(&shape.dims()[axis + 1..last]);
+        let whole = inner * shape.dims()[axis].at(1) as u64;
+        let all = channels(shape);
+        let mut column = 0;
+        for part in parts {
+            let own = channels(self.graph.shape(*part));
+            let side = |offset: Size, pixels: Size, channels: u64| {
+                let strides = [pixels * channels, none, Size::fixed(channels), one];
+                Side { offset, strides }
+            };
+            let copied = Box4 {
+                sizes: [outer, one, inner * length as u64, Size::fixed(own)],
+                input: side(inner * (start as u64 * own), whole, own),
+                output: side(Size::fixed(column), inner * length as u64, all),
+            };
+            let from = self.tensor_of(*part);
+            self.copy_box(label.to_owned(), from, to, &copied);
+            column += own;
         }
     }
 

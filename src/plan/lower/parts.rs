@@ -109,7 +109,11 @@ impl Lowering<'_> {
                             };
                             !tape.terms.iter().any(table) && self.walks_channels(*reader)
                         }
-                        Op::Reduce { .. } => self.feeding_view(*reader) == Some((graph.shape(first).rank() - 1, false)),
+                        // Of pixels, from each part for itself.
+                        Op::Slice { axis, .. } => {
+                            let dims = graph.shape(first).dims();
+                            axis + 1 < dims.len() && !dims[*axis..].contains(&Dim::Batch)
+                        }
                         Op::MatMul { layout } => left && *layout != Layout::Nt,
                         Op::Conv { layout, .. } => left && *layout != ConvLayout::DataGradient,
                         _ => false,

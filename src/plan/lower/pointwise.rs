@@ -26,7 +26,7 @@ impl Lowering<'_> {
     pub(super) fn pointwise(&mut self, node: usize) -> Result<(), LowerError> {
         match self.partners.get(&node) {
             Some(Partner::MatMul(product)) => self.product_with_epilogue(*product, node),
-            Some(Partner::Reduce(reduction, output)) => self.reduction_with_prologue(*reduction, node, *output),
+            Some(Partner::Reduce(reduction)) => self.reduction_with_prologue(*reduction, node),
             None => self.alone(node),
         }
     }
@@ -60,9 +60,9 @@ impl Lowering<'_> {
         self.launch_product(product, Some((node, prepared)))
     }
 
-    fn reduction_with_prologue(&mut self, reduction: usize, node: usize, output: usize) -> Result<(), LowerError> {
-        let prepared = self.prepare(node, None, Some((reduction, output)))?;
-        self.launch_reduction(reduction, Some((node, prepared)))
+    fn reduction_with_prologue(&mut self, reduction: usize, node: usize) -> Result<(), LowerError> {
+        let prepared = self.prepare(node, None, Some(reduction))?;
+        self.launch_reduction(reduction, Some(prepared))
     }
 
     /// Whether `node` can be the epilogue of `product`.
@@ -73,12 +73,13 @@ impl Lowering<'_> {
             && self.has_room(2 + self.bindings(node, Some(product), None), self.further_parts(node, Some(product)))
     }
 
-    /// Whether output `output` of `node` can be computed by `reduction` itself.
-    pub(super) fn can_feed(&self, node: usize, reduction: usize, output: usize) -> bool {
+    /// Whether what `reduction` reads of `node` can be computed by `reduction` itself.
+    pub(super) fn can_feed(&self, node: usize, reduction: usize) -> bool {
         let Some((start, trailing)) = self.feeding_view(reduction) else { return false };
-        (trailing || self.stored_outputs(node, Some((reduction, output))).is_empty() || self.feeds_widely(reduction))
+        let results = self.graph.nodes()[reduction].types.len();
+        (trailing || self.stored_outputs(node, Some(reduction)).is_empty() || self.feeds_widely(reduction))
             && self.fits(node, feeding_split(start, trailing))
-            && self.has_room(1 + self.bindings(node, None, Some((reduction, output))), self.further_parts(node, None))
+            && self.has_room(results + self.bindings(node, None, Some(reduction)), self.further_parts(node, None))
     }
 
     pub(super) fn fits(&self, node: usize, split: Split) -> bool {
@@ -112,15 +113,12 @@ impl Lowering<'_> {
         (0..inputs.len()).filter(|slot| elementwise(*slot)).map(|slot| inputs[slot]).collect()
     }
 
-    /// The outputs that have to be stored; `handed` is taken over by the partner.
-    pub(super) fn stored_outputs(&self, node: usize, handed: Option<(usize, usize)>) -> Vec<usize> {
+    /// The outputs that have to be stored; what `reduction` reads is handed to it.
+    pub(super) fn stored_outputs(&self, node: usize, reduction: Option<usize>) -> Vec<usize> {
         (0..self.graph.nodes()[node].types.len())
             .filter(|output| {
                 let value = Value { node, output: *output };
-                let others = self.readers_of(value).iter().filter(|reader| {
-                    handed.is_none_or(|(reduction, handed)| *output != handed || **reader != reduction)
-                });
-                others.count() > 0 || self.is_wanted(value)
+                self.readers_of(value).iter().any(|reader| Some(*reader) != reduction) || self.is_wanted(value)
             })
             .collect()
     }
@@ -132,10 +130,10 @@ impl Lowering<'_> {
     }
 
     /// An upper bound of the tensors that `prepare` binds, those in parts counted once.
-    pub(super) fn bindings(&self, node: usize, product: Option<usize>, handed: Option<(usize, usize)>) -> usize {
+    pub(super) fn bindings(&self, node: usize, product: Option<usize>, reduction: Option<usize>) -> usize {
         let inputs = self.graph.nodes()[node].inputs.iter().filter(|input| Some(input.node) != product).count();
         let raw = product.is_some_and(|product| self.keeps_product(product, node));
-        let stored = self.stored_outputs(node, handed);
+        let stored = self.stored_outputs(node, reduction);
         let in_place = stored.iter().filter(|output| self.state_behind(node, **output).is_some()).count();
         inputs + stored.len() - in_place + usize::from(raw)
     }
@@ -172,7 +170,7 @@ impl Lowering<'_> {
         &mut self,
         node: usize,
         product: Option<usize>,
-        handed: Option<(usize, usize)>,
+        reduction: Option<usize>,
     ) -> Result<Prepared, LowerError> {
         let graph = self.graph;
         let tape = self.tape(node).clone();
@@ -181,9 +179,9 @@ impl Lowering<'_> {
         let shapes: Vec<&Shape> = operands.iter().map(|value| graph.shape(*value)).collect();
         let random = tape.terms.iter().any(Term::is_random);
         let column = tape.terms.iter().any(|term| matches!(term, Term::Column));
-        let split = match (product, handed) {
+        let split = match (product, reduction) {
             (Some(_), _) => Split::At(shape.rank() - 1),
-            (_, Some((reduction, _))) => {
+            (_, Some(reduction)) => {
                 let (start, trailing) = self.feeding_view(reduction).expect("only such reductions are fed");
                 feeding_split(start, trailing)
             }
@@ -203,7 +201,7 @@ impl Lowering<'_> {
         let mut bound = Vec::new();
         let mut binds = Vec::new();
         let mut moving = Vec::new();
-        let stored = self.stored_outputs(node, handed);
+        let stored = self.stored_outputs(node, reduction);
         let in_place: Vec<(usize, Value)> =
             stored.iter().filter_map(|output| self.state_behind(node, *output).map(|old| (*output, old))).collect();
         for (slot, input) in graph.nodes()[node].inputs.iter().enumerate() {
@@ -268,8 +266,10 @@ impl Lowering<'_> {
             binds.push(Bind::write(tensor));
             moving.push(true);
         }
-        let value = handed.map(|(_, output)| output);
-        let emitter = Emitter { tape: &tape, view: &view, sources: &sources, targets: &targets, bound: &bound, value };
+        let handed: Vec<usize> = reduction
+            .map_or(Vec::new(), |reduction| graph.nodes()[reduction].inputs.iter().map(|input| input.output).collect());
+        let (sources, targets, bound) = (&sources, &targets, &bound);
+        let emitter = Emitter { tape: &tape, view: &view, sources, targets, bound, handed: &handed };
         let emitted = emitter.emit();
         let flops = elements(shape) * tape.operations() as u64;
         let all_dense =

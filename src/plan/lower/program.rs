@@ -41,8 +41,8 @@ fn lower_fused(shared: &mut Shared, source: &Source, operands: usize) -> Result<
 pub(super) enum Partner {
     /// The product of this node feeds it.
     MatMul(usize),
-    /// The reduction of this node takes its output of this number.
-    Reduce(usize, usize),
+    /// The reduction of this node takes what it computes.
+    Reduce(usize),
 }
 
 pub(super) struct Lowering<'a> {
@@ -276,15 +276,15 @@ impl<'a> Lowering<'a> {
         let graph = self.graph;
         for (node, entry) in graph.nodes().iter().enumerate() {
             let Op::Reduce { .. } = entry.op else { continue };
-            let input = entry.inputs[0];
-            let producer = input.node;
+            let producer = entry.inputs[0].node;
+            let mut inputs = entry.inputs.iter();
             if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
                 && !self.absorbed.contains_key(&node)
                 && !self.partners.contains_key(&producer)
-                && (!alone || (self.readers_of(input).len() == 1 && !self.is_wanted(input)))
-                && self.can_feed(producer, node, input.output)
+                && (!alone || inputs.any(|input| self.readers_of(*input).len() == 1 && !self.is_wanted(*input)))
+                && self.can_feed(producer, node)
             {
-                self.partners.insert(producer, Partner::Reduce(node, input.output));
+                self.partners.insert(producer, Partner::Reduce(node));
                 self.absorbed.insert(node, producer);
             }
         }
@@ -415,7 +415,7 @@ impl<'a> Lowering<'a> {
                 constants: call.constants,
                 workgroups: call.workgroups,
                 flops: call.flops,
-                bytes,
+                bytes: call.bytes.unwrap_or(bytes),
                 samples: call.samples,
             });
         }

@@ -1,21 +1,22 @@
-//! Reductions over any axes, with the prologue of a pointwise node.
+//! Reductions over any axes, of one thing or several, with the prologue of a pointwise node.
 
 use super::LowerError;
-use super::pointwise::{Prepared, channels, with_hook_words};
+use super::pointwise::{Prepared, with_hook_words};
 use super::program::Lowering;
 use super::ranges::Cut;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
+use crate::kernels;
 use crate::kernels::reduce::Over;
-use crate::kernels::{self, Hooks, word};
+use crate::plan::Size;
 use crate::plan::iteration::{elements, times};
-use crate::plan::{Access, Constant, Size};
 
-/// Hooks that load what a reduction adds up, what they bind, and the words of constants that they add.
-struct Loaded {
-    hooks: Hooks,
-    binds: Vec<Bind>,
-    words: Vec<Constant>,
+fn reads(tensors: &[usize]) -> Vec<Bind> {
+    tensors.iter().map(|tensor| Bind::read(*tensor)).collect()
+}
+
+fn writes(tensors: &[usize]) -> Vec<Bind> {
+    tensors.iter().map(|tensor| Bind::write(*tensor)).collect()
 }
 
 impl Lowering<'_> {
@@ -24,41 +25,28 @@ impl Lowering<'_> {
     }
 
     /// A reduction; the first stage may compute what it reduces.
-    pub(super) fn launch_reduction(
-        &mut self,
-        node: usize,
-        prologue: Option<(usize, Prepared)>,
-    ) -> Result<(), LowerError> {
+    pub(super) fn launch_reduction(&mut self, node: usize, prologue: Option<Prepared>) -> Result<(), LowerError> {
         let graph = self.graph;
         let entry = &graph.nodes()[node];
         let Op::Reduce { reduction, axes } = &entry.op else { unreachable!("only reductions get here") };
         let op = *reduction;
         let label = self.label(node, "reduction");
-        let result = self.tensor_of(Value { node, output: 0 });
+        let results: Vec<usize> = (0..entry.types.len()).map(|output| self.tensor_of(Value { node, output })).collect();
         let mut shape = graph.shape(entry.inputs[0]).clone();
         let mut left: Vec<usize> = axes.clone();
-        if let Some((_, prepared)) = prologue {
+        if let Some(prepared) = prologue {
             // It covers all axes in one stage, so nothing is left to do.
             return match self.feeding_view(node) {
                 Some((end, false)) => {
                     let part =
                         |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
                     let lead = [part(0..axes[0]), part(axes[0]..end)];
-                    self.middle_prologue(&label, op, &prepared, result, lead)
+                    self.middle_prologue(&label, op, &prepared, &results, lead)
                 }
-                _ => self.prologue_reduction(&label, op, prepared, result),
+                _ => self.prologue_reduction(&label, op, prepared, &results),
             };
         }
-        if let Some(parts) = self.joined_parts(entry.inputs[0]) {
-            let part = |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
-            let (start, end) = (axes[0], shape.rank() - 1);
-            let hooks = kernels::reduce::load_joined(parts.map(|part| channels(graph.shape(part)).is_multiple_of(4)));
-            let binds = parts.map(|part| Bind::read(self.tensor_of(part)));
-            let source = Loaded { hooks, binds: binds.into(), words: vec![word(channels(graph.shape(parts[0])))] };
-            self.reduce_loaded(&label, op, source, result, [part(0..start), part(start..end), part(end..end + 1)]);
-            return Ok(());
-        }
-        let mut source = self.tensor_of(entry.inputs[0]);
+        let mut sources: Vec<usize> = entry.inputs.iter().map(|input| self.tensor_of(*input)).collect();
         loop {
             let rank = shape.rank();
             let gone = |axis: usize, left: &[usize]| left.contains(&axis) || shape.dims()[axis] == Dim::Fixed(1);
@@ -78,18 +66,18 @@ impl Lowering<'_> {
             }
             let rest: Vec<usize> = left.iter().copied().filter(|axis| !done.contains(axis)).collect();
             let smaller = done.iter().fold(shape.clone(), |shape, axis| shape.with_axis(*axis, Dim::Fixed(1)));
-            let target = if rest.is_empty() {
-                result
+            let targets = if rest.is_empty() {
+                results.clone()
             } else {
-                self.scratch_like(source, format!("{label} part"), elements(&smaller))
+                self.scratches_like(&sources, &format!("{label} part"), elements(&smaller))
             };
             if over_columns {
-                self.reduce_columns(&label, op, source, target, part(0..trailing), part(trailing..rank))?;
+                self.reduce_columns(&label, op, &sources, &targets, part(0..trailing), part(trailing..rank));
             } else {
                 let sizes = [part(0..middle.start), part(middle.clone()), part(middle.end..rank)];
-                self.reduce_middle(&label, op, source, target, sizes);
+                self.reduce_middle(&label, op, &sources, &targets, sizes);
             }
-            (source, shape, left) = (target, smaller, rest);
+            (sources, shape, left) = (targets, smaller, rest);
             if left.is_empty() {
                 return Ok(());
             }
@@ -102,18 +90,19 @@ impl Lowering<'_> {
         label: &str,
         op: Reduction,
         prepared: Prepared,
-        result: usize,
+        results: &[usize],
     ) -> Result<(), LowerError> {
         let software = self.shared.options.driver.is_software();
         let (batch, rows, all) = (self.batch(), prepared.view.rows(), prepared.view.columns);
         let parts = self.parts(&prepared);
         let shape = kernels::reduce::choose(Over::Columns, all.at(batch), software);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, &prepared.emitted.hooks));
+        let hooks = &prepared.emitted.hooks;
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, results.len(), hooks));
         let label = format!("{label} of pointwise");
-        self.check_buffers(&label, 1 + prepared.binds.len())?;
+        self.check_buffers(&label, results.len() + prepared.binds.len())?;
         let chunks = kernels::reduce::chunks(Over::Columns, shape, rows.at(batch), all.at(batch));
-        let launch = |lowering: &mut Self, bind: Bind, binds: &[Bind], columns: Size, chunks: u64, flops: Size| {
-            let binds: Vec<Bind> = std::iter::once(bind).chain(binds.iter().cloned()).collect();
+        let launch = |lowering: &mut Self, to: &[Bind], binds: &[Bind], columns: Size, chunks: u64, flops: Size| {
+            let binds: Vec<Bind> = to.iter().chain(binds).cloned().collect();
             let words = kernels::reduce::constants(rows, columns, chunks);
             let constants = with_hook_words(words, &prepared.emitted);
             let workgroups = kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks);
@@ -136,55 +125,60 @@ impl Lowering<'_> {
                 return Err(LowerError::Unsupported { label, what });
             }
             let count = 64 * parts.len() as u64;
-            let partial = self.tensor(format!("{label} partial sums"), DType::F32, Size::fixed(count), Home::Own);
+            let name = format!("{label} partial sums");
+            let partial = |_: &usize| self.tensor(name.clone(), DType::F32, Size::fixed(count), Home::Own);
+            let partial: Vec<usize> = results.iter().map(partial).collect();
             for (i, (binds, columns)) in parts.iter().enumerate() {
                 let chunks = kernels::reduce::chunks(Over::Columns, shape, 1, columns.fixed).min(64);
-                let bind = Bind { tensor: partial, access: Access::ReadWrite, part: Some((64 * i as u64, chunks)) };
-                launch(self, bind, binds, *columns, chunks, *columns);
+                let part = Some((64 * i as u64, chunks));
+                let to: Vec<Bind> = partial.iter().map(|partial| Bind { part, ..Bind::write(*partial) }).collect();
+                launch(self, &to, binds, *columns, chunks, *columns);
             }
-            return self.reduce_columns(&label, op, partial, result, Size::fixed(1), Size::fixed(count));
-        }
-        if chunks == 1 {
-            launch(self, Bind::write(result), &prepared.binds, all, 1, prepared.flops);
+            self.reduce_columns(&label, op, &partial, results, Size::fixed(1), Size::fixed(count));
             return Ok(());
         }
-        let partial = self.scratch_like(result, format!("{label} partial sums"), rows * chunks);
-        launch(self, Bind::write(partial), &prepared.binds, all, chunks, prepared.flops);
-        self.reduce_columns(&label, op, partial, result, rows, Size::fixed(chunks))
+        let targets = self.partial(&label, results, rows, chunks);
+        launch(self, &writes(&targets), &prepared.binds, all, chunks, prepared.flops);
+        if chunks > 1 {
+            self.reduce_columns(&label, op, &targets, results, rows, Size::fixed(chunks));
+        }
+        Ok(())
     }
 
-    fn reduce_columns(
-        &mut self,
-        label: &str,
-        op: Reduction,
-        from: usize,
-        to: usize,
-        rows: Size,
-        columns: Size,
-    ) -> Result<(), LowerError> {
+    /// What a first stage writes: partial sums, or the results.
+    fn partial(&mut self, label: &str, results: &[usize], size: Size, chunks: u64) -> Vec<usize> {
+        match chunks {
+            1 => results.to_vec(),
+            _ => self.scratches_like(results, &format!("{label} partial sums"), size * chunks),
+        }
+    }
+
+    fn scratches_like(&mut self, models: &[usize], name: &str, size: Size) -> Vec<usize> {
+        models.iter().map(|model| self.scratch_like(*model, name.to_owned(), size)).collect()
+    }
+
+    fn reduce_columns(&mut self, label: &str, op: Reduction, from: &[usize], to: &[usize], rows: Size, columns: Size) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Columns, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
-        let hooks = kernels::reduce::load(aligned);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, &hooks));
+        let hooks = kernels::reduce::load(aligned, from.len());
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, from.len(), &hooks));
         let chunks = kernels::reduce::chunks(Over::Columns, shape, rows.at(batch), columns.at(batch));
-        let target =
-            if chunks == 1 { to } else { self.scratch_like(to, format!("{label} partial sums"), rows * chunks) };
+        let targets = self.partial(label, to, rows, chunks);
         self.call(Call {
             shader,
             label: label.to_owned(),
-            binds: vec![Bind::write(target), Bind::read(from)],
+            binds: writes(&targets).into_iter().chain(reads(from)).collect(),
             constants: kernels::reduce::constants(rows, columns, chunks),
             workgroups: kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks),
-            flops: times(rows, columns),
+            flops: times(rows, columns) * from.len() as u64,
             cut: Cut::Samples(op),
             ..Call::default()
         });
         if chunks > 1 {
-            return self.reduce_columns(label, op, target, to, rows, Size::fixed(chunks));
+            self.reduce_columns(label, op, &targets, to, rows, Size::fixed(chunks));
         }
-        Ok(())
     }
 
     pub(super) fn reduce_rows(
@@ -196,49 +190,39 @@ impl Lowering<'_> {
         rows: Size,
         columns: Size,
     ) {
-        self.reduce_middle(label, op, from, to, [Size::fixed(1), rows, columns]);
+        self.reduce_middle(label, op, &[from], &[to], [Size::fixed(1), rows, columns]);
     }
 
     /// `[outer, rows, columns]` to `[outer, columns]`.
-    fn reduce_middle(&mut self, label: &str, op: Reduction, from: usize, to: usize, sizes: [Size; 3]) {
-        let columns = sizes[2];
-        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
-        let hooks = kernels::reduce::load(aligned);
-        let source = Loaded { hooks, binds: vec![Bind::read(from)], words: Vec::new() };
-        self.reduce_loaded(label, op, source, to, sizes);
-    }
-
-    /// [`reduce_middle`](Self::reduce_middle) of what these hooks load.
-    fn reduce_loaded(
+    fn reduce_middle(
         &mut self,
         label: &str,
         op: Reduction,
-        source: Loaded,
-        to: usize,
+        from: &[usize],
+        to: &[usize],
         [outer, rows, columns]: [Size; 3],
     ) {
         let software = self.shared.options.driver.is_software();
         let batch = self.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &source.hooks));
+        let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
+        let hooks = kernels::reduce::load(aligned, from.len());
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, from.len(), &hooks));
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
-        let mut constants = kernels::reduce::middle_constants(outer, rows, columns, chunks);
-        constants.extend(source.words);
         let size = times(outer, columns);
-        let target =
-            if chunks == 1 { to } else { self.scratch_like(to, format!("{label} partial sums"), size * chunks) };
+        let targets = self.partial(label, to, size, chunks);
         self.call(Call {
             shader,
             label: label.to_owned(),
-            binds: std::iter::once(Bind::write(target)).chain(source.binds).collect(),
-            constants,
+            binds: writes(&targets).into_iter().chain(reads(from)).collect(),
+            constants: kernels::reduce::middle_constants(outer, rows, columns, chunks),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
-            flops: times(size, rows),
+            flops: times(size, rows) * from.len() as u64,
             cut: Cut::Samples(op),
             ..Call::default()
         });
         if chunks > 1 {
-            self.reduce_middle(label, op, target, to, [outer, Size::fixed(chunks), columns]);
+            self.reduce_middle(label, op, &targets, to, [outer, Size::fixed(chunks), columns]);
         }
     }
 
@@ -248,24 +232,23 @@ impl Lowering<'_> {
         label: &str,
         op: Reduction,
         prepared: &Prepared,
-        result: usize,
+        results: &[usize],
         [outer, rows]: [Size; 2],
     ) -> Result<(), LowerError> {
         let software = self.shared.options.driver.is_software();
         let (batch, columns) = (self.batch(), prepared.view.columns);
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
-        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, &prepared.emitted.hooks));
+        let hooks = &prepared.emitted.hooks;
+        let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, results.len(), hooks));
         let label = format!("{label} of pointwise");
-        self.check_buffers(&label, 1 + prepared.binds.len())?;
+        self.check_buffers(&label, results.len() + prepared.binds.len())?;
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
-        let size = times(outer, columns) * chunks;
-        let target =
-            if chunks == 1 { result } else { self.scratch_like(result, format!("{label} partial sums"), size) };
+        let targets = self.partial(&label, results, times(outer, columns), chunks);
         let words = kernels::reduce::middle_constants(outer, rows, columns, chunks);
         self.call(Call {
             shader,
             label: label.clone(),
-            binds: std::iter::once(Bind::write(target)).chain(prepared.binds.iter().cloned()).collect(),
+            binds: writes(&targets).into_iter().chain(prepared.binds.iter().cloned()).collect(),
             constants: with_hook_words(words, &prepared.emitted),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: prepared.flops,
@@ -273,7 +256,7 @@ impl Lowering<'_> {
             ..Call::default()
         });
         if chunks > 1 {
-            self.reduce_middle(&label, op, target, result, [outer, Size::fixed(chunks), columns]);
+            self.reduce_middle(&label, op, &targets, results, [outer, Size::fixed(chunks), columns]);
         }
         Ok(())
     }

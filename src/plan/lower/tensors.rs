@@ -57,6 +57,8 @@ pub(super) struct Call {
     pub flops: Size,
     /// What it does with the samples of its tensors.
     pub cut: Cut,
+    /// Bytes that it moves, where these are not all of what it binds.
+    pub bytes: Option<Size>,
     /// The samples that it is for, unless all.
     pub samples: Option<Samples>,
 }
