@@ -226,13 +226,19 @@ fn bad_configs_are_one_line_and_touch_nothing() {
         (train("latin"), &["latin.toml", "not UTF-8"]),
         (
             format!("{} --set data.kind=file --set data.path=nosuch", train("tiny")),
-            &["tiny.toml: data.path: nosuch: No such file"],
+            &["tiny.toml with --set: data.path: nosuch: No such file"],
         ),
-        (format!("{} --set train.flip=true", train("tiny")), &["tiny.toml: train.flip = true: samples of shape [2]"]),
-        ("plan tiny.toml --set train.dequantise=true".into(), &["tiny.toml: train.dequantise = true", "continuous"]),
+        (
+            format!("{} --set train.flip=true", train("tiny")),
+            &["tiny.toml with --set: train.flip = true: samples of shape [2]"],
+        ),
+        (
+            "plan tiny.toml --set train.dequantise=true".into(),
+            &["tiny.toml with --set: train.dequantise = true", "continuous"],
+        ),
         (
             "plan tiny.toml --set model.kind=unet".into(),
-            &["tiny.toml: model.kind = \"unet\": needs images, but mixture"],
+            &["tiny.toml with --set: model.kind = \"unet\": needs images, but mixture"],
         ),
         (format!("{} --set loss.t_min=0.5", train("tiny")), &["loss.t_min", "at most sde.t_min"]),
         (format!("{} --set loss.noise=none", train("tiny")), &["loss.noise", "none", "\"all\"", "loss.kind"]),

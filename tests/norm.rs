@@ -126,6 +126,31 @@ fn the_second_derivative_agrees_with_differences() {
     near("second derivative", &found["second 2"], &numeric, 1e-7);
 }
 
+/// Where a group is constant, y is the shift, however large the numbers and however small ε: also in f32, where the mean of
+/// three equal numbers may be another.
+#[test]
+fn of_a_constant_group_the_shift_is_left() {
+    let (channels, groups, batch) = (6, 2, 40);
+    for positions in [1, 7] {
+        let mut graph = Graph::new();
+        let layer = GroupNorm::new(&mut graph, "norm", channels, groups, 1e-12);
+        let image = graph.input("x", Shape::batch(&[positions, channels]));
+        let y = layer.forward(&mut graph, image);
+        let total = graph.sum_all(y);
+        let slope = graph.gradient(total, &[image])[0];
+        graph.output("y", y);
+        graph.output("slope", slope);
+        let of = |sample: usize| 10f64.powf(sample as f64 / 8.0 - 2.0);
+        let data = (0..batch).flat_map(|sample| vec![of(sample); positions * channels]).collect();
+        let mut arena = vec![0.0; graph.arena_elements()];
+        graph.parameters().iter().zip([0.0, 0.25]).for_each(|(p, value)| arena[p.offset..][..channels].fill(value));
+        let world = World::new(batch).input("x", data).state("params", Content::Real(arena));
+        let found = run_on::<f32>(&graph, &world, 1);
+        near("y", &found["y"], &vec![0.25; batch * positions * channels], 1e-6);
+        near("slope", &found["slope"], &vec![0.0; batch * positions * channels], 1e-6);
+    }
+}
+
 /// In f32 as in f64, of numbers that both have: far from 0, and where all that varies stands at the first position.
 #[test]
 fn the_mean_may_be_anywhere() {

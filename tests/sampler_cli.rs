@@ -96,9 +96,15 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
     let flow = EXACT.replace("kind = \"vp\"", "kind = \"rectified-flow\"");
     fs::write(folder.path().join("flow.toml"), flow).expect("a file");
     for (flags, wanted) in [
-        ("--set sample.spacing=karras", "flow.toml: sample.spacing = \"karras\": needs some signal at time 1"),
-        ("--sampler sra1", "flow.toml: sample.kind = \"sra1\": needs some signal at time 1"),
-        ("--sampler adaptive-sde", "flow.toml: sample.kind = \"adaptive-sde\": needs some signal at time 1"),
+        (
+            "--set sample.spacing=karras",
+            "flow.toml with --set: sample.spacing = \"karras\": needs some signal at time 1",
+        ),
+        ("--sampler sra1", "flow.toml with --sampler: sample.kind = \"sra1\": needs some signal at time 1"),
+        (
+            "--sampler adaptive-sde",
+            "flow.toml with --sampler: sample.kind = \"adaptive-sde\": needs some signal at time 1",
+        ),
     ] {
         let line = format!("sample flow.toml --device cpu --out a.npy {flags}");
         let said = tweedie(folder.path(), &words(&line));

@@ -6,7 +6,7 @@ use super::CliError;
 use super::settings::{ConfigArguments, expect_output, extension, note, print};
 use crate::data;
 use crate::plan::lower::Options;
-use crate::train::config::Config;
+use crate::train::config::{Config, Origin};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 /// All that planning needs, checked.
 #[derive(Debug)]
 struct Request {
-    path: PathBuf,
+    origin: Origin,
     config: Config,
     wgsl: Option<PathBuf>,
     json: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
 
 impl Arguments {
     fn check(self) -> Result<Request, CliError> {
-        let config = self.config.read(&self.config.overrides()?)?;
+        let (config, origin) = self.config.read(&self.config.overrides()?)?;
         if let Some(json) = &self.json {
             extension("--json", json, &["json"])?;
             expect_output("--json", json, &[])?;
@@ -47,13 +47,13 @@ impl Arguments {
         if let Some(wgsl) = self.wgsl.as_ref().filter(|wgsl| wgsl.exists() && !wgsl.is_dir()) {
             return Err(CliError::bad_input(format!("--wgsl {}: is a file, and should be a folder", wgsl.display())));
         }
-        Ok(Request { path: self.config.config, config, wgsl: self.wgsl, json: self.json })
+        Ok(Request { origin, config, wgsl: self.wgsl, json: self.json })
     }
 }
 
 fn plan(request: Request) -> Result<(), CliError> {
-    let Request { path, config, wgsl, json } = request;
-    let experiment = Experiment::new(&config).map_err(|error| error.in_config(&path))?;
+    let Request { origin, config, wgsl, json } = request;
+    let experiment = Experiment::new(&config).map_err(|error| error.in_config(&origin))?;
     let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
     print(&plan.report(experiment.batch().min(plan.max_batch)).to_string())?;
     if let Some(folder) = wgsl {

@@ -9,7 +9,7 @@ use clap::Args;
 use super::CliError;
 use crate::data::whole;
 use crate::gpu::Choice;
-use crate::train::config::{Config, Overrides};
+use crate::train::config::{Config, Origin, Overrides};
 
 /// A config file and what overrides it.
 #[derive(Debug, Args)]
@@ -29,9 +29,10 @@ impl ConfigArguments {
         Ok(overrides)
     }
 
-    /// The config with `overrides` applied.
-    pub fn read(&self, overrides: &Overrides) -> Result<Config, CliError> {
-        Ok(Config::read(&self.config, overrides)?)
+    /// The config with `overrides` applied, and where it comes from.
+    pub fn read(&self, overrides: &Overrides) -> Result<(Config, Origin), CliError> {
+        let origin = Origin::new(self.config.display().to_string(), overrides);
+        Ok((Config::read(&self.config, overrides)?, origin))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The argument RUN_OR_CONFIG: what to draw from or to ask for scores.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::CliError;
 use crate::data;
 use crate::train::checkpoint::{Checkpoint, EMA};
-use crate::train::config::{Config, Model, Overrides};
+use crate::train::config::{Config, Model, Origin, Overrides};
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
@@ -19,15 +19,15 @@ pub(super) enum Source {
     /// The exact score of a config's data.
     Exact {
         /// The config's file.
-        path: PathBuf,
+        origin: Origin,
         /// The config.
         config: Box<Config>,
     },
     /// A run's network at one of its checkpoints.
     Trained {
-        /// The run.
-        run: RunFolder,
-        /// Its resolved config.
+        /// The run's resolved config.
+        origin: Origin,
+        /// What it says.
         config: Box<Config>,
         /// Which checkpoint.
         step: Step,
@@ -40,10 +40,11 @@ impl Source {
     /// Opens the folder of a run, the folder of a checkpoint in it, or the file of a config whose model is exact, and applies
     /// the overrides to its config; they may concern `[sample]` only.
     pub fn open(argument: &Path, overrides: &Overrides) -> Result<Self, CliError> {
+        let origin = |path: &Path| Origin::new(path.display().to_string(), overrides);
         if argument.is_file() {
             let config = Config::read(argument, overrides)?;
             return match config.model {
-                Model::Exact(_) => Ok(Self::Exact { path: argument.to_path_buf(), config: Box::new(config) }),
+                Model::Exact(_) => Ok(Self::Exact { origin: origin(argument), config: Box::new(config) }),
                 _ if argument.with_file_name("latest").is_file() => Err(CliError::bad_input(format!(
                     "{}: is the config of a run; give the folder that it lies in",
                     argument.display()
@@ -64,13 +65,13 @@ impl Source {
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), overrides)?;
         let checkpoint = run.read(&step)?;
-        Ok(Self::Trained { run, config: Box::new(config), step, checkpoint })
+        Ok(Self::Trained { origin: origin(&run.config_path()), config: Box::new(config), step, checkpoint })
     }
 
     /// Where the score comes from, for messages: `the exact score of NAME.toml`, `runs/digits/step-6000 (step 6000)`.
     pub fn describe(&self) -> String {
         match self {
-            Self::Exact { path, .. } => format!("the exact score of {}", path.display()),
+            Self::Exact { origin, .. } => format!("the exact score of {}", origin.name()),
             Self::Trained { step, checkpoint, .. } => format!("{} (step {})", step.path.display(), checkpoint.step),
         }
     }
@@ -84,15 +85,12 @@ impl Source {
 
     /// The experiment, as the checkpoint knows it: its noise schedule may be learned, and the data may have changed since.
     pub fn experiment(&self) -> Result<Experiment, CliError> {
-        let made = |config, path: &Path| Experiment::new(config).map_err(|error| error.in_config(path));
-        match self {
-            Self::Exact { path, config } => Ok(made(config, path)?),
-            Self::Trained { config, run, checkpoint, .. } => {
-                let mut experiment = made(config, &run.config_path())?;
-                origin::restore(&mut experiment, checkpoint);
-                Ok(experiment)
-            }
+        let (Self::Exact { config, origin } | Self::Trained { config, origin, .. }) = self;
+        let mut experiment = Experiment::new(config).map_err(|error| error.in_config(origin))?;
+        if let Self::Trained { checkpoint, .. } = self {
+            origin::restore(&mut experiment, checkpoint);
         }
+        Ok(experiment)
     }
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.

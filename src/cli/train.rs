@@ -9,7 +9,7 @@ use super::sample::drawing;
 use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, note, print, seed};
 use crate::gpu::Choice;
 use crate::train::artifacts;
-use crate::train::config::Model;
+use crate::train::config::{Model, Origin};
 use crate::train::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};
@@ -50,13 +50,14 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
-    let (path, profile) = (arguments.config.config.clone(), arguments.profile);
-    train(&arguments.check()?, &path, profile)
+    let profile = arguments.profile;
+    let (request, origin) = arguments.check()?;
+    train(&request, &origin, profile)
 }
 
 impl Arguments {
     /// Everything that can be known to be wrong before the first byte is written.
-    fn check(self) -> Result<Request, CliError> {
+    fn check(self) -> Result<(Request, Origin), CliError> {
         let mut overrides = self.config.overrides()?;
         for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
             if let Some(value) = value {
@@ -64,7 +65,7 @@ impl Arguments {
                 overrides.insert(flag, "train", key, i64::try_from(value).unwrap_or(i64::MAX));
             }
         }
-        let config = self.config.read(&overrides)?;
+        let (config, origin) = self.config.read(&overrides)?;
         if matches!(config.model, Model::Exact(_)) {
             let path = self.config.config.display();
             return Err(CliError::bad_input(format!(
@@ -77,7 +78,7 @@ impl Arguments {
         };
         let existing = if self.overwrite { Existing::Overwrite } else { Existing::Refuse };
         let start = if self.resume { Start::Resume } else { Start::New(existing) };
-        Ok(Request { config, out, start, device: self.device.device, cache: cache_folder() })
+        Ok((Request { config, out, start, device: self.device.device, cache: cache_folder() }, origin))
     }
 }
 
@@ -161,13 +162,13 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
     }
 }
 
-fn train(request: &Request, config: &Path, profile: bool) -> Result<(), CliError> {
+fn train(request: &Request, origin: &Origin, profile: bool) -> Result<(), CliError> {
     let mut terminal = Terminal { interrupt: Interrupt::install()?, bar: None, steps: request.config.train.steps };
     let result = training::train(request, &mut terminal);
     if let Some(bar) = terminal.bar.take() {
         bar.finish();
     }
-    let (mut training, outcome) = result.map_err(|error| error.in_config(config))?;
+    let (mut training, outcome) = result.map_err(|error| error.in_config(origin))?;
     let folder = training.folder().path().to_owned();
     artifacts::loss(&folder, &training.folder().metrics_path())?;
     if outcome == Outcome::Stopped {

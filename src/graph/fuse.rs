@@ -8,12 +8,14 @@
 //! Reductions of one kind over the same axes of what one such kernel computes become one node as well: that may compute
 //! it in one pass and store nothing of it.
 
+mod siblings;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::expr::{Draw, Expr, Term, Unary};
-use super::{Composite, Graph, MOST_REDUCED, Op, Reduction, Shape, Tape, TensorType, Value};
+use super::{Composite, Graph, Op, Shape, Tape, TensorType, Value};
 
 /// Longer expressions than this are cut, for the compilers' sake.
 const MAX_TERMS: usize = 400;
@@ -275,70 +277,6 @@ impl<'a> Fuser<'a> {
         kernels.into_iter().map(|(roots, _)| roots).collect()
     }
 
-    /// How often each value is read once all is fused, results counted.
-    fn readers(&self) -> HashMap<Value, usize> {
-        let mut readers: HashMap<Value, usize> = HashMap::new();
-        let mut read = |value: Value| *readers.entry(value).or_default() += 1;
-        self.graph.outputs().iter().chain(self.graph.assignments()).for_each(|(_, value)| read(*value));
-        for root in self.roots() {
-            self.fused[&root].reads.iter().for_each(|number| read(self.stored[*number]));
-        }
-        let live = self.graph.live();
-        for (_, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
-            if !matches!(entry.op, Op::Pointwise { .. }) {
-                entry.inputs.iter().for_each(|input| read(*input));
-            }
-        }
-        readers
-    }
-
-    /// The reductions of each value.
-    fn reductions(&self) -> HashMap<Value, Vec<usize>> {
-        let mut reductions: HashMap<Value, Vec<usize>> = HashMap::new();
-        let live = self.graph.live();
-        for (node, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
-            if let (Op::Reduce { .. }, [input]) = (&entry.op, &entry.inputs[..]) {
-                reductions.entry(*input).or_default().push(node);
-            }
-        }
-        reductions
-    }
-
-    /// Reductions that become one, of what the kernel of `roots` computes: as many as can compute it themselves.
-    fn siblings(
-        &self,
-        roots: &[Value],
-        readers: &HashMap<Value, usize>,
-        reductions: &HashMap<Value, Vec<usize>>,
-    ) -> Vec<Vec<usize>> {
-        let reads: BTreeSet<usize> = roots.iter().flat_map(|root| &self.fused[root].reads).copied().collect();
-        let operands = self.operands(roots, &reads);
-        let mut nodes: Vec<usize> = roots.iter().filter_map(|root| reductions.get(root)).flatten().copied().collect();
-        nodes.sort_unstable();
-        let mut kinds: Vec<(Reduction, &[usize], Vec<Vec<usize>>)> = Vec::new();
-        for node in nodes {
-            let Op::Reduce { reduction, axes } = &self.graph.nodes()[node].op else { continue };
-            let known = kinds.iter().position(|(kind, along, _)| kind == reduction && along == axes);
-            let kind = known.unwrap_or_else(|| {
-                kinds.push((*reduction, axes, Vec::new()));
-                kinds.len() - 1
-            });
-            let groups = &mut kinds[kind].2;
-            // What is stored as well as reduced takes a binding more.
-            let fits = |group: &Vec<usize>| {
-                let all = group.iter().copied().chain([node]);
-                let stored = all.filter(|node| readers[&self.graph.nodes()[*node].inputs[0]] > 1).count();
-                let count = group.len() + 1;
-                count <= MOST_REDUCED && (operands + stored).max(2 * count) <= self.max_operands
-            };
-            match groups.last_mut().filter(|group| fits(group)) {
-                Some(group) => group.push(node),
-                None => groups.push(vec![node]),
-            }
-        }
-        kinds.into_iter().flat_map(|(_, _, groups)| groups).filter(|group| group.len() > 1).collect()
-    }
-
     fn emit_bundle(&self, result: &mut Graph, new: &mut HashMap<Value, Value>, roots: &[Value]) {
         let reads: BTreeSet<usize> = roots.iter().flat_map(|root| &self.fused[root].reads).copied().collect();
         let reads: Vec<usize> = reads.into_iter().collect();
@@ -419,6 +357,7 @@ fn adapt(expr: &Expr, from: &Shape, to: &Shape) -> Option<Expr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reduction;
     use super::*;
 
     fn pointwise_nodes(graph: &Graph) -> usize {
@@ -490,9 +429,9 @@ mod tests {
             let all = fused.nodes().iter().filter(|node| matches!(node.op, Op::Reduce { .. }));
             all.map(|node| node.types.len()).collect()
         };
-        assert_eq!(reductions(graph.fused(8)), [3, 1, 1, 1]);
         // Two that are read, three results, and the square for others.
-        assert_eq!(reductions(graph.fused(5)), [2, 1, 1, 1, 1]);
+        assert_eq!(reductions(graph.fused(6)), [3, 1, 1, 1]);
+        assert_eq!(reductions(graph.fused(5)), [1; 6]);
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl Graph {
                 tangents[0].map(|tangent| self.permute(tangent, &shifted))
             }
             Op::Reduce { reduction, axes } => {
+                assert!(inputs.len() == 1, "only fusion puts several together, after all derivatives");
                 let (x, tangent) = (inputs[0], tangents[0]?);
                 let shifted: Vec<usize> = axes.iter().map(|axis| axis + 1).collect();
                 match reduction {

@@ -111,8 +111,8 @@ impl Graph {
             }
             (Op::BatchMatMul { layout }, Some(u)) => self.batch_matmul_vjp(*layout, inputs[0], inputs[1], u),
             (Op::Permute { axes }, Some(u)) => vec![(inputs[0], self.permute(u, &inverse(axes)))],
-            // Only fusion puts several together.
             (Op::Reduce { reduction, .. }, Some(u)) => {
+                assert!(inputs.len() == 1, "only fusion puts several together, after all derivatives");
                 let x = inputs[0];
                 let shape = self.shape(x).clone();
                 let dx = match reduction {

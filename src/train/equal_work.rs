@@ -48,7 +48,8 @@ pub(super) fn paced<'a>(
         distances.push((work[..n].iter().map(|work| f64::from(*work)).sum::<f64>() / n as f64).sqrt());
     }
     if distances.iter().sum::<f64>() <= 0.0 {
-        return Err(TrainError::bad(
+        return Err(TrainError::unfit(
+            "sample.spacing",
             "sample.spacing = \"equal-work\": what the model makes of x is the same at every noise level; choose another \
              spacing",
         ));

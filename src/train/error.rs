@@ -1,9 +1,7 @@
 //! What training, sampling and scoring can fail with.
 
-use std::path::Path;
-
 use super::checkpoint::CheckpointError;
-use super::config::ConfigError;
+use super::config::{ConfigError, Origin};
 use super::engine::EngineError;
 use super::log::LogError;
 use super::run_folder::RunError;
@@ -17,9 +15,14 @@ pub enum TrainError {
     /// What the user asked for makes no sense.
     #[error("{0}")]
     Bad(String),
-    /// A key of the config does not fit the data, or there is no such data. [`TrainError::in_config`] adds the file.
-    #[error("{0}")]
-    Unfit(String),
+    /// A key of the config does not fit the data or the machine, or there is no such data.
+    #[error("{what}")]
+    Unfit {
+        /// `table.key`, or the table.
+        key: &'static str,
+        /// One line; [`TrainError::in_config`] adds the file.
+        what: String,
+    },
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -118,10 +121,15 @@ impl TrainError {
         Self::Bad(text.into())
     }
 
-    /// The same, with the config's file named where one of its keys is at fault.
-    pub fn in_config(self, path: &Path) -> Self {
+    /// A complaint about a key of the config, which the line begins with.
+    pub fn unfit(key: &'static str, what: impl Into<String>) -> Self {
+        Self::Unfit { key, what: what.into() }
+    }
+
+    /// The same, with the config's file and flag named where one of its keys is at fault.
+    pub fn in_config(self, origin: &Origin) -> Self {
         match self {
-            Self::Unfit(text) => Self::Unfit(format!("{}: {text}", path.display())),
+            Self::Unfit { key, what } => Self::Unfit { key, what: origin.line(key, &what) },
             other => other,
         }
     }
@@ -129,7 +137,7 @@ impl TrainError {
     /// Whether the user can mend it by asking for something else: exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Bad(_) | Self::Unfit(_) | Self::Config(_) => true,
+            Self::Bad(_) | Self::Unfit { .. } | Self::Config(_) => true,
             Self::Data(error) => error.is_bad_input(),
             Self::Run(error) => error.is_bad_input(),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),

@@ -58,44 +58,47 @@ impl Experiment {
     /// When the data cannot be had.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
         let named = |error: DataError| match &config.data {
-            config::Data::File(file) => TrainError::Unfit(format!("data.path: {}", error.in_file(&file.path))),
+            config::Data::File(file) => {
+                TrainError::unfit("data.path", format!("data.path: {}", error.in_file(&file.path)))
+            }
             _ => TrainError::from(error),
         };
         let dataset = config.data.dataset().map_err(named)?;
         let split = dataset.split().map_err(named)?;
         // Of a file only now: what is in it was not known to the config.
         if let Some(wanted) = config.too_large_a_trace(dataset.dim()) {
-            return Err(TrainError::Unfit(format!("loss.kind = \"implicit\": {wanted}")));
+            return Err(TrainError::unfit("loss.kind", format!("loss.kind = \"implicit\": {wanted}")));
         }
         let sde = config.sde.process();
         if let Some(obstacle) = config.sample.sampler().obstacle(sde.as_ref(), &config.sample.grid()) {
             let (key, value) = match obstacle {
-                Obstacle::Spacing => ("spacing", config.sample.grid().spacing.name()),
-                Obstacle::Sampler => ("kind", config.sample.sampler.name()),
-                Obstacle::Levels => return Err(TrainError::Unfit(config.sample.indistinct_levels())),
+                Obstacle::Spacing => ("sample.spacing", config.sample.grid().spacing.name()),
+                Obstacle::Sampler => ("sample.kind", config.sample.sampler.name()),
+                Obstacle::Levels => return Err(TrainError::unfit("sample.steps", config.sample.indistinct_levels())),
             };
-            return Err(TrainError::Unfit(format!(
-                "sample.{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and \
-                 dpm++2m with spacing = \"linear\" need none",
+            let what = format!(
+                "{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and dpm++2m \
+                 with spacing = \"linear\" need none",
                 sde.t_max(),
                 sde.name()
-            )));
+            );
+            return Err(TrainError::unfit(key, what));
         }
         let (mean, std) = split.train.mean_std();
         let unet = unet_shape(&config.model, &dataset)?;
         if config.train.flip && dataset.shape.len() != 3 {
             let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
-            return Err(TrainError::Unfit(text));
+            return Err(TrainError::unfit("train.flip", text));
         }
         if config.train.dequantise && dataset.levels.is_none() {
             let text = format!("train.dequantise = true: the values of {} are continuous; must be false", dataset.name);
-            return Err(TrainError::Unfit(text));
+            return Err(TrainError::unfit("train.dequantise", text));
         }
         if let (config::Sde::Learned(config::Learned { ends: config::Ends::Learned, .. }), None) =
             (&config.sde, dataset.levels)
         {
             let text = format!("sde.ends = \"learned\": the values of {} are continuous; must be fixed", dataset.name);
-            return Err(TrainError::Unfit(text));
+            return Err(TrainError::unfit("sde.ends", text));
         }
         let mut experiment = Self {
             config: config.clone(),

@@ -45,15 +45,15 @@ pub fn unet_shape(model: &config::Model, data: &Dataset) -> Result<Option<UNetSh
     let [height, width, channels] = data.shape[..] else {
         let text =
             format!("model.kind = \"unet\": needs images, but {} has samples of shape {:?}", data.name, data.shape);
-        return Err(TrainError::Unfit(text));
+        return Err(TrainError::unfit("model.kind", text));
     };
     let classes = data.labels.as_ref().and_then(|labels| labels.iter().max()).map_or(0, |most| *most as usize + 1);
     if unet.conditional && classes == 0 {
         let text = format!("model.conditional = true: {} has no labels; must be false", data.name);
-        return Err(TrainError::Unfit(text));
+        return Err(TrainError::unfit("model.conditional", text));
     }
     let shape = unet.shape([height, width, channels], classes);
-    shape.map(Some).map_err(|(key, wanted)| TrainError::Unfit(format!("{key}: {wanted}")))
+    shape.map(Some).map_err(|(key, wanted)| TrainError::unfit(key, format!("{key}: {wanted}")))
 }
 
 impl Experiment {

@@ -37,10 +37,11 @@ fn for_trace(experiment: &Experiment) -> Result<(), TrainError> {
     if !matches!(experiment.config.loss, Loss::Implicit(_)) || is_free(floats) {
         return Ok(());
     }
-    Err(TrainError::bad(format!(
+    let what = format!(
         "loss.kind = \"implicit\": {dims} derivatives of {dims} coordinates for {batch} samples do not fit into memory; \
          choose \"sliced-vr\", which takes one"
-    )))
+    );
+    Err(TrainError::unfit("loss.kind", what))
 }
 
 /// Says whether the weights of a network, what training keeps beside them, and the samples of a run's pictures fit.
@@ -53,8 +54,7 @@ pub fn for_training(experiment: &Experiment) -> Result<(), TrainError> {
         let n = experiment.config.sample.n;
         return for_samples(&format!("sample.n = {n}"), n, experiment.dims(), FRAMES);
     }
-    Err(TrainError::bad(format!(
-        "[model]: a network of {} weights does not fit into memory; choose a smaller one",
-        experiment.weights()
-    )))
+    let weights = experiment.weights();
+    let what = format!("[model]: a network of {weights} weights does not fit into memory; choose a smaller one");
+    Err(TrainError::unfit("model", what))
 }

@@ -136,7 +136,7 @@ impl Training {
         let mut experiment = Experiment::new(config)?;
         if !experiment.is_trainable() {
             let text = "model.kind = \"exact\": has nothing to train; use `sample` or `score` on the config";
-            return Err(TrainError::Unfit(text.to_owned()));
+            return Err(TrainError::unfit("model.kind", text));
         }
         if experiment.train.is_constant() {
             let name = &experiment.train.name;

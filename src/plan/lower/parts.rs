@@ -149,8 +149,8 @@ impl Lowering<'_> {
         whole.then(|| slices.into_iter().map(|(_, _, slice)| slice).collect())
     }
 
-    /// Whether a kernel can go through the channels of a pointwise node, one row a pixel, with all parts bound and the
-    /// two tensors besides that a partner may need.
+    /// Whether a kernel can go through the channels of a pointwise node, one row a pixel, with all parts bound and some
+    /// tensors besides that a partner may need.
     fn walks_channels(&self, node: usize) -> bool {
         let shape = self.shape(node);
         let fixed = shape.rank() > 0 && matches!(shape.dims()[shape.rank() - 1], Dim::Fixed(_));

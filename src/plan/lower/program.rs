@@ -278,10 +278,12 @@ impl<'a> Lowering<'a> {
             let Op::Reduce { .. } = entry.op else { continue };
             let producer = entry.inputs[0].node;
             let mut inputs = entry.inputs.iter();
-            if matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
+            let ours = |input: &Value| self.readers_of(*input).iter().all(|reader| *reader == node);
+            if entry.inputs.iter().all(|input| input.node == producer)
+                && matches!(graph.nodes()[producer].op, Op::Pointwise { .. })
                 && !self.absorbed.contains_key(&node)
                 && !self.partners.contains_key(&producer)
-                && (!alone || inputs.any(|input| self.readers_of(*input).len() == 1 && !self.is_wanted(*input)))
+                && (!alone || inputs.any(|input| ours(input) && !self.is_wanted(*input)))
                 && self.can_feed(producer, node)
             {
                 self.partners.insert(producer, Partner::Reduce(node));

@@ -3,16 +3,14 @@
 use toml::{Table, Value};
 
 use super::error::{ConfigError, Violation, allowed};
-use super::overrides::Overrides;
+use super::overrides::{Origin, Overrides};
 use super::schema::{self, TableSchema};
 use super::table::{Choice, Single, build, schema_of};
 
 /// Parsed TOML, not yet understood.
 pub(super) struct Document {
-    name: String,
+    origin: Origin,
     root: Table,
-    /// `table.key` and the flag that set it.
-    overridden: Vec<(String, String)>,
 }
 
 impl Document {
@@ -23,7 +21,7 @@ impl Document {
             let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
             ConfigError::line(format!("{name}: line {line}: not valid TOML: {}", error.message()))
         })?;
-        Ok(Self { name: name.to_string(), root, overridden: Vec::new() })
+        Ok(Self { origin: Origin::new(name, &Overrides::none()), root })
     }
 
     /// Puts every override in its place. In the tables of `choices`, given with their default kinds, another `kind` than
@@ -35,7 +33,9 @@ impl Document {
             let Value::Table(table) = slot else {
                 return Err(ConfigError::line(format!(
                     "{}: {} must be a table: [{}]",
-                    self.name, entry.table, entry.table
+                    self.origin.name(),
+                    entry.table,
+                    entry.table
                 )));
             };
             if entry.key == "kind"
@@ -48,8 +48,8 @@ impl Document {
                 }
             }
             table.insert(entry.key.clone(), entry.value.clone());
-            self.overridden.push((format!("{}.{}", entry.table, entry.key), entry.flag.clone()));
         }
+        self.origin = Origin::new(self.origin.name(), overrides);
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl Document {
             (None, Some(_)) => Table::new(),
             (None, None) => {
                 let line = format!("missing table [{}] with the key kind; {}", T::TABLE, allowed("", &names));
-                return Err(ConfigError::file(&self.name, &line));
+                return Err(ConfigError::file(self.origin.name(), &line));
             }
         };
         let key = format!("{}.kind", T::TABLE);
@@ -197,13 +197,7 @@ impl Document {
     }
 
     fn complain(&self, key: &str, what: &str) -> ConfigError {
-        let key = key.split('[').next().unwrap_or(key);
-        // The key itself, or anything in the table where that is what is wrong.
-        let concerns = |name: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        match self.overridden.iter().rev().find(|(name, _)| concerns(name)) {
-            Some((_, flag)) => ConfigError::line(format!("{} with {flag}: {what}", self.name)),
-            None => ConfigError::file(&self.name, what),
-        }
+        ConfigError::line(self.origin.line(key, what))
     }
 }
 

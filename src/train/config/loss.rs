@@ -226,7 +226,8 @@ impl Loss {
     }
 }
 
-/// Declares kinds: a struct each, of its own keys and those that all have.
+/// Declares kinds: a struct each, of its own keys and those that all have. serde does not refuse unknown keys beside flattened
+/// ones; the schema does, which every config is checked against first.
 macro_rules! objectives {
     ($(
         $(#[doc = $about:literal])*

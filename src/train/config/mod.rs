@@ -28,7 +28,7 @@ pub use docs::markdown;
 pub use error::ConfigError;
 pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time, Weighting};
 pub use model::{Activation, Exact, Mlp, Model};
-pub use overrides::Overrides;
+pub use overrides::{Origin, Overrides};
 pub use sample::{Sample, SamplerKind, Spacing};
 pub use sde::{Cosine, Edm, Ends, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};

@@ -23,6 +23,34 @@ pub(super) struct Override {
     pub flag: String,
 }
 
+/// Where a config comes from, for errors.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    name: String,
+    overrides: Overrides,
+}
+
+impl Origin {
+    /// A file, called `name`, with these overrides.
+    pub fn new(name: impl Into<String>, overrides: &Overrides) -> Self {
+        Self { name: name.into(), overrides: overrides.clone() }
+    }
+
+    /// What the file is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A line that says `what` is wrong with `key` (`table.key`, `table.key[1]` or `table`): the file, and the flag where
+    /// one has set it.
+    pub fn line(&self, key: &str, what: &str) -> String {
+        match self.overrides.flag_behind(key.split('[').next().unwrap_or(key)) {
+            Some(flag) => format!("{} with {flag}: {what}", self.name),
+            None => format!("{}: {what}", self.name),
+        }
+    }
+}
+
 impl Overrides {
     /// No overrides.
     pub fn none() -> Self {
@@ -70,6 +98,15 @@ impl Overrides {
     pub fn flag_of(&self, table: &str, key: &str) -> Option<&str> {
         let entry = self.entries.iter().rev().find(|entry| entry.table == table && entry.key == key);
         entry.map(|entry| entry.flag.as_str())
+    }
+
+    /// The flag that sets the key `table.key`, or anything in the table of that name.
+    fn flag_behind(&self, key: &str) -> Option<&str> {
+        let concerns = |entry: &&Override| {
+            let rest = format!("{}.{}", entry.table, entry.key).strip_prefix(key).map(str::to_owned);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.entries.iter().rev().find(concerns).map(|entry| entry.flag.as_str())
     }
 
     pub(super) fn entries(&self) -> &[Override] {
