@@ -365,7 +365,7 @@ fn bad_files_are_one_line_and_touch_nothing() {
         (sample("folder"), &["folder/latest", "cannot be read"]),
         (sample("nan"), &["nan/step-30/ema.safetensors", "NaN", "damaged"]),
         (resume("nan"), &["nan/step-30/ema.safetensors", "NaN", "damaged"]),
-        (train("same.npy"), &["same", "all samples are the same"]),
+        (train("same.npy"), &["tiny.toml with --set: [data]: all samples are the same in same"]),
         (train("latin.csv"), &["data.path", "latin.csv", "UTF-8"]),
         (resume("pointer"), &["pointer/latest", "step-31"]),
         (resume("metrics"), &["metrics/metrics.jsonl: line 1: is none", "column 2); remove the line"]),
@@ -684,6 +684,12 @@ fn images_are_scored_in_either_shape() {
     }
     good(folder.path(), "sample runs/images --device cpu --n 5 --out a.npy");
     assert_eq!(read_npy(&at("a.npy")).expect("samples").shape, [5, 4, 5]);
+    // Without an axis of channels there is one: a U-Net takes them as well.
+    let unet = "--set model.kind=unet --set model.channels=4 --set model.groups=2 --set model.multipliers=[1] \
+                --set model.attention=[] --set train.flip=true --steps 2";
+    good(folder.path(), &format!("train images.toml --device cpu --out unet {unet}"));
+    good(folder.path(), "sample unet --device cpu --n 2 --out u.npy");
+    assert_eq!(read_npy(&at("u.npy")).expect("samples").shape, [2, 4, 5]);
     // 49 moments of so many pictures of 80 bytes, 16 terabytes, are beyond any machine that runs tests.
     expect_bad(
         folder.path(),

@@ -68,9 +68,10 @@ impl Arguments {
         let (config, origin) = self.config.read(&overrides)?;
         if matches!(config.model, Model::Exact(_)) {
             let path = self.config.config.display();
-            return Err(CliError::bad_input(format!(
-                "{path}: model.kind = \"exact\" has nothing to train; where {path} itself says so, tweedie sample {path} --out samples.png draws from it"
-            )));
+            let what = format!(
+                "model.kind = \"exact\" has nothing to train; where {path} itself says so, tweedie sample {path} --out samples.png draws from it"
+            );
+            return Err(CliError::bad_input(origin.line("model.kind", &what)));
         }
         let out = match self.out {
             Some(folder) => folder,

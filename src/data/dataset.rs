@@ -128,6 +128,15 @@ impl Dataset {
         self.shape.iter().product()
     }
 
+    /// Height, width and channels of a sample, where samples are images; (height, width) has one channel.
+    pub fn image(&self) -> Option<[usize; 3]> {
+        match self.shape[..] {
+            [height, width] => Some([height, width, 1]),
+            [height, width, channels] => Some([height, width, channels]),
+            _ => None,
+        }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.values.len() / self.dim()

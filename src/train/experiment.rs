@@ -86,7 +86,7 @@ impl Experiment {
         }
         let (mean, std) = split.train.mean_std();
         let unet = unet_shape(&config.model, &dataset)?;
-        if config.train.flip && dataset.shape.len() != 3 {
+        if config.train.flip && dataset.image().is_none() {
             let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
             return Err(TrainError::unfit("train.flip", text));
         }
@@ -170,8 +170,7 @@ impl Experiment {
 
     /// The images half of which training mirrors, if it does.
     fn flipped(&self) -> Option<[usize; 3]> {
-        let image = self.train.shape[..].try_into().ok();
-        image.filter(|_| self.config.train.flip)
+        self.train.image().filter(|_| self.config.train.flip)
     }
 
     fn optimizer(&self) -> Optimizer {

@@ -42,7 +42,7 @@ pub mod label_names {
 /// When the data are no images, or have no labels where the network wants them, or the levels do not fit.
 pub fn unet_shape(model: &config::Model, data: &Dataset) -> Result<Option<UNetShape>, TrainError> {
     let config::Model::UNet(unet) = model else { return Ok(None) };
-    let [height, width, channels] = data.shape[..] else {
+    let Some(image) = data.image() else {
         let text =
             format!("model.kind = \"unet\": needs images, but {} has samples of shape {:?}", data.name, data.shape);
         return Err(TrainError::unfit("model.kind", text));
@@ -52,7 +52,7 @@ pub fn unet_shape(model: &config::Model, data: &Dataset) -> Result<Option<UNetSh
         let text = format!("model.conditional = true: {} has no labels; must be false", data.name);
         return Err(TrainError::unfit("model.conditional", text));
     }
-    let shape = unet.shape([height, width, channels], classes);
+    let shape = unet.shape(image, classes);
     shape.map(Some).map_err(|(key, wanted)| TrainError::unfit(key, format!("{key}: {wanted}")))
 }
 

@@ -140,7 +140,8 @@ impl Training {
         }
         if experiment.train.is_constant() {
             let name = &experiment.train.name;
-            return Err(TrainError::bad(format!("{name}: all samples are the same: there is nothing to learn")));
+            let text = format!("[data]: all samples are the same in {name}: there is nothing to learn");
+            return Err(TrainError::unfit("data", text));
         }
         room::for_training(&experiment)?;
         if request.start == Start::Resume {
