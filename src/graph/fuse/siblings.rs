@@ -5,6 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::super::{MOST_REDUCED, Op, Reduction, Value};
 use super::Fuser;
 
+/// Reductions that may become one.
+struct Kind<'a> {
+    reduction: Reduction,
+    axes: &'a [usize],
+    /// Each as large as a kernel's bindings allow.
+    groups: Vec<Vec<usize>>,
+}
+
 impl Fuser<'_> {
     /// How often each value is read once all is fused, results counted.
     pub(super) fn readers(&self) -> HashMap<Value, usize> {
@@ -46,15 +54,15 @@ impl Fuser<'_> {
         let operands = self.operands(roots, &reads);
         let mut nodes: Vec<usize> = roots.iter().filter_map(|root| reductions.get(root)).flatten().copied().collect();
         nodes.sort_unstable();
-        let mut kinds: Vec<(Reduction, &[usize], Vec<Vec<usize>>)> = Vec::new();
+        let mut kinds: Vec<Kind> = Vec::new();
         for node in nodes {
             let Op::Reduce { reduction, axes } = &self.graph.nodes()[node].op else { continue };
-            let known = kinds.iter().position(|(kind, along, _)| kind == reduction && along == axes);
+            let known = kinds.iter().position(|kind| kind.reduction == *reduction && kind.axes == axes);
             let kind = known.unwrap_or_else(|| {
-                kinds.push((*reduction, axes, Vec::new()));
+                kinds.push(Kind { reduction: *reduction, axes, groups: Vec::new() });
                 kinds.len() - 1
             });
-            let groups = &mut kinds[kind].2;
+            let groups = &mut kinds[kind].groups;
             // What is stored as well as reduced takes a binding more.
             let fits = |group: &Vec<usize>| {
                 let all = group.iter().copied().chain([node]);
@@ -67,6 +75,6 @@ impl Fuser<'_> {
                 None => groups.push(vec![node]),
             }
         }
-        kinds.into_iter().flat_map(|(_, _, groups)| groups).filter(|group| group.len() > 1).collect()
+        kinds.into_iter().flat_map(|kind| kind.groups).filter(|group| group.len() > 1).collect()
     }
 }
