@@ -4,8 +4,8 @@
 //! its positions.
 //!
 //! It is written so that on a GPU it and its derivatives take few passes over the image: one for the statistics, one for
-//! y, and as many for what its cotangent sends back. A constant m₀ near the mean, for each group of a sample the mean of its channels
-//! at the first position, is subtracted first:
+//! y, and as many for what its cotangent sends back. A constant m₀ near the mean, for each group of a sample the mean of
+//! its channels at the first position, is subtracted first:
 //!
 //! d = Σ (x − m₀) / n = m − m₀, v = Σ (x − m₀)² / n − d² and
 //! y = (x − m₀) p + (shift − d p), p = scale / √(v + ε),
@@ -15,8 +15,7 @@
 //!
 //! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by Jensen's
 //! inequality. At worst, where all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32,
-//! as a rule one of a few 2⁻²⁴. Where a group is constant, v may come out below 0 by some 2⁻²⁴ of the rounding of m₀: v + ε
-//! is kept above ε / 2.
+//! as a rule one of a few 2⁻²⁴.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
@@ -116,7 +115,7 @@ pub fn group_norm(
             graph.sum(share, &[2])
         });
         // Together, so that what is sent back to the means is summed once.
-        let factor = input(2) / (input(1) - input(0).square() + eps).max(0.5 * eps).sqrt();
+        let factor = input(2) / (input(1) - input(0).square() + eps).sqrt();
         let summand = input(3) - input(0) * &factor;
         let both = graph.pointwise(&[means[0], means[1], scale, shift], &[factor, summand], Some(grouped));
         let [factor, summand] = [both[0], both[1]].map(|value| graph.reshape(value, per_channel.clone()));

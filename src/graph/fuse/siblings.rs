@@ -14,13 +14,13 @@ struct Kind<'a> {
 }
 
 impl Fuser<'_> {
-    /// How often each value is read once all is fused, results counted.
-    pub(super) fn readers(&self) -> HashMap<Value, usize> {
+    /// How often each value is read once all is fused into `roots`, results counted.
+    pub(super) fn readers(&self, roots: &BTreeSet<Value>) -> HashMap<Value, usize> {
         let mut readers: HashMap<Value, usize> = HashMap::new();
         let mut read = |value: Value| *readers.entry(value).or_default() += 1;
         self.graph.outputs().iter().chain(self.graph.assignments()).for_each(|(_, value)| read(*value));
-        for root in self.roots() {
-            self.fused[&root].reads.iter().for_each(|number| read(self.stored[*number]));
+        for root in roots {
+            self.fused[root].reads.iter().for_each(|number| read(self.stored[*number]));
         }
         let live = self.graph.live();
         for (_, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
