@@ -126,14 +126,14 @@ fn the_second_derivative_agrees_with_differences() {
     near("second derivative", &found["second 2"], &numeric, 1e-7);
 }
 
-/// Where a group is constant, y is the shift, however large the numbers and however small ε: also in f32, where the mean of
-/// three equal numbers may be another.
+/// Where a group is constant, y is the shift, however large the numbers: also in f32, where the mean of three equal numbers
+/// may be another. Where ε is as small as the square of that rounding, some digits are lost, and nothing else.
 #[test]
 fn of_a_constant_group_the_shift_is_left() {
     let (channels, groups, batch) = (6, 2, 40);
-    for positions in [1, 7] {
+    for (positions, eps, tolerance) in [(1, 1e-12, 1e-6), (7, 1e-12, 1e-6), (7, 1e-30, 1e-2), (64, 1e-30, 1e-2)] {
         let mut graph = Graph::new();
-        let layer = GroupNorm::new(&mut graph, "norm", channels, groups, 1e-12);
+        let layer = GroupNorm::new(&mut graph, "norm", channels, groups, eps);
         let image = graph.input("x", Shape::batch(&[positions, channels]));
         let y = layer.forward(&mut graph, image);
         let total = graph.sum_all(y);
@@ -146,8 +146,12 @@ fn of_a_constant_group_the_shift_is_left() {
         graph.parameters().iter().zip([0.0, 0.25]).for_each(|(p, value)| arena[p.offset..][..channels].fill(value));
         let world = World::new(batch).input("x", data).state("params", Content::Real(arena));
         let found = run_on::<f32>(&graph, &world, 1);
-        near("y", &found["y"], &vec![0.25; batch * positions * channels], 1e-6);
-        near("slope", &found["slope"], &vec![0.0; batch * positions * channels], 1e-6);
+        near("y", &found["y"], &vec![0.25; batch * positions * channels], tolerance);
+        if eps > 1e-20 {
+            near("slope", &found["slope"], &vec![0.0; batch * positions * channels], 1e-6);
+        } else {
+            assert!(found["slope"].iter().all(|slope| slope.is_finite()));
+        }
     }
 }
 

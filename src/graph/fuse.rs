@@ -200,12 +200,12 @@ impl<'a> Fuser<'a> {
         // At each depth first the other ops, then bundles from small shapes to the large ones they broadcast into.
         let mut order: BTreeMap<(usize, u8, usize, usize), Vec<Unit>> = BTreeMap::new();
         let mut bundles: BTreeMap<(usize, Shape), Vec<Value>> = BTreeMap::new();
-        let roots = self.roots();
-        for root in &roots {
-            bundles.entry((self.depth[root.node], graph.shape(*root).clone())).or_default().push(*root);
+        let all_roots = self.roots();
+        for &root in &all_roots {
+            bundles.entry((self.depth[root.node], graph.shape(root).clone())).or_default().push(root);
         }
         let mut siblings = Vec::new();
-        let (readers, reductions) = (self.readers(&roots), self.reductions());
+        let (readers, reductions) = (self.readers(&all_roots), self.reductions());
         for ((depth, shape), roots) in bundles {
             let size = shape.elements(1 << 16);
             let kernels = self.split(roots);

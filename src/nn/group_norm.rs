@@ -15,7 +15,8 @@
 //!
 //! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by Jensen's
 //! inequality. At worst, where all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32,
-//! as a rule one of a few 2⁻²⁴.
+//! as a rule one of a few 2⁻²⁴. Where a group is constant, that may be below 0 by some 2⁻²⁴ of the rounding of m₀: |v| is
+//! taken, so that no ε > 0 leaves a root of a negative number.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
@@ -115,7 +116,8 @@ pub fn group_norm(
             graph.sum(share, &[2])
         });
         // Together, so that what is sent back to the means is summed once.
-        let factor = input(2) / (input(1) - input(0).square() + eps).sqrt();
+        let variance = (input(1) - input(0).square()).abs();
+        let factor = input(2) / (variance + eps).sqrt();
         let summand = input(3) - input(0) * &factor;
         let both = graph.pointwise(&[means[0], means[1], scale, shift], &[factor, summand], Some(grouped));
         let [factor, summand] = [both[0], both[1]].map(|value| graph.reshape(value, per_channel.clone()));
