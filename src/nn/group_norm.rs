@@ -15,8 +15,8 @@
 //!
 //! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by Jensen's
 //! inequality. At worst, where all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32,
-//! as a rule one of a few 2⁻²⁴. Where a group is constant, that may be below 0 by some 2⁻²⁴ of the rounding of m₀: |v| is
-//! taken, so that no ε > 0 leaves a root of a negative number.
+//! as a rule one of a few 2⁻²⁴. Where a group is constant, that may be below 0 by some 2⁻²⁴ of the square of the rounding
+//! of m₀: |v| is taken, so that no ε > 0 leaves a root of a negative number.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
