@@ -1,0 +1,192 @@
+//! `tweedie score`: scores of exact models and of runs, by every name of a noise level.
+#![cfg(feature = "cli")]
+
+#[path = "common/binary.rs"]
+mod binary;
+#[path = "common/npy.rs"]
+mod npy;
+#[path = "common/small_run.rs"]
+mod small_run;
+
+use std::fs;
+
+use binary::{good, tweedie, words};
+use npy::npy;
+use small_run::{DATA, EXACT, NETWORK, expect_bad, folder};
+use tweedie::data::{read_npy, write_npy};
+
+/// Two modes in the plane.
+const WEIGHTS: [f64; 2] = [0.7, 0.3];
+const MEANS: [[f64; 2]; 2] = [[-1.0, 0.5], [1.0, -0.5]];
+const WIDTHS: [f64; 2] = [0.3, 0.2];
+
+/// The score of the two modes at one noise level, from the densities' own formula.
+fn exact_score(x: [f64; 2], alpha: f64, sigma: f64) -> [f64; 2] {
+    let variance = |k: usize| (alpha * WIDTHS[k]).powi(2) + sigma * sigma;
+    let density = |k: usize| {
+        let squared: f64 = (0..2).map(|d| (x[d] - alpha * MEANS[k][d]).powi(2)).sum();
+        WEIGHTS[k] / variance(k) * (-0.5 * squared / variance(k)).exp()
+    };
+    let all = density(0) + density(1);
+    [0, 1].map(|d| (0..2).map(|k| density(k) / all * (alpha * MEANS[k][d] - x[d]) / variance(k)).sum())
+}
+
+#[test]
+fn the_score_of_an_exact_model_is_the_closed_form_by_every_name_of_a_noise_level() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    // Linear β from 0.1 to 20: B = ∫β, alpha = exp(-B/2), sigma² = 1 - exp(-B).
+    let t: f64 = 0.37;
+    let integral = t * (0.1 + 0.5 * 19.9 * t);
+    let (alpha, sigma) = ((-0.5 * integral).exp(), (1.0 - (-integral).exp()).sqrt());
+    let x = read_npy(&at("x.npy")).expect("points").values.to_f32();
+    let levels = [format!("--t {t}"), format!("--sigma {sigma}"), format!("--noise-to-signal {}", sigma / alpha)];
+    for level in levels {
+        let said = good(folder.path(), &format!("score exact.toml --device cpu --x x.npy {level} --out score.npy"));
+        assert!(said.stderr.contains("t = 0.37, sigma = "), "{}", said.stderr);
+        good(
+            folder.path(),
+            &format!("score exact.toml --device cpu --x x.npy {level} --output denoised --out den.npy"),
+        );
+        good(folder.path(), &format!("score exact.toml --device cpu --x x.npy {level} --output epsilon --out eps.npy"));
+        let [score, denoised, epsilon] = ["score.npy", "den.npy", "eps.npy"].map(|name| {
+            let array = read_npy(&at(name)).expect("an answer");
+            assert_eq!(array.shape, [5, 2]);
+            array.values.to_f32()
+        });
+        for (i, x) in x.chunks(2).enumerate() {
+            let x = [f64::from(x[0]), f64::from(x[1])];
+            let exact = exact_score(x, alpha, sigma);
+            for d in 0..2 {
+                let tweedie = (x[d] + sigma * sigma * exact[d]) / alpha;
+                let found = [score[2 * i + d], denoised[2 * i + d], epsilon[2 * i + d]].map(f64::from);
+                for (found, exact) in found.into_iter().zip([exact[d], tweedie, -sigma * exact[d]]) {
+                    assert!((found - exact).abs() < 2e-5 * (1.0 + exact.abs()), "{level}, {x:?}: {found}, not {exact}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn epsilon_is_not_asked_for_where_nothing_of_the_data_is_left() {
+    let folder = folder();
+    let data = DATA.replace("\"vp\"", "\"rectified-flow\"").replace("ode-heun", "ode-euler");
+    fs::write(folder.path().join("flow.toml"), format!("{data}{EXACT}")).expect("a file");
+    let line = |output: &str| format!("score flow.toml --device cpu --x x.npy --t 1 --output {output} --out s.npy");
+    expect_bad(folder.path(), &[(&line("epsilon"), &["--output epsilon", "t = 1", "rectified-flow", "velocity"])]);
+    for output in ["velocity", "denoised", "score"] {
+        good(folder.path(), &line(output));
+    }
+}
+
+#[test]
+fn a_time_after_the_end_of_the_process_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[data]\nkind = \"eight-gaussians\"\n[model]\nkind = \"exact\"\n[sde]\nkind = \"cosine\"\n";
+    fs::write(folder.path().join("cosine.toml"), config).unwrap();
+    write_npy(&folder.path().join("x.npy"), &[1, 2], &[0.1, 0.2]).unwrap();
+    expect_bad(
+        folder.path(),
+        &[(
+            "score cosine.toml --x x.npy --t 1 --out s.npy",
+            &["--t 1: must be at most 0.9946, where the cosine process of this model ends"],
+        )],
+    );
+    good(folder.path(), "score cosine.toml --x x.npy --t 0.9946 --out s.npy --device cpu");
+}
+
+#[test]
+fn a_score_that_is_no_number_is_named() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 3e38, 3e38, 0.0, 0.0]).expect("points");
+    let line = "score exact.toml --device cpu --x far.npy --t 0.25 --out far-score.npy";
+    let said = tweedie(folder.path(), &words(line));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    let last = said.stderr.lines().last().expect("a line");
+    assert!(last.starts_with("error: the score of point 1 ") && last.contains("t = 0.25"), "{last}");
+    assert!(!at("far-score.npy").exists());
+}
+
+#[test]
+fn a_run_without_noise_has_a_score_and_no_samples() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let set = "--set loss.kind=sliced-vr --set loss.noise=none --set loss.parameterisation=score --set loss.weighting=uniform";
+    let said = good(folder.path(), &format!("train tiny.toml {set} --device cpu --out plain"));
+    assert!(said.stderr.contains("no samples are drawn: with loss.noise = \"none\""), "{}", said.stderr);
+    for (name, there) in [("loss.png", true), ("scores.png", true), ("samples.png", false), ("trajectory.gif", false)] {
+        assert_eq!(at("plain").join(name).exists(), there, "{name}");
+    }
+    let metrics = fs::read_to_string(at("plain").join("metrics.jsonl")).expect("metrics");
+    let last = metrics.lines().last().expect("an evaluation");
+    assert!(last.matches("\"sigma\":").count() == 1 && last.contains("\"sigma\":0.0"), "one level, no noise: {last}");
+    good(folder.path(), "score plain --x x.npy --sigma 0 --device cpu --out s.npy");
+    assert_eq!(read_npy(&at("s.npy")).expect("scores").shape, [5, 2]);
+    expect_bad(
+        folder.path(),
+        &[
+            ("sample plain --out a.png", &["plain", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --t 0.3 --out t.npy", &["--t 0.3", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --sigma 0.5 --out t.npy", &["--sigma 0.5", "loss.noise", "--sigma 0"]),
+            ("score plain --x x.npy --sigma 0 --output denoised --out t.npy", &["--output", "loss.noise", "score"]),
+            ("score run --x x.npy --sigma 0 --out t.npy", &["--sigma 0", "above 0", "loss.noise"]),
+        ],
+    );
+}
+
+#[test]
+fn images_are_scored_in_either_shape() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let pixels: Vec<u8> = (0..30u32 * 20).map(|i| (i * i % 251) as u8).collect();
+    fs::write(at("images.npy"), npy("'|u1'", "False", "(30, 4, 5)", &pixels)).expect("images");
+    let sde = "[sde]\nkind = \"vp\"\n[train]\nsteps = 5\nbatch = 7\n[sample]\nsteps = 4\nn = 6\n";
+    fs::write(at("images.toml"), format!("[data]\nkind = \"file\"\npath = \"images.npy\"\n{NETWORK}{sde}"))
+        .expect("a config");
+    good(folder.path(), "train images.toml --device cpu");
+    let x: Vec<f32> = (0..60).map(|i| (i as f32 * 0.7).sin()).collect();
+    let mut answers = Vec::new();
+    for (name, shape) in [("flat", vec![3, 20]), ("shaped", vec![3, 4, 5])] {
+        write_npy(&at(&format!("{name}.npy")), &shape, &x).expect("points");
+        good(folder.path(), &format!("score runs/images --device cpu --x {name}.npy --t 0.4 --out s.npy"));
+        let answer = read_npy(&at("s.npy")).expect("an answer");
+        assert_eq!(answer.shape, shape);
+        answers.push(answer.values.to_f32());
+    }
+    assert_eq!(answers[0], answers[1]);
+    for file in ["a.png", "a.gif"] {
+        good(folder.path(), &format!("sample runs/images --device cpu --n 5 --out {file}"));
+        image::open(at(file)).expect("a picture");
+    }
+    good(folder.path(), "sample runs/images --device cpu --n 5 --out a.npy");
+    assert_eq!(read_npy(&at("a.npy")).expect("samples").shape, [5, 4, 5]);
+    // Without an axis of channels there is one: a U-Net takes them as well.
+    let unet = "--set model.kind=unet --set model.channels=4 --set model.groups=2 --set model.multipliers=[1] \
+                --set model.attention=[] --set train.flip=true --steps 2";
+    good(folder.path(), &format!("train images.toml --device cpu --out unet {unet}"));
+    good(folder.path(), "sample unet --device cpu --n 2 --out u.npy");
+    assert_eq!(read_npy(&at("u.npy")).expect("samples").shape, [2, 4, 5]);
+    // 49 moments of so many pictures of 80 bytes, 16 terabytes, are beyond any machine that runs tests.
+    expect_bad(
+        folder.path(),
+        &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
+    );
+    // Images are told by their last axis; others are trained on, and the user hears of it.
+    fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels)).expect("images");
+    let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
+    assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);
+    // Points of three coordinates have no picture, and say so before any work.
+    let cube = "train images.toml --device cpu --out cube --set data.kind=mixture --set data.weights=[1.0] \
+                --set data.means=[[0,0,0]] --set data.widths=[1.0]";
+    good(folder.path(), cube);
+    expect_bad(
+        folder.path(),
+        &[
+            ("sample cube --device cpu --out a.png", &["--out", "a.png", "[3]", ".npy", ".csv"]),
+            ("sample cube --device cpu --out a.gif", &["--out", "a.gif", "[3]", ".npy", ".csv"]),
+            ("score runs/images --device cpu --x a.toml --t 0.4 --out s.npy", &["--x", "a.toml", ".npy"]),
+        ],
+    );
+}
