@@ -251,7 +251,12 @@ impl Config {
 
     /// The whole config as TOML, defaults included. Parsing it gives an equal config.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("tables of numbers, strings and arrays always have a TOML form")
+        self.tables().to_string()
+    }
+
+    /// The tables, their keys in the order of the docs.
+    fn tables(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("tables of numbers, strings and arrays always have a TOML form")
     }
 
     /// The name of the first key in which a run with config `other` could not go on as `self`, and both values:
@@ -282,17 +287,17 @@ impl Config {
 
     /// `table.key` and value of everything that a resumed run has to share, sorted by key.
     fn binding_leaves(&self) -> Vec<(String, String)> {
-        let tables = toml::Table::try_from(self).expect("what has a TOML text has a TOML table");
-        let leaves = tables.into_iter().flat_map(|(table, keys)| match keys {
+        let leaves = self.tables().into_iter().flat_map(|(table, keys)| match keys {
             toml::Value::Table(keys) => {
                 keys.into_iter().map(|(key, value)| (format!("{table}.{key}"), value.to_string())).collect::<Vec<_>>()
             }
             other => vec![(table, other.to_string())],
         });
-        leaves
-            .filter(|(key, _)| {
-                !FREE_WHEN_RESUMING.iter().any(|free| key == free || (free.ends_with('.') && key.starts_with(free)))
-            })
-            .collect()
+        let free = |key: &str| {
+            FREE_WHEN_RESUMING.iter().any(|free| key == *free || (free.ends_with('.') && key.starts_with(free)))
+        };
+        let mut binding: Vec<_> = leaves.filter(|(key, _)| !free(key)).collect();
+        binding.sort();
+        binding
     }
 }
