@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tweedie::cpu;
 use tweedie::gpu::{Options as PlayerOptions, Player, Store, Trust};
 use tweedie::graph::{DType, Graph, Op};
+use tweedie::plan::Plan;
 use tweedie::plan::lower::{Driver, Limits, Options, Source, lower};
 
 use super::gpu;
@@ -94,12 +95,17 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// What the GPU does.
+    pub fn plan(&self) -> Plan {
+        let options = Options { max_batch: self.max_batch as u32, limits: self.limits, driver: self.driver };
+        let source = Source { name: "case", graph: self.graph, parameters_from: "params" };
+        lower(&[source], &options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
     /// Outputs and states after the runs, on the GPU.
     pub fn on_gpu(&self, checked: bool) -> BTreeMap<String, Vec<f32>> {
         let device = gpu::device();
-        let options = Options { max_batch: self.max_batch as u32, limits: self.limits, driver: self.driver };
-        let source = Source { name: "case", graph: self.graph, parameters_from: "params" };
-        let plan = lower(&[source], &options).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let plan = self.plan();
         let mut store = Store::with_guard_bands(device);
         // SAFETY: the plan was lowered above.
         let trust = unsafe { Trust::own() };
