@@ -11,9 +11,9 @@ mod small_run;
 use std::fs;
 use std::path::Path;
 
-use binary::{everything_in, good, tweedie, words};
+use binary::{everything_in, expect_bad, good, tweedie, words};
 use npy::npy;
-use small_run::{DATA, EXACT, NETWORK, expect_bad, folder};
+use small_run::{DATA, EXACT, NETWORK, folder};
 
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
@@ -340,22 +340,4 @@ fn links_and_what_cannot_be_read_are_told_from_runs() {
     let said = tweedie(folder.path(), &words("sample round --device cpu --out a.npy"));
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     assert!(said.stderr.contains("round: cannot be read: "), "{}", said.stderr);
-}
-
-/// A disk that cannot be written to is nobody's input.
-#[cfg(target_os = "linux")]
-#[test]
-fn what_cannot_be_written_is_no_bad_input() {
-    let folder = folder();
-    for line in [
-        "score exact.toml --device cpu --x x.npy --t 0.25 --out /proc/score.npy",
-        "sample exact.toml --device cpu --out /proc/samples.csv",
-        "plan tiny.toml --json /proc/plan.json",
-        "train tiny.toml --device cpu --out /proc/run",
-    ] {
-        let said = tweedie(folder.path(), &words(line));
-        assert_eq!(said.code, Some(1), "{line}: {}", said.stderr);
-        // Before the work: the device is not named yet.
-        assert!(said.stderr.contains("/proc/") && said.stderr.lines().count() == 1, "{line}: {}", said.stderr);
-    }
 }

@@ -1,4 +1,4 @@
-//! The command line around its commands: listings, plans, pipes, terminals, caches.
+//! The command line around its commands: listings, plans, pipes, terminals, disks, caches.
 #![cfg(feature = "cli")]
 
 #[path = "common/binary.rs"]
@@ -11,7 +11,7 @@ mod small_run;
 use std::fs;
 use std::path::Path;
 
-use binary::{everything_in, good, words};
+use binary::{everything_in, good, tweedie, words};
 use small_run::folder;
 use tweedie::plan::Plan;
 
@@ -41,6 +41,24 @@ fn the_plan_is_plain_data_and_its_kernels_are_wgsl() {
             let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             assert_eq!(module.entry_points.len(), 1);
         }
+    }
+}
+
+/// A disk that cannot be written to is nobody's input.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_no_bad_input() {
+    let folder = folder();
+    for line in [
+        "score exact.toml --device cpu --x x.npy --t 0.25 --out /proc/score.npy",
+        "sample exact.toml --device cpu --out /proc/samples.csv",
+        "plan tiny.toml --json /proc/plan.json",
+        "train tiny.toml --device cpu --out /proc/run",
+    ] {
+        let said = tweedie(folder.path(), &words(line));
+        assert_eq!(said.code, Some(1), "{line}: {}", said.stderr);
+        // Before the work: the device is not named yet.
+        assert!(said.stderr.contains("/proc/") && said.stderr.lines().count() == 1, "{line}: {}", said.stderr);
     }
 }
 

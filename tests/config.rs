@@ -634,6 +634,15 @@ fn only_what_enters_no_step_may_change_when_resuming() {
         assert_eq!(config.obstacle_to_resuming(&other).expect("an obstacle").0, key);
         assert_ne!(config.fingerprint(), other.fingerprint(), "{key}");
     }
+    // Of several the first by name, but a kind before all others.
+    for (texts, key) in [
+        (&["train.seed=1", "model.width=64"][..], "model.width"),
+        (&["train.seed=1", "model.width=64", "sde.kind=ve"], "sde.kind"),
+    ] {
+        assert_eq!(config.obstacle_to_resuming(&with(texts)).expect("an obstacle").0, key);
+    }
+    // Runs on users' disks have it.
+    assert_eq!(config.fingerprint(), "b00fbaa7c0d2ba10");
 }
 
 #[test]

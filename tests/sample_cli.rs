@@ -3,14 +3,17 @@
 
 #[path = "common/binary.rs"]
 mod binary;
+#[path = "common/npy.rs"]
+mod npy;
 #[path = "common/small_run.rs"]
 mod small_run;
 
 use std::fs;
 use std::path::Path;
 
-use binary::good;
-use small_run::{expect_bad, folder};
+use binary::{expect_bad, good};
+use npy::npy;
+use small_run::{NETWORK, folder};
 use tweedie::data::{read_csv, read_npy, write_npy};
 
 #[test]
@@ -185,4 +188,48 @@ fn a_class_can_be_asked_for_and_guided_to() {
     good(folder.path(), "train u.toml --device cpu --out parts --resume");
     let read = |run: &str| fs::read(folder.path().join(run).join("step-4/params.safetensors")).unwrap();
     assert!(read("run") == read("parts"), "the weights have the same bits");
+}
+
+#[test]
+fn images_come_as_pictures_and_what_has_no_picture_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let pixels: Vec<u8> = (0..30u32 * 20).map(|i| (i * i % 251) as u8).collect();
+    fs::write(at("images.npy"), npy("'|u1'", "False", "(30, 4, 5)", &pixels)).expect("images");
+    let sde = "[sde]\nkind = \"vp\"\n[train]\nsteps = 5\nbatch = 7\n[sample]\nsteps = 4\nn = 6\n";
+    fs::write(at("images.toml"), format!("[data]\nkind = \"file\"\npath = \"images.npy\"\n{NETWORK}{sde}"))
+        .expect("a config");
+    good(folder.path(), "train images.toml --device cpu");
+    for file in ["a.png", "a.gif"] {
+        good(folder.path(), &format!("sample runs/images --device cpu --n 5 --out {file}"));
+        image::open(at(file)).expect("a picture");
+    }
+    good(folder.path(), "sample runs/images --device cpu --n 5 --out a.npy");
+    assert_eq!(read_npy(&at("a.npy")).expect("samples").shape, [5, 4, 5]);
+    // Without an axis of channels there is one: a U-Net takes them as well.
+    let unet = "--set model.kind=unet --set model.channels=4 --set model.groups=2 --set model.multipliers=[1] \
+                --set model.attention=[] --set train.flip=true --steps 2";
+    good(folder.path(), &format!("train images.toml --device cpu --out unet {unet}"));
+    good(folder.path(), "sample unet --device cpu --n 2 --out u.npy");
+    assert_eq!(read_npy(&at("u.npy")).expect("samples").shape, [2, 4, 5]);
+    // 49 moments of so many pictures of 80 bytes, 16 terabytes, are beyond any machine that runs tests.
+    expect_bad(
+        folder.path(),
+        &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
+    );
+    // Images are told by their last axis; others are trained on, and the user hears of it.
+    fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels)).expect("images");
+    let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
+    assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);
+    // Points of three coordinates have no picture, and say so before any work.
+    let cube = "train images.toml --device cpu --out cube --set data.kind=mixture --set data.weights=[1.0] \
+                --set data.means=[[0,0,0]] --set data.widths=[1.0]";
+    good(folder.path(), cube);
+    expect_bad(
+        folder.path(),
+        &[
+            ("sample cube --device cpu --out a.png", &["--out", "a.png", "[3]", ".npy", ".csv"]),
+            ("sample cube --device cpu --out a.gif", &["--out", "a.gif", "[3]", ".npy", ".csv"]),
+        ],
+    );
 }

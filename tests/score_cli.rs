@@ -10,12 +10,12 @@ mod small_run;
 
 use std::fs;
 
-use binary::{good, tweedie, words};
+use binary::{expect_bad, good, tweedie, words};
 use npy::npy;
-use small_run::{DATA, EXACT, NETWORK, expect_bad, folder};
+use small_run::{DATA, EXACT, NETWORK, folder};
 use tweedie::data::{read_npy, write_npy};
 
-/// Two modes in the plane.
+/// The two modes of [`small_run::DATA`].
 const WEIGHTS: [f64; 2] = [0.7, 0.3];
 const MEANS: [[f64; 2]; 2] = [[-1.0, 0.5], [1.0, -0.5]];
 const WIDTHS: [f64; 2] = [0.3, 0.2];
@@ -156,37 +156,8 @@ fn images_are_scored_in_either_shape() {
         answers.push(answer.values.to_f32());
     }
     assert_eq!(answers[0], answers[1]);
-    for file in ["a.png", "a.gif"] {
-        good(folder.path(), &format!("sample runs/images --device cpu --n 5 --out {file}"));
-        image::open(at(file)).expect("a picture");
-    }
-    good(folder.path(), "sample runs/images --device cpu --n 5 --out a.npy");
-    assert_eq!(read_npy(&at("a.npy")).expect("samples").shape, [5, 4, 5]);
-    // Without an axis of channels there is one: a U-Net takes them as well.
-    let unet = "--set model.kind=unet --set model.channels=4 --set model.groups=2 --set model.multipliers=[1] \
-                --set model.attention=[] --set train.flip=true --steps 2";
-    good(folder.path(), &format!("train images.toml --device cpu --out unet {unet}"));
-    good(folder.path(), "sample unet --device cpu --n 2 --out u.npy");
-    assert_eq!(read_npy(&at("u.npy")).expect("samples").shape, [2, 4, 5]);
-    // 49 moments of so many pictures of 80 bytes, 16 terabytes, are beyond any machine that runs tests.
     expect_bad(
         folder.path(),
-        &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
-    );
-    // Images are told by their last axis; others are trained on, and the user hears of it.
-    fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels)).expect("images");
-    let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
-    assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);
-    // Points of three coordinates have no picture, and say so before any work.
-    let cube = "train images.toml --device cpu --out cube --set data.kind=mixture --set data.weights=[1.0] \
-                --set data.means=[[0,0,0]] --set data.widths=[1.0]";
-    good(folder.path(), cube);
-    expect_bad(
-        folder.path(),
-        &[
-            ("sample cube --device cpu --out a.png", &["--out", "a.png", "[3]", ".npy", ".csv"]),
-            ("sample cube --device cpu --out a.gif", &["--out", "a.gif", "[3]", ".npy", ".csv"]),
-            ("score runs/images --device cpu --x a.toml --t 0.4 --out s.npy", &["--x", "a.toml", ".npy"]),
-        ],
+        &[("score runs/images --device cpu --x a.toml --t 0.4 --out s.npy", &["--x", "a.toml", ".npy"])],
     );
 }

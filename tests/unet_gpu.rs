@@ -288,8 +288,8 @@ fn random_networks() {
         let graph = training(&shape);
         let case = case(&name, &graph, &shape, batch);
         pipelines.extend(case.plan().shaders.into_iter().map(|shader| shader.wgsl));
+        // A software driver takes a quarter of a second for each: 132 of all three networks, lavapipe's.
+        assert!(pipelines.len() < 150, "{} pipelines up to {name}", pipelines.len());
         check(&case, 2e-3);
     }
-    // Networks differ in numbers more than in kernels, and a software driver takes a quarter of a second for each.
-    assert!(pipelines.len() < 150, "{} pipelines for three networks", pipelines.len());
 }

@@ -51,6 +51,33 @@ pub fn good(folder: &Path, line: &str) -> Said {
     said
 }
 
+/// Runs lines that are bad and expects of each one line on stderr with all the words, exit code 2, and no trace.
+pub fn expect_bad(folder: &Path, lines: &[(&str, &[&str])]) {
+    let before = everything_in(folder);
+    let mut faults = Vec::new();
+    for (line, wanted) in lines {
+        let said = tweedie(folder, &words(line));
+        let mut fault =
+            |what: String| faults.push(format!("tweedie {line}\n    {what}\n    {}", said.stderr.trim_end()));
+        if said.code != Some(2) {
+            fault(format!("exit code {:?}", said.code));
+        }
+        if said.stderr.lines().count() != 1 || !said.stderr.starts_with("error: ") || !said.stdout.is_empty() {
+            fault(format!("is not one line on stderr; stdout: {:?}", said.stdout));
+        }
+        let missing: Vec<_> = wanted.iter().filter(|word| !said.stderr.contains(**word)).collect();
+        if !missing.is_empty() {
+            fault(format!("does not say {missing:?}"));
+        }
+        let after = everything_in(folder);
+        if after != before {
+            let names = |all: &BTreeMap<PathBuf, _>| all.keys().cloned().collect::<Vec<_>>();
+            panic!("tweedie {line} has left traces: {:?}, was {:?}", names(&after), names(&before));
+        }
+    }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
+}
+
 /// Starts `tweedie line` in `folder`, its stderr going to `folder/stderr.txt`.
 pub fn start(folder: &Path, line: &str) -> Child {
     let stderr = fs::File::create(folder.join("stderr.txt")).expect("a file for stderr");

@@ -1,6 +1,7 @@
 //! `.npy` files byte by byte, the malformed too.
 
-/// A `.npy` file with this header and data, as the format says: magic, version, length, padded header.
+/// A `.npy` file with this header and data, as the format says: magic, version, length, padded header. `descr` is
+/// Python's source, quotes included.
 pub fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}");
     while !(10 + header.len() + 1).is_multiple_of(64) {

@@ -1,14 +1,12 @@
-//! A small run that tests of commands start from, and what every bad line has to look like.
+//! A small run that tests of commands start from.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tweedie::data::write_npy;
 
-use crate::binary::{everything_in, good, tweedie, words};
+use crate::binary::good;
 
 pub const DATA: &str = r#"
 [data]
@@ -33,7 +31,7 @@ n = 8
 pub const NETWORK: &str = "[model]\nkind = \"mlp\"\nwidth = 8\ndepth = 1\nembedding = 8\n";
 pub const EXACT: &str = "[model]\nkind = \"exact\"\n";
 
-/// A folder with configs, arrays and one run (`run`, 30 steps).
+/// A folder with `tiny.toml`, `exact.toml`, the points `x.npy` and one run (`run`, 30 steps).
 pub fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("a file");
@@ -43,31 +41,4 @@ pub fn folder() -> TempDir {
     write_npy(&folder.path().join("x.npy"), &[5, 2], &points).expect("points");
     good(folder.path(), "train tiny.toml --device cpu --out run");
     folder
-}
-
-/// Runs lines that are bad and expects of each one line on stderr with all the words, exit code 2, and no trace.
-pub fn expect_bad(folder: &Path, lines: &[(&str, &[&str])]) {
-    let before = everything_in(folder);
-    let mut faults = Vec::new();
-    for (line, wanted) in lines {
-        let said = tweedie(folder, &words(line));
-        let mut fault =
-            |what: String| faults.push(format!("tweedie {line}\n    {what}\n    {}", said.stderr.trim_end()));
-        if said.code != Some(2) {
-            fault(format!("exit code {:?}", said.code));
-        }
-        if said.stderr.lines().count() != 1 || !said.stderr.starts_with("error: ") || !said.stdout.is_empty() {
-            fault(format!("is not one line on stderr; stdout: {:?}", said.stdout));
-        }
-        let missing: Vec<_> = wanted.iter().filter(|word| !said.stderr.contains(**word)).collect();
-        if !missing.is_empty() {
-            fault(format!("does not say {missing:?}"));
-        }
-        let after = everything_in(folder);
-        if after != before {
-            let names = |all: &BTreeMap<PathBuf, _>| all.keys().cloned().collect::<Vec<_>>();
-            panic!("tweedie {line} has left traces: {:?}, was {:?}", names(&after), names(&before));
-        }
-    }
-    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
 }

@@ -1,6 +1,6 @@
 //! Whole training steps: bits, buffers, batches, and mistakes that are named.
 
-use crate::graphs::{Content, Numbers, World, check, run_on, run_program, store_of};
+use crate::graphs::{Content, Numbers, World, check, close, run_naive, run_on, run_program, store_of};
 use crate::x;
 use tweedie::cpu::{CpuError, Program, Store};
 use tweedie::graph::{Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType};
@@ -105,7 +105,7 @@ fn changing_the_batch_changes_nothing_else() {
     for batch in [9, 33, 2, 33, 1] {
         let mut world = training_world(&graph, batch);
         let found = run_program(&mut program, &mut store_of(&world), &world);
-        crate::graphs::close(&format!("batch {batch}"), &found, &crate::graphs::run_naive(&graph, &mut world), 1e-12);
+        close(&format!("batch {batch}"), &found, &run_naive(&graph, &mut world), 1e-12);
     }
 }
 

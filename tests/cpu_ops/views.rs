@@ -1,6 +1,6 @@
 //! Views, views of views, and packed tensors.
 
-use crate::graphs::{World, check};
+use crate::graphs::{World, check, interpret};
 use tweedie::graph::{Graph, Initial, Shape, Value};
 
 #[test]
@@ -35,6 +35,6 @@ fn packing_fills_gaps_with_zeros() {
     graph.output("packed", packed);
     let mut world = World::new(1).filled(&graph, 8);
     check("pack", &graph, &world, 2, 1e-7);
-    let found = crate::graphs::interpret(&graph, &mut world);
+    let found = interpret(&graph, &mut world);
     assert!(found["packed"][15..64].iter().chain(&found["packed"][69..128]).all(|x| *x == 0.0));
 }

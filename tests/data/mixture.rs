@@ -1,5 +1,6 @@
 //! Gaussian mixtures against closed forms.
 
+use rand::{RngExt, SeedableRng};
 use tweedie::data::*;
 
 /// The two components of width 1/4 at -1 and 1, in one dimension.
@@ -16,7 +17,6 @@ fn lopsided() -> Mixture {
 }
 
 const POINTS: [[f64; 3]; 4] = [[0.0, 0.0, 0.0], [0.4, -1.0, 1.8], [-3.0, 2.0, 1.0], [6.0, -5.0, 4.0]];
-
 const LEVELS: [(f64, f64); 4] = [(1.0, 0.0), (0.9, 0.4), (0.3, 0.95), (1.0, 8.0)];
 
 #[test]
@@ -190,10 +190,10 @@ fn samples_have_the_mixtures_moments_and_weights() {
 }
 
 /// Langevin dynamics on .8 N((5, 5), I) + .2 N((-5, -5), I) from uniform starts, with the exact score: the share of the
-/// greater mode ends at .509, since nothing crosses between the modes, and annealed over ten noise levels at .783.
+/// greater mode ends at .509, since nothing crosses between the modes, and annealed over ten noise levels at .783. (The
+/// sampler itself is tested in langevin.rs.)
 #[test]
 fn annealing_finds_the_weights_that_langevin_dynamics_does_not() {
-    use rand::{RngExt, SeedableRng};
     let n = 4000;
     let mut rng = rand::rngs::StdRng::seed_from_u64(5);
     let starts: Vec<f64> = (0..2 * n).map(|_| rng.random_range(-8.0..8.0)).collect();

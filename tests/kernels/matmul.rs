@@ -1,6 +1,6 @@
 //! Products in every layout, tile and alignment, split sums and epilogues.
 
-use crate::kernel_harness::{bits, floats, run};
+use crate::kernel_harness::{bits, floats, gpu, run};
 use crate::{WIDE, assert_near, noise, unwritten};
 use tweedie::graph::Reduction;
 use tweedie::kernels::matmul::{self, Aligned, Layout, TILES, Tile};
@@ -118,11 +118,12 @@ fn matmul_software_tiles() {
     }
 }
 
-/// On a GPU with other subgroups these tiles are never chosen; what is asked of them there is that naga takes them.
+/// On a GPU with other subgroups these tiles are never chosen; what is asked of them there is that naga takes them
+/// (shaders.rs).
 #[test]
 fn matmul_tiles_with_subgroups_of_eight() {
-    if crate::kernel_harness::gpu().lanes != 8 {
-        eprintln!("subgroups here have {} lanes and not 8: these tiles cannot run", crate::kernel_harness::gpu().lanes);
+    if gpu().lanes != 8 {
+        eprintln!("subgroups here have {} lanes and not 8: these tiles cannot run", gpu().lanes);
         return;
     }
     for (tile, aligned) in [(TILES[5], ALIGNED), (TILES[5], UNALIGNED), (TILES[6], ALIGNED), (TILES[6], UNALIGNED)] {

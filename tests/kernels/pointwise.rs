@@ -3,7 +3,7 @@
 use crate::WIDE;
 use crate::kernel_harness::{bits, floats, run};
 use tweedie::kernels::{Binding, Element, Hooks, pointwise};
-use tweedie::plan::Size;
+use tweedie::plan::{Constant, Size};
 
 #[test]
 fn pointwise_visits_every_element_once() {
@@ -22,8 +22,8 @@ fn pointwise_visits_every_element_once() {
             (pointwise::constants(size, columns), pointwise::workgroups(size, columns)),
             (pointwise::flat_constants(size * columns), pointwise::flat_workgroups(size * columns)),
         ] {
-            let flat = constants[0] == tweedie::plan::Constant::U32(Size::fixed(1));
-            constants.push(tweedie::plan::Constant::U32(Size::fixed(7)));
+            let flat = constants[0] == Constant::U32(Size::fixed(1));
+            constants.push(Constant::U32(Size::fixed(7)));
             let before = bits(&vec![0.25; (rows * columns) as usize]);
             let after = run(&shader, &constants, groups, (1, longest), &[before]);
             let columns = if flat { rows * columns } else { columns };

@@ -293,10 +293,10 @@ impl Config {
             }
             other => vec![(table, other.to_string())],
         });
-        let free = |key: &str| {
+        let is_free = |key: &str| {
             FREE_WHEN_RESUMING.iter().any(|free| key == *free || (free.ends_with('.') && key.starts_with(free)))
         };
-        let mut binding: Vec<_> = leaves.filter(|(key, _)| !free(key)).collect();
+        let mut binding: Vec<_> = leaves.filter(|(key, _)| !is_free(key)).collect();
         binding.sort();
         binding
     }

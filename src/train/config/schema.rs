@@ -32,11 +32,11 @@ pub(super) struct Key {
 /// The keys of a struct.
 pub(super) fn of<T: JsonSchema>() -> TableSchema {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    table(&settings.into_generator().into_root_schema_for::<T>().to_value())
+    keys_of(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// The keys in a struct's schema.
-fn table(root: &Json) -> TableSchema {
+/// The keys in a struct's schema. Apart from [`of`], so that it is compiled once and not for every struct.
+fn keys_of(root: &Json) -> TableSchema {
     let required =
         |name: &str| root["required"].as_array().is_some_and(|required| required.iter().any(|key| key == name));
     let key = |(name, schema): (&String, &Json)| Key {
