@@ -161,9 +161,9 @@ pub fn repair_large(x: &[f32], out: &mut [f32], exact: impl Fn(f32) -> f32) {
     if x.iter().fold(true, |all, x| all & small(x)) {
         return;
     }
-    for (out, x) in out.iter_mut().zip(x) {
-        if !small(x) {
-            *out = exact(*x);
+    for i in 0..x.len() {
+        if !small(&x[i]) {
+            out[i] = exact(x[i]);
         }
     }
 }

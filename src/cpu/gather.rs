@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::Real;
+use super::real::each;
 use crate::graph::{Order, Storage, random};
 
 /// The rows of a data set.
@@ -48,9 +49,8 @@ pub fn gather<T: Real>(
         match data {
             Rows::Real(data) => out.copy_from_slice(&data[range]),
             Rows::Bytes(data) => {
-                for (out, byte) in out.iter_mut().zip(&data[range]) {
-                    *out = scale * T::from_f32(f32::from(*byte)) + shift;
-                }
+                let bytes = &data[range];
+                each!(out, i in [bytes] => scale * T::from_f32(f32::from(bytes[i])) + shift);
             }
         }
     });

@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use super::Real;
+use super::real::each;
 use crate::graph::Layout;
 
 /// The lengths of a product: the result is `rows × columns`, each element a sum of `depth` terms.
@@ -135,7 +136,7 @@ pub(super) fn transpose<T: Real>(x: &[T], width: usize, out: &mut [T]) {
                 }
                 for column in 0..TILE {
                     let out: &mut [T] = &mut out[column * height + i..][..TILE];
-                    out.iter_mut().zip(&tile).for_each(|(out, row)| *out = row[column]);
+                    each!(out, i in [tile] => tile[i][column]);
                 }
             } else {
                 for row in i..i + rows {
@@ -238,8 +239,6 @@ fn deep_tn<T: Real>(lengths: Lengths, a: &[T], b: &[T], c: &mut [T]) {
         .collect();
     c.copy_from_slice(&pieces[0]);
     for piece in &pieces[1..] {
-        for (c, piece) in c.iter_mut().zip(piece) {
-            *c = *c + *piece;
-        }
+        each!(c, i in [piece] => c[i] + piece[i]);
     }
 }

@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use super::Real;
+use super::real::each;
 
 /// Copies shorter than this stay on one thread.
 const PARALLEL: usize = 1 << 16;
@@ -27,7 +28,8 @@ pub fn permute<T: Real>(lengths: &[usize], axes: &[usize], x: &[T], out: &mut [T
             if *step == 1 {
                 out.copy_from_slice(&x[start..start + run]);
             } else {
-                out.iter_mut().zip(x[start..].iter().step_by(*step)).for_each(|(out, x)| *out = *x);
+                let x = &x[start..];
+                each!(out, i in [] => x[i * step]);
             }
         }
     };

@@ -120,14 +120,23 @@ pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     work.run()
 }
 
-/// A loop over all elements. No closure, which the compiler might leave as a call for each element.
+/// `each!(out, i in [a, b] => a[i] + b[i])` gives each element of `out` its value; the inputs are at least as long.
+///
+/// No `zip` and no closure: the release build does not optimise across the parts that the crate is built in (Cargo.toml),
+/// and parts of them are functions that would stay calls in the middle of loops. With ranges of one length the compiler
+/// sees that no index is out of bounds.
 macro_rules! each {
-    ($x:ident, $out:ident, $f:expr) => {
-        for (out, x) in $out.iter_mut().zip($x) {
-            *out = $f(*x);
+    ($out:ident, $i:ident in [$($x:ident),*] => $value:expr) => {{
+        let length = $out.len();
+        let $out = &mut $out[..length];
+        $(let $x = &$x[..length];)*
+        #[allow(clippy::needless_range_loop)]
+        for $i in 0..length {
+            $out[$i] = $value;
         }
-    };
+    }};
 }
+pub(super) use each;
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
@@ -164,25 +173,25 @@ impl Real for f32 {
     #[inline(always)]
     fn unary(op: Unary, x: &[Self], out: &mut [Self]) {
         match op {
-            Unary::Neg => each!(x, out, Self::neg),
-            Unary::Abs => each!(x, out, Self::abs),
-            Unary::Exp => each!(x, out, f::exp),
-            Unary::Expm1 => each!(x, out, f::expm1),
-            Unary::Ln => each!(x, out, f::ln),
-            Unary::Log1p => each!(x, out, f::log1p),
-            Unary::Sqrt => each!(x, out, Self::sqrt),
+            Unary::Neg => each!(out, i in [x] => Self::neg(x[i])),
+            Unary::Abs => each!(out, i in [x] => Self::abs(x[i])),
+            Unary::Exp => each!(out, i in [x] => f::exp(x[i])),
+            Unary::Expm1 => each!(out, i in [x] => f::expm1(x[i])),
+            Unary::Ln => each!(out, i in [x] => f::ln(x[i])),
+            Unary::Log1p => each!(out, i in [x] => f::log1p(x[i])),
+            Unary::Sqrt => each!(out, i in [x] => Self::sqrt(x[i])),
             Unary::Sin => {
-                each!(x, out, f::sin);
+                each!(out, i in [x] => f::sin(x[i]));
                 f::repair_large(x, out, Self::sin);
             }
             Unary::Cos => {
-                each!(x, out, f::cos);
+                each!(out, i in [x] => f::cos(x[i]));
                 f::repair_large(x, out, Self::cos);
             }
-            Unary::Tanh => each!(x, out, f::tanh),
-            Unary::Sigmoid => each!(x, out, f::sigmoid),
-            Unary::Softplus => each!(x, out, f::softplus),
-            Unary::IsFinite => each!(x, out, f::is_finite),
+            Unary::Tanh => each!(out, i in [x] => f::tanh(x[i])),
+            Unary::Sigmoid => each!(out, i in [x] => f::sigmoid(x[i])),
+            Unary::Softplus => each!(out, i in [x] => f::softplus(x[i])),
+            Unary::IsFinite => each!(out, i in [x] => f::is_finite(x[i])),
             Unary::Detached => out.copy_from_slice(x),
         }
     }

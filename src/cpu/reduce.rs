@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::real::{Wide, wide};
+use super::real::{Wide, each, wide};
 use crate::graph::Reduction;
 
 /// Elements along the reduced axis that are combined one after the other, in [`LANES`] sums.
@@ -146,13 +146,10 @@ impl<T: Real> Wide for Run<'_, T> {
         let mut lanes = [start(reduction); LANES];
         let (whole, rest) = x.as_chunks::<LANES>();
         for chunk in whole {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = combine(reduction, *lane, *x);
-            }
+            each!(lanes, i in [chunk] => combine(reduction, lanes[i], chunk[i]));
         }
-        for (lane, x) in lanes.iter_mut().zip(rest) {
-            *lane = combine(reduction, *lane, *x);
-        }
+        let left = &mut lanes[..rest.len()];
+        each!(left, i in [rest] => combine(reduction, left[i], rest[i]));
         let mut half = LANES / 2;
         while half > 0 {
             for i in 0..half {
@@ -209,17 +206,15 @@ impl<T: Real> Wide for Rows<'_, T> {
         for (block, out) in whole.iter_mut().enumerate() {
             let mut lanes = [start(reduction); LANES];
             for row in x.chunks_exact(inner) {
-                for (lane, x) in lanes.iter_mut().zip(&row[block * LANES..][..LANES]) {
-                    *lane = combine(reduction, *lane, *x);
-                }
+                let row = &row[block * LANES..];
+                each!(lanes, i in [row] => combine(reduction, lanes[i], row[i]));
             }
             *out = lanes;
         }
         rest.fill(start(reduction));
         for row in x.chunks_exact(inner) {
-            for (out, x) in rest.iter_mut().zip(&row[first_left..]) {
-                *out = combine(reduction, *out, *x);
-            }
+            let row = &row[first_left..];
+            each!(rest, i in [row] => combine(reduction, rest[i], row[i]));
         }
     }
 }
@@ -239,8 +234,8 @@ impl<T: Real> Wide for Row<'_, T> {
     fn run(self) {
         let Self { reduction, row, out } = self;
         match reduction {
-            Reduction::Sum => out.iter_mut().zip(row).for_each(|(out, x)| *out = *out + *x),
-            Reduction::Max => out.iter_mut().zip(row).for_each(|(out, x)| *out = out.larger(*x)),
+            Reduction::Sum => each!(out, i in [row] => out[i] + row[i]),
+            Reduction::Max => each!(out, i in [row] => out[i].larger(row[i])),
         }
     }
 }

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use self::unfold::Unfolding;
 use super::Real;
 use super::matmul::{strided, transpose};
+use super::real::each;
 use crate::graph::{ConvLayout, Geometry};
 
 /// Multiplications that are worth a task.
@@ -299,7 +300,7 @@ fn weight_gradient<T: Real>(
             dw.copy_from_slice(&sums[start..start + dw.len()]);
             for piece in 1..pieces {
                 let piece = &sums[piece * elements + start..][..dw.len()];
-                dw.iter_mut().zip(piece).for_each(|(dw, piece)| *dw = *dw + *piece);
+                each!(dw, i in [piece] => dw[i] + piece[i]);
             }
         });
     }

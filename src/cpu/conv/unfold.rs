@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::cpu::Real;
-use crate::cpu::real::{Wide, wide};
+use crate::cpu::real::{Wide, each, wide};
 
 /// Where the rows of the unfolded matrix come from.
 #[derive(Clone, Debug)]
@@ -98,8 +98,8 @@ impl<T: Real> Write<'_, T> {
                 }
                 let y = if upsample == 1 { y as usize } else { y as usize / upsample };
                 let line = &images[(number * source[0] + y) * line..][..line];
-                for (place, row) in (j..j + run).zip(rows.chunks_exact_mut(width)) {
-                    let first = (place * stride) as isize + unfolding.columns.start;
+                for (place, row) in rows.chunks_exact_mut(width).enumerate() {
+                    let first = ((j + place) * stride) as isize + unfolding.columns.start;
                     let inside = first >= 0 && first as usize + unfolding.columns.len() <= source[1];
                     let strip = &mut row[at..at + strip];
                     if inside && upsample == 1 {
@@ -157,7 +157,7 @@ impl Unfolding {
 /// A copy that does not call out for a handful of elements.
 fn copy<T: Real>(from: &[T], to: &mut [T]) {
     if from.len() < 16 {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        each!(to, i in [from] => from[i]);
     } else {
         to.copy_from_slice(from);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::draw;
-use super::super::real::{Real, Wide};
+use super::super::real::{Real, Wide, each};
 use super::compile::{Access, Argument, Class, Code, Instruction, Kernel};
 use super::{BLOCK, Operand};
 use crate::graph::expr::Binary;
@@ -202,7 +202,8 @@ impl<T: Real> Evaluation<'_, T> {
             } else if stride == width {
                 out.copy_from_slice(&data[start..start + run * width]);
             } else if width == 1 {
-                out.iter_mut().zip(data[start..].iter().step_by(stride)).for_each(|(out, x)| *out = *x);
+                let data = &data[start..];
+                each!(out, i in [] => data[i * stride]);
             } else {
                 for (out, x) in out.chunks_exact_mut(width).zip(data[start..].chunks(stride)) {
                     out.copy_from_slice(&x[..width]);
@@ -256,12 +257,10 @@ fn binary<T: Real>(op: Binary, a: View<'_, T>, b: View<'_, T>, out: &mut [T]) {
 fn zip<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], f: impl Fn(T, T) -> T) {
     match (a, b) {
         (View::Many(a), View::Many(b)) => {
-            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-                *out = f(*a, *b);
-            }
+            each!(out, i in [a, b] => f(a[i], b[i]))
         }
-        (View::Many(a), View::One(b)) => out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b)),
-        (View::One(a), View::Many(b)) => out.iter_mut().zip(b).for_each(|(out, b)| *out = f(a, *b)),
+        (View::Many(a), View::One(b)) => each!(out, i in [a] => f(a[i], b)),
+        (View::One(a), View::Many(b)) => each!(out, i in [b] => f(a, b[i])),
         (View::One(a), View::One(b)) => out.fill(f(a, b)),
     }
 }
@@ -273,19 +272,13 @@ fn select<T: Real>(condition: View<'_, T>, yes: View<'_, T>, no: View<'_, T>, ou
         View::Many(condition) => condition,
         View::One(condition) => return copy(if condition == T::ZERO { no } else { yes }, out),
     };
-    // First the condition goes to the target, then each choice replaces it.
-    out.copy_from_slice(condition);
     match (yes, no) {
         (View::Many(yes), View::Many(no)) => {
-            for ((out, yes), no) in out.iter_mut().zip(yes).zip(no) {
-                *out = choose(*out, *yes, *no);
-            }
+            each!(out, i in [condition, yes, no] => choose(condition[i], yes[i], no[i]))
         }
-        (View::Many(yes), View::One(no)) => {
-            out.iter_mut().zip(yes).for_each(|(out, yes)| *out = choose(*out, *yes, no))
-        }
-        (View::One(yes), View::Many(no)) => out.iter_mut().zip(no).for_each(|(out, no)| *out = choose(*out, yes, *no)),
-        (View::One(yes), View::One(no)) => out.iter_mut().for_each(|out| *out = choose(*out, yes, no)),
+        (View::Many(yes), View::One(no)) => each!(out, i in [condition, yes] => choose(condition[i], yes[i], no)),
+        (View::One(yes), View::Many(no)) => each!(out, i in [condition, no] => choose(condition[i], yes, no[i])),
+        (View::One(yes), View::One(no)) => each!(out, i in [condition] => choose(condition[i], yes, no)),
     }
 }
 
