@@ -157,6 +157,7 @@ pub fn cos(x: f32) -> f32 {
 /// Computes the results of large angles (and of infinities and NaN) with `exact`.
 #[inline(always)]
 pub fn repair_large(x: &[f32], out: &mut [f32], exact: impl Fn(f32) -> f32) {
+    let x = &x[..out.len()];
     let small = |x: &f32| x.abs() < LARGE_ANGLE;
     if x.iter().fold(true, |all, x| all & small(x)) {
         return;

@@ -79,9 +79,9 @@ pub fn batch_matmul<T: Real>(
     let Lengths { rows, depth, columns } = lengths;
     let sizes = [rows * depth, depth * columns, rows * columns];
     assert_eq!([a.len(), b.len(), c.len()], sizes.map(|size| matrices * size), "operands fit the lengths");
-    let each = a.chunks_exact(sizes[0]).zip(b.chunks_exact(sizes[1]));
+    let factors = a.chunks_exact(sizes[0]).zip(b.chunks_exact(sizes[1]));
     if matrices < MOST_TASKS && rows * depth * columns >= 4 * TASK {
-        for ((a, b), c) in each.zip(c.chunks_exact_mut(sizes[2])) {
+        for ((a, b), c) in factors.zip(c.chunks_exact_mut(sizes[2])) {
             matmul(layout, lengths, a, b, c, scratch);
         }
         return;
@@ -100,8 +100,8 @@ pub fn batch_matmul<T: Real>(
         unsafe { block_of_product(layout, lengths, [0, 0], [rows, columns], a, b, &target) };
     };
     let least = (TASK / (rows * depth * columns)).max(1);
-    let each = a.par_chunks_exact(sizes[0]).zip(b.par_chunks_exact(sizes[1])).zip(c.par_chunks_exact_mut(sizes[2]));
-    each.with_min_len(least).for_each(run);
+    let products = a.par_chunks_exact(sizes[0]).zip(b.par_chunks_exact(sizes[1])).zip(c.par_chunks_exact_mut(sizes[2]));
+    products.with_min_len(least).for_each(run);
 }
 
 /// Rows and columns of a task: nearly square, for each row and column of it is read from memory once.

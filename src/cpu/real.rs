@@ -120,11 +120,12 @@ pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     work.run()
 }
 
-/// `each!(out, i in [a, b] => a[i] + b[i])` gives each element of `out` its value; the inputs are at least as long.
+/// `each!(out, i in [a, b] => a[i] + b[i])` gives each element of `out` its value, which may read `out[i]`. What is listed
+/// is at least as long as `out`, else it panics; what is not listed is indexed with a check (strided reads).
 ///
-/// No `zip` and no closure: the release build does not optimise across the parts that the crate is built in (Cargo.toml),
-/// and parts of them are functions that would stay calls in the middle of loops. With ranges of one length the compiler
-/// sees that no index is out of bounds.
+/// No iterator adapters such as `zip`: each of the parts that the crate is built in is optimised by itself (Cargo.toml), and
+/// those of the standard library's generic functions that lie in another part would stay calls inside of the loops. Ranges
+/// of one length let the compiler see that no index is out of bounds.
 macro_rules! each {
     ($out:ident, $i:ident in [$($x:ident),*] => $value:expr) => {{
         let length = $out.len();

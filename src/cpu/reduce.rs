@@ -176,7 +176,8 @@ impl<T: Real> Wide for Short<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { reduction, length, x, out } = self;
-        for (x, out) in x.chunks_exact(length).zip(out) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let x = &x[i * length..][..length];
             let mut all = x[0];
             for x in &x[1..] {
                 all = combine(reduction, all, *x);

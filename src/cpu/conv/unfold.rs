@@ -98,8 +98,8 @@ impl<T: Real> Write<'_, T> {
                 }
                 let y = if upsample == 1 { y as usize } else { y as usize / upsample };
                 let line = &images[(number * source[0] + y) * line..][..line];
-                for (place, row) in rows.chunks_exact_mut(width).enumerate() {
-                    let first = ((j + place) * stride) as isize + unfolding.columns.start;
+                for (along, row) in rows.chunks_exact_mut(width).enumerate() {
+                    let first = ((j + along) * stride) as isize + unfolding.columns.start;
                     let inside = first >= 0 && first as usize + unfolding.columns.len() <= source[1];
                     let strip = &mut row[at..at + strip];
                     if inside && upsample == 1 {
