@@ -3,8 +3,6 @@
 
 #[path = "common/binary.rs"]
 mod binary;
-#[path = "common/npy.rs"]
-mod npy;
 #[path = "common/small_run.rs"]
 mod small_run;
 
@@ -12,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use binary::{everything_in, expect_bad, good, tweedie, words};
-use npy::npy;
+use small_run::npy::npy;
 use small_run::{DATA, EXACT, NETWORK, folder};
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -3,8 +3,6 @@
 
 #[path = "common/binary.rs"]
 mod binary;
-#[path = "common/npy.rs"]
-mod npy;
 #[path = "common/small_run.rs"]
 mod small_run;
 
@@ -12,8 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use binary::{expect_bad, good};
-use npy::npy;
-use small_run::{NETWORK, folder};
+use small_run::npy::npy;
+use small_run::{folder, image_folder, pixels};
 use tweedie::data::{read_csv, read_npy, write_npy};
 
 #[test]
@@ -192,14 +190,8 @@ fn a_class_can_be_asked_for_and_guided_to() {
 
 #[test]
 fn images_come_as_pictures_and_what_has_no_picture_says_so() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = image_folder();
     let at = |name: &str| folder.path().join(name);
-    let pixels: Vec<u8> = (0..30u32 * 20).map(|i| (i * i % 251) as u8).collect();
-    fs::write(at("images.npy"), npy("'|u1'", "False", "(30, 4, 5)", &pixels)).expect("images");
-    let sde = "[sde]\nkind = \"vp\"\n[train]\nsteps = 5\nbatch = 7\n[sample]\nsteps = 4\nn = 6\n";
-    fs::write(at("images.toml"), format!("[data]\nkind = \"file\"\npath = \"images.npy\"\n{NETWORK}{sde}"))
-        .expect("a config");
-    good(folder.path(), "train images.toml --device cpu");
     for file in ["a.png", "a.gif"] {
         good(folder.path(), &format!("sample runs/images --device cpu --n 5 --out {file}"));
         image::open(at(file)).expect("a picture");
@@ -218,7 +210,7 @@ fn images_come_as_pictures_and_what_has_no_picture_says_so() {
         &[("sample runs/images --device cpu --n 4294967295 --out a.gif", &["--n 4294967295", "memory", "fewer"])],
     );
     // Images are told by their last axis; others are trained on, and the user hears of it.
-    fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels)).expect("images");
+    fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels())).expect("images");
     let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
     assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);
     // Points of three coordinates have no picture, and say so before any work.

@@ -3,16 +3,13 @@
 
 #[path = "common/binary.rs"]
 mod binary;
-#[path = "common/npy.rs"]
-mod npy;
 #[path = "common/small_run.rs"]
 mod small_run;
 
 use std::fs;
 
 use binary::{expect_bad, good, tweedie, words};
-use npy::npy;
-use small_run::{DATA, EXACT, NETWORK, folder};
+use small_run::{DATA, EXACT, folder, image_folder};
 use tweedie::data::{read_npy, write_npy};
 
 /// The two modes of [`small_run::DATA`].
@@ -138,14 +135,8 @@ fn a_run_without_noise_has_a_score_and_no_samples() {
 
 #[test]
 fn images_are_scored_in_either_shape() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = image_folder();
     let at = |name: &str| folder.path().join(name);
-    let pixels: Vec<u8> = (0..30u32 * 20).map(|i| (i * i % 251) as u8).collect();
-    fs::write(at("images.npy"), npy("'|u1'", "False", "(30, 4, 5)", &pixels)).expect("images");
-    let sde = "[sde]\nkind = \"vp\"\n[train]\nsteps = 5\nbatch = 7\n[sample]\nsteps = 4\nn = 6\n";
-    fs::write(at("images.toml"), format!("[data]\nkind = \"file\"\npath = \"images.npy\"\n{NETWORK}{sde}"))
-        .expect("a config");
-    good(folder.path(), "train images.toml --device cpu");
     let x: Vec<f32> = (0..60).map(|i| (i as f32 * 0.7).sin()).collect();
     let mut answers = Vec::new();
     for (name, shape) in [("flat", vec![3, 20]), ("shaped", vec![3, 4, 5])] {
