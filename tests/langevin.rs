@@ -20,7 +20,7 @@ fn share(sampler: &AnnealedLangevin, table: &[Vec<f64>], chains: usize) -> f64 {
     for (name, values) in Mixture::states(&[0.8, 0.2], &[5.0, 5.0, -5.0, -5.0], &[1e-3; 4]) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
     }
-    store.upload(names::TABLE, &flatten(table, table.len()));
+    store.upload(names::TABLE, &flatten(sampler.columns(), table, &PROCESS, table.len()));
     store.upload_words(names::CLOCK, &[0, 0, 1, 0]);
     let words = (0..chains).flat_map(|chain| random::words([0, 0, 9, 0], chain as u32, 0, 1)[..2].to_vec());
     store.upload(names::X, &words.map(|word| 16.0 * random::uniform(word) - 8.0).collect::<Vec<_>>());

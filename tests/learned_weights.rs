@@ -8,7 +8,7 @@ use tweedie::loss::{
     second_moment_names, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
-use tweedie::sde::{Edm, Exact, Model, Quantity, Sde, Vp};
+use tweedie::sde::{Edm, Exact, Model, NoiseLevel, Quantity, Sde, Vp};
 
 /// Standard deviation of the data.
 const WIDTH: f64 = 0.8;
@@ -158,8 +158,8 @@ fn second_moments_are_learned_and_drawn_by() {
 struct Told<'a>(Box<dyn Model + 'a>);
 
 impl Model for Told<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
-        self.0.predict(graph, x, t, quantity)
+    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
+        self.0.predict(graph, x, level, quantity)
     }
 
     fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {

@@ -18,7 +18,7 @@ use tweedie::loss::{
 };
 use tweedie::nn::{LearningRate, Mixture, Optimizer};
 use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem, names as ode};
-use tweedie::sde::{Model, Quantity, Sde, Ve, Vp, flow_is_finite};
+use tweedie::sde::{Model, NoiseLevel, Quantity, Sde, Ve, Vp, flow_is_finite};
 
 /// The setting of Karras et al.: sigma itself is the variable.
 const KARRAS: Ve = Ve { sigma_min: 0.002, sigma_max: 80.0, t_min: 0.0 };
@@ -209,7 +209,7 @@ impl Objective for SecondMoment {
 fn training_spreads_levels_anew_in_every_step() {
     struct Weight(Value);
     impl Model for Weight {
-        fn predict(&self, graph: &mut Graph, x: Value, _: Value, _: Quantity) -> Value {
+        fn predict(&self, graph: &mut Graph, x: Value, _: &NoiseLevel, _: Quantity) -> Value {
             let shape = graph.shape(x).clone();
             graph.map_to(&[self.0], &Expr::input(0), &shape)
         }

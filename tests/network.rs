@@ -77,7 +77,7 @@ fn an_untrained_network_denoises_as_for_gaussian_data() {
         let mut program = Program::<f64>::new(&graph, "params");
         for t in [1e-3, 0.3, 1.0] {
             let x = [1.0, -2.0, 0.5];
-            program.run(&mut store, &[("x", &x), ("t", &[t])], 1).unwrap();
+            program.run(&mut store, &[("x", &x), ("level", &sde.at(t).level())], 1).unwrap();
             let at = sde.at(t);
             let variance = 0.25 * at.alpha.powi(2) + at.sigma.powi(2);
             for (i, x) in x.iter().enumerate() {

@@ -167,7 +167,7 @@ fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
     let after = experiment.sde.scheduled(0.5);
     assert_eq!(after, training.experiment.sde.scheduled(0.5));
     assert!((experiment.sde.at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);
-    let times = experiment.config.sample.grid().times(experiment.sde.as_ref(), 3);
+    let times = experiment.config.grid().times(experiment.sde.as_ref(), 3);
     assert_eq!(times, [1.0, after, 0.0]);
 }
 

@@ -10,8 +10,8 @@ use tweedie::nn::Mixture;
 use tweedie::sampler::{
     ADAPTIVE_SAMPLERS, AnySampler, Guided, Inpainting, Norms, Obstacle, PredictorCorrector, inpainting_names,
 };
+use tweedie::sampler::{Column, expand, flatten, names, obstacle, prior_draw, sampler, sampling_step, score_graph};
 use tweedie::sampler::{Dpm2m, EulerMaruyama, Grid, OdeEuler, OdeHeun, Options, SAMPLERS, Sampler, Spacing};
-use tweedie::sampler::{flatten, names, obstacle, prior_draw, sampler, sampling_step, score_graph};
 use tweedie::sde::{Exact, Model, RectifiedFlow, Sde, SubVp, Ve, Vp};
 
 /// The score −(1 + delta) x, which for standard normal data under VP is exact at delta = 0.
@@ -26,6 +26,9 @@ fn wrong_score<'a>(delta: f64, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
         },
     })
 }
+
+/// As in the published experiments, of which the closed forms below are.
+const EULER_MARUYAMA: EulerMaruyama = EulerMaruyama { published_end: true };
 
 /// The setting of Karras et al.: sigma itself is the variable, from 80 to 0.002 and then 0.
 const KARRAS: Ve = Ve { sigma_min: 0.002, sigma_max: 80.0, t_min: 0.0 };
@@ -60,6 +63,7 @@ fn grids_are_even_in_what_they_say() {
                     Spacing::Linear | Spacing::EqualWork => *t,
                     Spacing::Quadratic => t.sqrt(),
                     Spacing::LogSnr => sde.at(*t).log_snr,
+                    Spacing::Arsinh => (-0.5 * log_ratio).exp().asinh(),
                     Spacing::Karras { rho } => (log_ratio / rho).exp(),
                     Spacing::Exponential { rho } => ((log_ratio - least) / (most - least)).max(0.0).powf(1.0 / rho),
                 }
@@ -152,11 +156,11 @@ fn the_denoised_end_is_the_mean_given_the_last_state() {
 
 /// The variance at the end of a linear stochastic sampler, from the gain of each step as the graph computes it and the
 /// noise of its table.
-fn final_variance(graph: &Graph, store: &mut Store<f64>, table: &[Vec<f64>], mut variance: f64) -> f64 {
-    let noise = EulerMaruyama.columns().iter().position(|name| *name == "noise").unwrap();
+fn final_variance(graph: &Graph, sde: &dyn Sde, store: &mut Store<f64>, table: &[Vec<f64>], mut variance: f64) -> f64 {
+    let noise = EULER_MARUYAMA.columns().iter().position(|column| column.name() == "noise").unwrap();
     let mut silent = table.to_vec();
     silent.iter_mut().for_each(|row| row[noise] = 0.0);
-    store.upload(names::TABLE, &silent.concat());
+    store.upload(names::TABLE, &expand(EULER_MARUYAMA.columns(), &silent, sde));
     let mut program = Program::new(graph, "params");
     for (step, row) in (0..).zip(table) {
         store.upload(names::X, &[1.0]);
@@ -177,11 +181,11 @@ fn the_reverse_vp_variance_is_the_published_one() {
     for (steps, of_x, of_mean) in table {
         for (denoise, expected) in [(false, of_x), (true, of_mean)] {
             let grid = Grid { steps, spacing: Spacing::Linear, denoise };
-            let graph = sampling_step(&EulerMaruyama, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
+            let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
             let mut store = Store::new();
             Law::gaussian(0.5).upload(&mut store);
-            let coefficients = EulerMaruyama.coefficients(&sde, &grid);
-            let variance = final_variance(&graph, &mut store, &coefficients, 1.0);
+            let coefficients = EULER_MARUYAMA.coefficients(&sde, &grid);
+            let variance = final_variance(&graph, &sde, &mut store, &coefficients, 1.0);
             assert!((variance - expected).abs() < 6e-7, "N = {steps}, denoise {denoise}: {variance}, {expected}");
         }
     }
@@ -190,12 +194,15 @@ fn the_reverse_vp_variance_is_the_published_one() {
 #[test]
 fn reverse_vp_samples_have_that_variance() {
     let (sde, steps, count) = (Vp::default(), 100, 20_000);
-    let graph = sampling_step(&EulerMaruyama, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
+    let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
     let mut store = Store::<f32>::new();
     for (name, values) in Mixture::states(&[1.0], &[0.0], &[0.5]) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
     }
-    store.upload(names::TABLE, &flatten(&EulerMaruyama.coefficients(&sde, &Grid::linear(steps)), steps));
+    store.upload(
+        names::TABLE,
+        &flatten(EULER_MARUYAMA.columns(), &EULER_MARUYAMA.coefficients(&sde, &Grid::linear(steps)), &sde, steps),
+    );
     store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
     Program::<f32>::new(&prior_draw(&sde, 1), "params").run(&mut store, &[], count).unwrap();
     let mut program = Program::<f32>::new(&graph, "params");
@@ -224,8 +231,8 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
 
         let variance = |steps| {
             let grid = Grid { steps, spacing: Spacing::Linear, denoise: false };
-            let graph = sampling_step(&EulerMaruyama, 1, steps, |_| wrong_score(delta, &sde));
-            final_variance(&graph, &mut Store::new(), &EulerMaruyama.coefficients(&sde, &grid), 1.0)
+            let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| wrong_score(delta, &sde));
+            final_variance(&graph, &sde, &mut Store::new(), &EULER_MARUYAMA.coefficients(&sde, &grid), 1.0)
         };
         let limit = 2.0 * variance(2000) - variance(1000);
         assert!((limit - of_sde).abs() < 1e-4, "SDE, delta = {delta}: {limit}, {of_sde}");
@@ -234,7 +241,7 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
             let grid = Grid { steps, spacing: Spacing::Karras { rho: 7.0 }, denoise: false };
             let graph = sampling_step(&OdeHeun, 1, steps, |_| wrong_score(delta, &sde));
             let table = OdeHeun.coefficients(&sde, &grid);
-            run(&graph, &OdeHeun, &mut Store::new(), &table, &[1.0], 1, |_, _| ())[0]
+            run(&graph, &OdeHeun, &sde, &mut Store::new(), &table, &[1.0], 1, |_, _| ())[0]
         };
         // Richardson: the error of order 2 taken out.
         let (coarse, fine) = (gain(400), gain(800));
@@ -244,9 +251,9 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
     // Known for the discrete sampler at delta = 0.1 and N = 1000.
     let sde = Vp { t_min: 1e-3, ..Vp::default() };
     let grid = Grid { steps: 1000, spacing: Spacing::Linear, denoise: false };
-    let graph = sampling_step(&EulerMaruyama, 1, 1000, |_| wrong_score(0.1, &sde));
-    let table = EulerMaruyama.coefficients(&sde, &grid);
-    let variance = final_variance(&graph, &mut Store::new(), &table, 1.0);
+    let graph = sampling_step(&EULER_MARUYAMA, 1, 1000, |_| wrong_score(0.1, &sde));
+    let table = EULER_MARUYAMA.coefficients(&sde, &grid);
+    let variance = final_variance(&graph, &sde, &mut Store::new(), &table, 1.0);
     assert!((variance - 0.834612).abs() < 1e-6, "{variance}");
 }
 
@@ -264,7 +271,7 @@ fn a_sample_does_not_depend_on_its_batch() {
             for (name, values) in Mixture::states(&[0.3, 0.7], &means, &[0.5; 6]) {
                 store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
             }
-            store.upload(names::TABLE, &flatten(&table, table.len()));
+            store.upload(names::TABLE, &flatten(sampler.columns(), &table, &sde, table.len()));
             sampler.states().iter().for_each(|name| store.create(name, count * dims));
             store.upload_words(names::CLOCK, &[0, base, 5, 6]);
             Program::<f32>::new(&prior_draw(&sde, dims), "params").run(&mut store, &[], count).unwrap();
@@ -280,8 +287,9 @@ fn a_sample_does_not_depend_on_its_batch() {
     }
 }
 
-const SPACINGS: [Spacing; 5] = [
+const SPACINGS: [Spacing; 6] = [
     Spacing::Linear,
+    Spacing::Arsinh,
     Spacing::Quadratic,
     Spacing::LogSnr,
     Spacing::Karras { rho: 7.0 },
@@ -304,7 +312,7 @@ fn samplers_are_found_by_name_and_fill_their_tables() {
                             assert_eq!(row.len(), sampler.columns().len(), "{name}");
                             assert!(row.iter().all(|value| value.is_finite()), "{name} {row:?}");
                         }
-                        assert_eq!((sampler.columns()[0], rows[0][0]), ("t", sde.t_max()), "{name}");
+                        assert_eq!((sampler.columns()[0], rows[0][0]), (Column::Time("t"), sde.t_max()), "{name}");
                         assert_eq!(obstacle(sampler.as_ref(), sde, &grid), None, "{name}");
                     }
                 }
@@ -346,7 +354,7 @@ fn corrections_stay_finite_in_f32_where_the_score_is_0() {
             for (name, values) in Mixture::states(&[1.0; 2], &law.means, &[law.width; 2]) {
                 store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
             }
-            store.upload(names::TABLE, &flatten(&table, table.len()));
+            store.upload(names::TABLE, &flatten(sampler.columns(), &table, sde, table.len()));
             store.upload(names::X, &[0.0; 16]);
             store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
             let mut program = Program::<f32>::new(&graph, "params");
@@ -395,7 +403,7 @@ fn mixture_scores_are_gradients_of_the_log_density() {
             let mut store = Store::new();
             Mixture::states(&weights, &means, &widths).iter().for_each(|(name, values)| store.upload(name, values));
             let x = [0.3, -0.4, 1.2, 1.9, -0.8, 0.1];
-            program.run(&mut store, &[("x", &x), ("t", &[t])], 3).unwrap();
+            program.run(&mut store, &[("x", &x), ("level", &at.level())], 3).unwrap();
             for (i, point) in x.chunks(2).enumerate() {
                 for d in 0..2 {
                     let moved = |h: f64| {
@@ -427,7 +435,8 @@ fn mixture_scores_are_finite_far_from_the_data() {
     for (name, values) in Mixture::states(&[0.5, 0.5], &[1.0, 1.0, -1.0, -1.0], &[0.01; 4]) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
     }
-    program.run(&mut store, &[("x", &[300.0, -200.0, 0.0, 0.0]), ("t", &[1e-3])], 2).unwrap();
+    let level = sde.at(1e-3).level().map(|number| number as f32);
+    program.run(&mut store, &[("x", &[300.0, -200.0, 0.0, 0.0]), ("level", &level)], 2).unwrap();
     for name in ["score", "epsilon", "denoised"] {
         assert!(program.output(name).iter().all(|value| value.is_finite()), "{name}: {:?}", program.output(name));
     }
@@ -446,7 +455,7 @@ fn guidance_extrapolates_from_no_class_to_a_class() {
     for weight in [0.0, 1.0, 2.5] {
         let mut store = Store::new();
         store.upload("weight", &[weight]);
-        program.run(&mut store, &[("x", &[0.7, -2.0]), ("t", &[0.4])], 2).unwrap();
+        program.run(&mut store, &[("x", &[0.7, -2.0]), ("level", &sde.at(0.4).level())], 2).unwrap();
         for (x, score) in [0.7, -2.0].iter().zip(program.output("score")) {
             assert!((score + (1.1 + 0.4 * weight) * x).abs() < 1e-12, "weight {weight}: {score} at {x}");
         }
@@ -462,8 +471,8 @@ fn what_is_known_decides_what_is_drawn() {
     // Two modes at (−1, −1) and (1, 1): who knows that the first coordinate is 1 knows the second.
     let sde = Vp::default();
     let law = Mixture { components: 2, dims: 2 };
-    let inner = EulerMaruyama;
-    let sampler = Inpainting { sampler: &inner, sde: &sde };
+    let inner = EulerMaruyama::default();
+    let sampler = Inpainting { sampler: &inner };
     let table = sampler.coefficients(&sde, &Grid::linear(300));
     let graph = sampling_step(&sampler, 2, table.len(), |_| exact(law, &sde));
     let n = 500;
@@ -472,7 +481,7 @@ fn what_is_known_decides_what_is_drawn() {
         store.upload(name, &values);
     }
     store.upload(inpainting_names::KNOWN, &[1.0, 77.0].repeat(n));
-    store.upload(names::TABLE, &table.concat());
+    store.upload(names::TABLE, &expand(sampler.columns(), &table, &sde));
     let mut program = Program::new(&graph, "params");
     let mut upper = |mask: [f64; 2]| {
         let mut random = Program::new(&prior_draw(&sde, 2), "params");
@@ -501,7 +510,7 @@ fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
     for (name, make) in SAMPLERS {
         let sampler = make(&Options::default());
         for spacing in SPACINGS {
-            let by_noise = !matches!(spacing, Spacing::Linear | Spacing::Quadratic);
+            let by_noise = !matches!(spacing, Spacing::Linear | Spacing::Arsinh | Spacing::Quadratic);
             let found = obstacle(sampler.as_ref(), &sde, &Grid { steps: 200, spacing, denoise: false });
             assert_eq!(by_noise, found == Some(Obstacle::Spacing), "{name} {spacing:?}: {found:?}");
         }
@@ -537,14 +546,14 @@ fn corrections_keep_the_law_under_sub_vp() {
     for corrector_steps in [1, 2] {
         // Small corrections, whose own error is about snr². With norms of each sample their steps would depend on the sample,
         // which makes its variance larger by some 2 / D whatever snr is.
-        let sampler = PredictorCorrector { snr: 0.05, corrector_steps, norms: Norms::Batch };
+        let sampler = PredictorCorrector { snr: 0.05, corrector_steps, norms: Norms::Batch, published_end: false };
         let table = sampler.coefficients(&sde, &grid);
         let graph = sampling_step(&sampler, dims, table.len(), |_| exact(law, &sde));
         let mut store = Store::<f64>::new();
         for (name, values) in Mixture::states(&[1.0], &vec![0.0; dims], &vec![0.5; dims]) {
             store.upload(name, &values);
         }
-        store.upload(names::TABLE, &table.concat());
+        store.upload(names::TABLE, &expand(sampler.columns(), &table, &sde));
         store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
         Program::new(&prior_draw(&sde, dims), "params").run(&mut store, &[], n).unwrap();
         let mut program = Program::new(&graph, "params");

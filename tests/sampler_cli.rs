@@ -203,7 +203,7 @@ fn a_value_that_is_not_finite_ends_a_long_run_early() {
     noise[5] = 1e30;
     let draw = Draw {
         n: 8,
-        grid: config.sample.grid(),
+        grid: config.grid(),
         seed: 1,
         noise: Some(noise),
         step_noise: None,

@@ -35,12 +35,13 @@ fn gaussian(sde: &dyn Sde) -> Box<dyn Model + '_> {
 fn the_gpu_takes_the_same_steps_as_the_cpu() {
     let (sde, batch, dims) = (Vp::default(), 5, 6);
     let corrected = PredictorCorrector { norms: Norms::Batch, ..PredictorCorrector::DEFAULT };
-    let samplers: [&dyn Sampler; 5] = [&Dpm3m, &UniPc { order: 3 }, &Pndm, &EdmStochastic::DEFAULT, &corrected];
+    let samplers: [&dyn Sampler; 5] =
+        [&Dpm3m, &UniPc { order: 3 }, &Pndm::default(), &EdmStochastic::DEFAULT, &corrected];
     for sampler in samplers {
         let table = sampler.coefficients(&sde, &Grid::linear(6));
         let graph = sampling_step(sampler, dims, table.len(), |_| gaussian(&sde));
         let mut case = Case::new(sampler.name(), &graph, batch)
-            .floats(names::TABLE, flatten(&table, table.len()))
+            .floats(names::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
             .floats(names::X, numbers(batch * dims, 3))
             .floats(names::STATUS, vec![0.0])
             .words(names::CLOCK, vec![0, 0, 11, 0]);

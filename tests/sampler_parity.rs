@@ -14,7 +14,7 @@ use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
 use tweedie::sampler::{EulerMaruyama, Grid, Spacing, Sra1};
 use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, names, sampling_step_with};
-use tweedie::sde::{Coefficients, Model, Quantity, Ve, conversion::convert};
+use tweedie::sde::{Coefficients, Model, NoiseLevel, Quantity, Ve, Vp, conversion::convert};
 
 /// Of each row, for its first and second evaluation: gain, alpha, sigma.
 type Gains = Vec<[[f64; 3]; 2]>;
@@ -26,7 +26,7 @@ struct Linear {
 }
 
 impl Model for Linear {
-    fn predict(&self, graph: &mut Graph, x: Value, _: Value, quantity: Quantity) -> Value {
+    fn predict(&self, graph: &mut Graph, x: Value, _: &NoiseLevel, quantity: Quantity) -> Value {
         let evaluation = self.asked.replace(self.asked.get() + 1) % 2;
         let gains = graph.state("test.gains", TensorType::f32(Shape::fixed(&[self.rows, 6])));
         let clock = graph.clock(names::CLOCK);
@@ -54,7 +54,8 @@ fn follow(
     let graph = sampling_step_with(sampler, start.len() / batch, table.len(), Noise::Given, model);
     let mut store = Store::new();
     store.upload("test.gains", gains.as_flattened().as_flattened());
-    sampling::run(&graph, sampler, &mut store, table, start, batch, |step, store| {
+    // The model knows its gains by row; the levels are not asked for.
+    sampling::run(&graph, sampler, &Vp::default(), &mut store, table, start, batch, |step, store| {
         if let Some(divisor) = divided.get(step) {
             store.get_mut(names::X).unwrap().iter_mut().for_each(|x| *x /= divisor);
         }
@@ -181,9 +182,10 @@ fn deterministic_samplers_are_those_of_diffusers() {
         // PNDM's own default stops at t = 0.
         let levels = leading(process, name.ends_with("one"));
         let middles = [850.0, 750.0, 650.0].map(|t| preserving(process, t));
-        let table = Pndm.table(&levels, &middles);
+        let pndm = Pndm { published_end: true };
+        let table = pndm.table(&levels, &middles);
         let asked: Vec<Level> = table.iter().map(|row| preserving(process, row[0])).chain([levels[10]]).collect();
-        check(&format!("pndm{name}"), run(&Pndm, &table, &gains(&asked, predicts)));
+        check(&format!("pndm{name}"), run(&pndm, &table, &gains(&asked, predicts)));
     }
 
     let of_ratios = ratios(&usual);
@@ -251,7 +253,7 @@ fn deterministic_samplers_are_those_of_diffusers() {
         let run =
             |sampler: &dyn Sampler, table: &[Vec<f64>]| follow(sampler, table, &gains, &start, &[], 1, &divided)[0];
         check(&format!("euler{name}"), run(&OdeEuler, &OdeEuler.table(&levels)));
-        let lms = Lms { order: 4 };
+        let lms = Lms { order: 4, published_end: true };
         check(&format!("lms{name}"), run(&lms, &lms.table(&levels)));
         if name.is_empty() {
             check("heun", run(&OdeHeun, &OdeHeun.table(&levels)));
@@ -283,11 +285,14 @@ fn stochastic_samplers_follow_diffusers_with_its_noise() {
         let gains: Gains =
             numbers(&case["gains"]).iter().zip(&levels).map(|(gain, at)| [[*gain, at.alpha, at.sigma]; 2]).collect();
         let noise: Vec<Vec<f64>> = case["noise"].as_array().unwrap().iter().map(numbers).collect();
-        let corrected = PredictorCorrector { snr: 0.15, corrector_steps: 1, norms: Norms::Batch };
+        let corrected = PredictorCorrector { snr: 0.15, corrector_steps: 1, norms: Norms::Batch, published_end: true };
         let (sampler, table): (Box<dyn Sampler>, _) = match name.strip_suffix(" v").unwrap_or(name) {
             "ancestral" => (Box::new(Ancestral), Ancestral.table(&levels)),
             "dpm++2m-sde" => (Box::new(Dpm2mSde { eta: 1.0 }), Dpm2mSde { eta: 1.0 }.table(&levels)),
-            "reverse-diffusion" => (Box::new(ReverseDiffusion), ReverseDiffusion.table(&levels)),
+            "reverse-diffusion" => (
+                Box::new(ReverseDiffusion { published_end: true }),
+                ReverseDiffusion { published_end: true }.table(&levels),
+            ),
             "predictor-corrector" => (Box::new(corrected), corrected.table(&levels)),
             name => {
                 let eta = name.strip_prefix("ddim ").and_then(|eta| eta.parse().ok()).expect("a known sampler");
@@ -311,8 +316,10 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
     let start = numbers(&fixture["reverse"]["start"]);
     let [sigma_min, sigma_max] = [-1.0, 1.0].map(f64::exp);
     // Euler-Maruyama's N times are those at which its steps begin, as published: the last of 8 begins at 1/8.
-    let cases: [(&str, &dyn Sampler, f64, Spacing); 2] =
-        [("euler", &EulerMaruyama, 0.125, Spacing::Linear), ("sra1", &Sra1, 0.0, Spacing::LogSnr)];
+    let cases: [(&str, &dyn Sampler, f64, Spacing); 2] = [
+        ("euler", &EulerMaruyama { published_end: true }, 0.125, Spacing::Linear),
+        ("sra1", &Sra1, 0.0, Spacing::LogSnr),
+    ];
     for (name, sampler, t_min, spacing) in cases {
         let sde = Ve { sigma_min, sigma_max, t_min };
         let table = sampler.coefficients(&sde, &Grid { steps: 8, spacing, denoise: false });
@@ -320,7 +327,7 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
         let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, model);
         let mut store = Store::new();
         law.upload(&mut store);
-        let ends = sampling::run(&graph, sampler, &mut store, &table, &start, start.len(), |step, store| {
+        let ends = sampling::run(&graph, sampler, &sde, &mut store, &table, &start, start.len(), |step, store| {
             for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {
                 store.upload(&names::step_noise(draw), &noise[step]);
             }

@@ -451,7 +451,7 @@ fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, V
     let sampler = config.sample.sampler();
     let draw = Draw {
         n: 256,
-        grid: config.sample.grid(),
+        grid: config.grid(),
         seed: 3,
         noise: None,
         step_noise: None,

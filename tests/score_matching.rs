@@ -71,7 +71,7 @@ impl Points<'_> {
     fn field<'m>(&self, graph: &mut Graph, sde: &dyn Sde, model: &'m dyn Model) -> Field<'m> {
         let x0 = graph.input("x0", Shape::batch(&[self.dims]));
         if self.noisy.is_none() {
-            return Field::without_noise(graph, model, x0, ScoreMatching::time_without_noise(sde));
+            return Field::without_noise(graph, model, x0, &sde.at(ScoreMatching::time_without_noise(sde)));
         }
         let t = graph.input("t", Shape::batch(&[1]));
         let epsilon = graph.input("epsilon", Shape::batch(&[self.dims]));
@@ -434,7 +434,7 @@ fn directions_on_the_unit_sphere_are_right_for_the_plain_form_only() {
         let a_ = graph.parameter("a", &[1], Initial::Zeros);
         let model = scored(&sde, move |graph, x| graph.map(&[x, a_], &-(Expr::input(0) * Expr::input(1))));
         let x = graph.input("x0", Shape::batch(&[dims]));
-        let field = Field::without_noise(&mut graph, model.as_ref(), x, 0.5);
+        let field = Field::without_noise(&mut graph, model.as_ref(), x, &sde.at(0.5));
         let clock = graph.clock(CLOCK);
         let v = Projections { law: Projection::Sphere, count: 50_000 }.draw(&mut graph, clock, dims);
         graph.output("v", v);
@@ -539,7 +539,7 @@ fn values_and_gradients_are_those_of_pytorch() {
                 let epsilon = graph.input("epsilon", Shape::batch(&[dims]));
                 Field::noisy(&mut graph, &sde, model.as_ref(), x0, t, epsilon)
             } else {
-                Field::without_noise(&mut graph, model.as_ref(), x0, 0.5)
+                Field::without_noise(&mut graph, model.as_ref(), x0, &sde.at(0.5))
             };
             let v = graph.input("v", Shape::batch(&[dims]).with_leading(2));
             let clock = graph.clock(CLOCK);

@@ -273,7 +273,7 @@ fn a_process_without_inverses_gets_them_by_bisection() {
 
 /// What conversions need of a process at time `t`.
 fn coefficients(sde: &dyn Sde, t: &Expr) -> Coefficients {
-    Coefficients { alpha: sde.alpha(t), sigma: sde.sigma(t), velocity: sde.velocity(t) }
+    Coefficients::of(sde, t)
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn preconditioning_has_the_published_coefficients() {
         printed("c_skip", tape.evaluate(&[0.0, 1.0, 1.0, level])[0], skip);
         printed("c_out", tape.evaluate(&[1.0, 0.0, 1.0, level])[0], out);
         printed("c_in", tape.evaluate(&[0.0, 0.0, 1.0, level])[1], scale);
-        let told = Tape::new(&[preconditioning::noise_level(&Expr::input(0))]).evaluate(&[-2.0 * level.ln()])[0];
+        let told = Tape::new(&[preconditioning::noise_input(&Expr::input(0))]).evaluate(&[-2.0 * level.ln()])[0];
         if level != 1.0 {
             printed("c_noise", told, noise);
         }
@@ -388,7 +388,7 @@ fn where_nothing_is_left_of_the_data_they_are_still_told_from_the_output() {
             let [score, epsilon, velocity, denoised] =
                 Tape::new(&exprs).evaluate(&[0.3, -1.2, sde.t_max()])[..].try_into().unwrap();
             assert!((epsilon + 1.2).abs() < 1e-12 && (score - 1.2).abs() < 1e-12, "{name} {parameterisation:?}");
-            let [p, q] = sde.velocity(&Expr::constant(sde.t_max())).map(|expr| expr.as_constant().unwrap());
+            let [p, q] = Tape::new(&at.velocity).evaluate(&[0.0, 0.0, sde.t_max()])[..].try_into().unwrap();
             assert!((velocity - (p * denoised + q * epsilon)).abs() < 1e-12, "{name} {parameterisation:?}: {velocity}");
             let expected = match parameterisation {
                 Parameterisation::Denoised => 0.3,
@@ -407,7 +407,7 @@ fn velocity_is_the_derivative_of_the_path() {
     // path straight; for rectified flow it is the derivative itself.
     let t = Expr::input(0);
     for (name, sde) in processes() {
-        let [p, q] = sde.velocity(&t);
+        let [p, q] = coefficients(sde.as_ref(), &t).velocity;
         let slopes = [sde.alpha(&t).derivative(0), sde.sigma(&t).derivative(0)];
         let [slope_alpha, slope_sigma, p, q] =
             Tape::new(&[slopes[0].clone(), slopes[1].clone(), p, q]).evaluate(&[0.4])[..].try_into().unwrap();

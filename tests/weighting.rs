@@ -76,8 +76,9 @@ fn weights_of_one_error_in_four_quantities_agree() {
         let sde = process();
         for t in [0.1, 0.5, 0.9] {
             let marginal = sde.at(t);
-            let [p, q] = sde.velocity(&Expr::constant(t)).map(|expr| expr.as_constant().unwrap());
             let (alpha, sigma) = (marginal.alpha, marginal.sigma);
+            let constants = [alpha, sigma].map(Expr::constant);
+            let [p, q] = sde.velocity(&constants[0], &constants[1]).map(|expr| expr.as_constant().unwrap());
             let errors = [
                 (Quantity::Score, -1.0 / sigma),
                 (Quantity::Denoised, -sigma / alpha),

@@ -276,7 +276,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, noise, step_noise, class, guidance, known, wanted, device, out, format } = request;
     let settings = source.config().sample.clone();
     let experiment = source.experiment()?;
-    let (sampler, grid) = (settings.sampler(), settings.grid());
+    let (sampler, grid) = (settings.sampler(), source.config().grid());
     if experiment.is_without_noise() {
         return Err(CliError::bad_input(format!(
             "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
@@ -323,7 +323,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     };
     let sampler = match &sampler {
         AnySampler::Stepwise(inner) if draw.known.is_some() => {
-            let inpainting = Inpainting { sampler: inner.as_ref(), sde: experiment.sde.as_ref() };
+            let inpainting = Inpainting { sampler: inner.as_ref() };
             &AnySampler::Stepwise(Box::new(inpainting))
         }
         sampler => sampler,
@@ -344,7 +344,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     if let Some(bar) = bar {
         bar.finish();
     }
-    if settings.spacing == Spacing::EqualWork && !drawn.times.is_empty() {
+    if settings.spacing == Some(Spacing::EqualWork) && !drawn.times.is_empty() {
         let times: Vec<String> = drawn.times.iter().map(|t| short(*t, 4)).collect();
         note(format_args!("times of equal work: {}", times.join(" ")));
     }

@@ -152,7 +152,7 @@ fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
     let settings = &experiment.config.sample;
     Draw {
         n: settings.n,
-        grid: settings.grid(),
+        grid: experiment.config.grid(),
         seed: settings.seed,
         noise: None,
         step_noise: None,

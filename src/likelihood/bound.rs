@@ -3,7 +3,7 @@
 use super::flow;
 use crate::graph::{Expr, Graph, Shape, Tape, TensorType, random};
 use crate::loss::dequantised;
-use crate::sde::{Model, Quantity, Sde, perturbed};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde, perturbed};
 
 /// Names of the states, beside `DATA` and `CLOCK` of the flow's.
 pub mod names {
@@ -42,8 +42,9 @@ impl Bound<'_> {
         };
         let t = graph.state(names::TIME, TensorType::f32(Shape::batch(&[1])));
         let epsilon = graph.normal(clock, "likelihood.noise", shape);
-        let (x, _) = perturbed(&mut graph, self.sde, x0, t, epsilon);
-        let predicted = model.predict(&mut graph, x, t, Quantity::Epsilon);
+        let level = NoiseLevel::at(&mut graph, self.sde, t);
+        let x = perturbed(&mut graph, x0, &level, epsilon);
+        let predicted = model.predict(&mut graph, x, &level, Quantity::Epsilon);
         let squares = graph.map(&[epsilon, predicted], &((Expr::input(0) - Expr::input(1)).square() * 0.5));
         let error = graph.sum(squares, &[1]);
         graph.assign(names::ERROR, error);

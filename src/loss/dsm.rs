@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::scheduled::Along;
 use super::{TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::model::{functions_of_time, perturbed};
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time, perturbed};
 
 /// How the squared errors of a sample's D coordinates become one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -110,11 +109,11 @@ impl Denoising {
         quantity: Quantity,
         weight: &Expr,
     ) -> Loss {
-        let time = Expr::input(0);
-        let (x, _) = perturbed(graph, sde, x0, t, noise);
-        let predicted = model.predict(graph, x, t, quantity);
+        let level = NoiseLevel::at(graph, sde, t);
+        let x = perturbed(graph, x0, &level, noise);
+        let predicted = model.predict(graph, x, &level, quantity);
         let target = if quantity == Quantity::Velocity {
-            let [p, q] = functions_of_time(graph, t, sde.velocity(&time));
+            let [p, q] = level.velocity(graph, sde);
             let [x0_, noise_, p_, q_] = [0, 1, 2, 3].map(Expr::input);
             graph.map(&[x0, noise, p, q], &(p_ * x0_ + q_ * noise_))
         } else {

@@ -1,8 +1,7 @@
 //! A model's score as the objectives see it.
 
 use crate::graph::{Expr, Graph, Shape, Value};
-use crate::sde::model::perturbed;
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Marginal, Model, NoiseLevel, Quantity, Sde, perturbed};
 
 /// A score field at the noise levels of a batch, and the points at which it is judged.
 ///
@@ -11,7 +10,7 @@ use crate::sde::{Model, Quantity, Sde};
 pub struct Field<'a> {
     model: &'a dyn Model,
     quantity: Quantity,
-    t: Value,
+    level: NoiseLevel,
     /// The points, `[Batch, D]`.
     pub x: Value,
     /// The factor of the data in them, `[Batch, 1]` or `[1, 1]`.
@@ -25,14 +24,17 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// At alpha x_0 + sigma epsilon, for x_0 and epsilon `[Batch, D]` and times `[Batch, 1]`.
     pub fn noisy(graph: &mut Graph, sde: &dyn Sde, model: &'a dyn Model, x0: Value, t: Value, epsilon: Value) -> Self {
-        let (x, [alpha, sigma]) = perturbed(graph, sde, x0, t, epsilon);
-        Self { model, quantity: Quantity::Epsilon, t, x, alpha, sigma, scale: sigma }
+        let level = NoiseLevel::at(graph, sde, t);
+        let x = perturbed(graph, x0, &level, epsilon);
+        let NoiseLevel { alpha, sigma, .. } = level;
+        Self { model, quantity: Quantity::Epsilon, level, x, alpha, sigma, scale: sigma }
     }
 
-    /// At the data `x0` (`[Batch, D]`) themselves; the model is told the time `told`.
-    pub fn without_noise(graph: &mut Graph, model: &'a dyn Model, x0: Value, told: f64) -> Self {
-        let [t, zero, one] = [told, 0.0, 1.0].map(|value| graph.full(value, Shape::fixed(&[1, 1])));
-        Self { model, quantity: Quantity::Score, t, x: x0, alpha: one, sigma: zero, scale: one }
+    /// At the data `x0` (`[Batch, D]`) themselves; the model is told the noise level `told`.
+    pub fn without_noise(graph: &mut Graph, model: &'a dyn Model, x0: Value, told: &Marginal) -> Self {
+        let level = NoiseLevel::constant(graph, told);
+        let [zero, one] = [0.0, 1.0].map(|value| graph.full(value, Shape::fixed(&[1, 1])));
+        Self { model, quantity: Quantity::Score, level, x: x0, alpha: one, sigma: zero, scale: one }
     }
 
     /// Coordinates D of a point.
@@ -42,7 +44,7 @@ impl<'a> Field<'a> {
 
     /// y at `x` (`[Batch, D]`), each sample at its noise level: `[Batch, D]`.
     pub fn scaled_score(&self, graph: &mut Graph, x: Value) -> Value {
-        let value = self.model.predict(graph, x, self.t, self.quantity);
+        let value = self.model.predict(graph, x, &self.level, self.quantity);
         match self.quantity {
             Quantity::Score => value,
             // sigma · score = −epsilon

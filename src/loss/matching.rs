@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dsm::mean_over_batch;
 use super::{Field, Loss, Objective, Reduce, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Shape, Value};
-use crate::sde::model::functions_of_time;
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, Quantity, Sde, functions_of_time};
 
 /// One way to say how far a score field is from that of the points it is judged at. Up to a constant that no model
 /// changes, all have the mean E[½ ‖score − ∇ log p‖²].
@@ -84,7 +83,7 @@ impl ScoreMatching {
     /// At the data themselves.
     fn without_noise(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
         let told = Self::time_without_noise(sde);
-        let field = Field::without_noise(graph, model, x0, told);
+        let field = Field::without_noise(graph, model, x0, &sde.at(told));
         let t = graph.full(told, Shape::batch(&[1]));
         let value = self.matching.value(graph, &field, clock);
         self.weighted(graph, value, field.dims(graph), t, &Expr::constant(1.0))

@@ -2,7 +2,7 @@
 
 use super::{Drawn, LearnedEnds, Loss, Reduce, TimeWarp};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Model, Quantity, ScheduledEnds, ScheduledTime};
+use crate::sde::{Model, NoiseLevel, Quantity, ScheduledEnds, ScheduledTime};
 
 /// A model that is trained along a learned schedule.
 ///
@@ -19,8 +19,8 @@ pub struct Scheduled<'a> {
 }
 
 impl Model for Scheduled<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
-        self.model.predict(graph, x, t, quantity)
+    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
+        self.model.predict(graph, x, level, quantity)
     }
 
     fn scheduled(&self, graph: &mut Graph, t: Value, x0: Value, clock: Value) -> Option<ScheduledTime> {

@@ -1,8 +1,7 @@
 //! A learned pace of noise.
 
 use crate::graph::{Expr, Graph, Initial, Reduction, Shape, Value};
-use crate::sde::model::{functions_of_time, perturbed};
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time, perturbed};
 
 use super::weighting::log_snr_rate;
 
@@ -80,8 +79,9 @@ impl TimeWarp {
         let [warped, slope] = self.forward(graph, t);
         let time = Expr::input(0);
         let [rate] = functions_of_time(graph, warped, [log_snr_rate(sde, &time)]);
-        let (x, _) = perturbed(graph, sde, x0, warped, noise);
-        let epsilon = model.predict(graph, x, warped, Quantity::Epsilon);
+        let level = NoiseLevel::at(graph, sde, warped);
+        let x = perturbed(graph, x0, &level, noise);
+        let epsilon = model.predict(graph, x, &level, Quantity::Epsilon);
         let error = graph.map(&[epsilon, noise], &(0.5 * (Expr::input(0) - Expr::input(1)).square()));
         let error = graph.sum(error, &[1]);
         let product = Expr::input(0) * Expr::input(1) * Expr::input(2);

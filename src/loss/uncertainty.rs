@@ -2,9 +2,8 @@
 
 use crate::graph::{Expr, Graph, Value};
 use crate::nn::{Linear, sinusoidal_features};
-use crate::sde::model::functions_of_time;
-use crate::sde::preconditioning::noise_level;
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::preconditioning::noise_input;
+use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time};
 
 /// Waves that tell noise levels apart.
 const FEATURES: usize = 32;
@@ -27,7 +26,7 @@ impl Uncertainty {
 
     /// u at times `t` (`[Batch, 1]`): `[Batch, 1]`.
     pub fn forward(&self, graph: &mut Graph, sde: &dyn Sde, t: Value) -> Value {
-        let [level] = functions_of_time(graph, t, [noise_level(&sde.log_snr(&Expr::input(0)))]);
+        let [level] = functions_of_time(graph, t, [noise_input(&sde.log_snr(&Expr::input(0)))]);
         let features = sinusoidal_features(graph, level, FEATURES);
         self.layer.forward(graph, features)
     }
@@ -44,8 +43,8 @@ pub struct Uncertain<'a> {
 }
 
 impl Model for Uncertain<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
-        self.model.predict(graph, x, t, quantity)
+    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
+        self.model.predict(graph, x, level, quantity)
     }
 
     fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {

@@ -64,7 +64,7 @@ impl Weighting {
     /// velocity = p x_0 + q epsilon and W = alpha q − sigma p, that of epsilon is alpha / W times that of velocity,
     /// −alpha / sigma times that of the denoised, and −sigma times that of the score.
     pub fn of(self, quantity: Quantity, sde: &dyn Sde, t: &Expr) -> Expr {
-        let at = Coefficients { alpha: sde.alpha(t), sigma: sde.sigma(t), velocity: sde.velocity(t) };
+        let at = Coefficients::of(sde, t);
         let variance = at.sigma.square();
         if let Self::Edm { sigma_data } = self {
             // Of the denoised 1 / (c_out)²; the zeros of alpha cancel in all but epsilon and score.

@@ -4,9 +4,10 @@
 //! of this kind integrates a polynomial through the last values of epsilon: y ← y + Σ_k w_k epsilon_k, and differs from its
 //! like in the weights. The step goes by denoised, which stays well scaled where alpha is small.
 
+use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};
 use super::level::usable;
-use super::{Level, Row};
+use super::{Column, Level, Row};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity};
 
@@ -15,8 +16,16 @@ pub(super) const MOST: usize = 4;
 /// The states that hold the last three.
 pub(super) const PAST: [&str; MOST - 1] = ["sampler.epsilon_1", "sampler.epsilon_2", "sampler.epsilon_3"];
 /// The columns of the table.
-pub(super) const COLUMNS: [&str; 8] =
-    ["t", "epsilon_x", "epsilon_denoised", "x", "denoised", "epsilon_1", "epsilon_2", "epsilon_3"];
+pub(super) const COLUMNS: [Column; 8] = [
+    Time("t"),
+    Number("epsilon_x"),
+    Number("epsilon_denoised"),
+    Carried("x"),
+    Number("denoised"),
+    Number("epsilon_1"),
+    Number("epsilon_2"),
+    Number("epsilon_3"),
+];
 
 /// The table for a method of this order; `weights` gives w_k in units of s at the step's start, newest first, from the
 /// levels up to the step's start, newest last, and its end.
@@ -42,8 +51,8 @@ pub(super) fn table(levels: &[Level], order: usize, weights: impl Fn(&[Level], &
 
 /// The step of all of them.
 pub(super) fn step(graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-    let t = row.entry(graph, "t");
-    let denoised = model.predict(graph, x, t, Quantity::Denoised);
+    let level = row.level(graph, "t");
+    let denoised = model.predict(graph, x, &level, Quantity::Denoised);
     let epsilon = row.combine(graph, &[("epsilon_x", x), ("epsilon_denoised", denoised)]);
     let [epsilon_1, epsilon_2, epsilon_3] = recall(graph, PAST, x);
     remember(graph, PAST, epsilon, [epsilon_1, epsilon_2, epsilon_3]);

@@ -4,7 +4,7 @@ use super::brownian_tree::{BrownianTree, TICKS};
 use super::step_control::{Attempt, StepControl, either, tolerated};
 use super::{AdaptiveSampler, names as sampler_names};
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
-use crate::sde::{Model, Quantity, Sde, functions_of_time};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time};
 
 /// The longest step in ln s.
 const LONGEST: f64 = 1.0;
@@ -119,12 +119,7 @@ impl AdaptiveSampler for AdaptiveSde {
             let time = sde.t_of_log_snr(&way.log_snr(&Expr::input(0))).max(sde.t_min()).min(sde.t_max());
             functions_of_time(graph, tick, [time])[0]
         });
-        let time = Expr::input(0);
-        let [alpha, alpha_next, sigma_next] = {
-            let [alpha] = functions_of_time(graph, t, [sde.alpha(&time)]);
-            let [alpha_next, sigma_next] = functions_of_time(graph, t_next, [sde.alpha(&time), sde.sigma(&time)]);
-            [alpha, alpha_next, sigma_next]
-        };
+        let [level, next] = [t, t_next].map(|t| NoiseLevel::at(graph, sde, t));
         // Factors of x, of denoised and of the path's increment, the tree's variance being s less its beginning in units of
         // that and of `growth`.
         let unit = (0.5 * way.start).exp() * way.tree.growth.sqrt();
@@ -135,13 +130,13 @@ impl AdaptiveSampler for AdaptiveSde {
             -(&alpha_next_ * gone.expm1()),
             sigma_next_.square() / alpha_next_ * unit,
         ];
-        let factors = graph.pointwise(&[alpha, alpha_next, sigma_next, step], &factors, None);
+        let factors = graph.pointwise(&[level.alpha, next.alpha, next.sigma, step], &factors, None);
 
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let [x_, denoised_, path_, next_path_, of_x, of_denoised, of_path] = [0, 1, 2, 3, 4, 5, 6].map(Expr::input);
         let euler = of_x * x_ + of_denoised * denoised_ + of_path * (next_path_ - path_);
         let euler = graph.map(&[x, denoised, path, next_path, factors[0], factors[1], factors[2]], &euler);
-        let denoised_next = model.predict(graph, euler, t_next, Quantity::Denoised);
+        let denoised_next = model.predict(graph, euler, &next, Quantity::Denoised);
         let [denoised_, denoised_next_, of_denoised] = [0, 1, 2].map(Expr::input);
         let difference = (denoised_next_ - denoised_) * of_denoised * 0.5;
         let error = graph.map(&[denoised, denoised_next, factors[1]], &difference);

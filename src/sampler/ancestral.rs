@@ -1,7 +1,8 @@
 //! Steps drawn from the forward process's own posterior.
 
+use super::Column::{Carried, Number, Time};
 use super::ddim::ddim_row;
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -39,8 +40,8 @@ impl Sampler for Ancestral {
         1
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised", "noise"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -48,8 +49,8 @@ impl Sampler for Ancestral {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let z = row.normal(graph, 0, x);
         row.combine(graph, &[("x", x), ("denoised", denoised), ("noise", z)])
     }

@@ -1,6 +1,7 @@
 //! Langevin's dynamics at one noise level after the other.
 
-use super::{Grid, Level, Row, Sampler};
+use super::Column::{Carried, Number, Time};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -64,8 +65,8 @@ impl Sampler for AnnealedLangevin {
         &["step_size", "steps_per_level"]
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "score", "noise"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("score"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -74,8 +75,8 @@ impl Sampler for AnnealedLangevin {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let score = model.predict(graph, x, t, Quantity::Score);
+        let level = row.level(graph, "t");
+        let score = model.predict(graph, x, &level, Quantity::Score);
         let z = row.normal(graph, 0, x);
         row.combine(graph, &[("x", x), ("score", score), ("noise", z)])
     }

@@ -1,6 +1,7 @@
 //! Denoising diffusion implicit models.
 
-use super::{Grid, Level, Row, Sampler};
+use super::Column::{Carried, Number, Time};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -44,8 +45,8 @@ impl Sampler for Ddim {
         &["eta"]
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised", "noise"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -53,8 +54,8 @@ impl Sampler for Ddim {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let mut terms = vec![("x", x), ("denoised", denoised)];
         if self.eta > 0.0 {
             terms.push(("noise", row.normal(graph, 0, x)));

@@ -1,6 +1,6 @@
 //! The exponential integrator that extrapolates in the logarithm of the noise level.
 
-use super::{Grid, Level, Row, Sampler, adams};
+use super::{Column, Grid, Level, Row, Sampler, adams};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 
@@ -81,7 +81,7 @@ impl Sampler for Deis {
         &adams::PAST
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         &adams::COLUMNS
     }
 

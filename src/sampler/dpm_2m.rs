@@ -1,7 +1,8 @@
 //! DPM-Solver++, second order.
 
+use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -60,8 +61,8 @@ impl Sampler for Dpm2m {
         &PAST
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised", "denoised_1"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised"), Number("denoised_1")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -69,8 +70,8 @@ impl Sampler for Dpm2m {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let [denoised_1] = recall(graph, PAST, x);
         remember(graph, PAST, denoised, [denoised_1]);
         row.combine(graph, &[("x", x), ("denoised", denoised), ("denoised_1", denoised_1)])

@@ -1,8 +1,9 @@
 //! DPM-Solver++ for the reverse SDE, second order.
 
+use super::Column::{Carried, Number, Time};
 use super::dpm_2m::trend;
 use super::history::{recall, remember};
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -72,8 +73,8 @@ impl Sampler for Dpm2mSde {
         &PAST
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised", "denoised_1", "noise"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised"), Number("denoised_1"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -81,8 +82,8 @@ impl Sampler for Dpm2mSde {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let [denoised_1] = recall(graph, PAST, x);
         remember(graph, PAST, denoised, [denoised_1]);
         let mut terms = vec![("x", x), ("denoised", denoised), ("denoised_1", denoised_1)];

@@ -1,9 +1,10 @@
 //! DPM-Solver++, third order.
 
+use super::Column::{Carried, Number, Time};
 use super::dpm_2m::Dpm2m;
 use super::history::{recall, remember};
 use super::level::usable;
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -76,8 +77,8 @@ impl Sampler for Dpm3m {
         &PAST
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised", "denoised_1", "denoised_2"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised"), Number("denoised_1"), Number("denoised_2")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -85,8 +86,8 @@ impl Sampler for Dpm3m {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let [denoised_1, denoised_2] = recall(graph, PAST, x);
         remember(graph, PAST, denoised, [denoised_1, denoised_2]);
         row.combine(graph, &[("x", x), ("denoised", denoised), ("denoised_1", denoised_1), ("denoised_2", denoised_2)])

@@ -1,7 +1,8 @@
 //! The probability flow with noise put back in.
 
+use super::Column::{Carried, Number, Time};
 use super::ode_heun::{heun_row, heun_step};
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 
@@ -68,19 +69,19 @@ impl Sampler for EdmStochastic {
         &["churn", "churn_min", "churn_max", "churn_noise"]
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         &[
-            "t",
-            "t_hat",
-            "hat_x",
-            "hat_noise",
-            "t_next",
-            "euler_x",
-            "euler_denoised",
-            "x",
-            "denoised",
-            "x_next",
-            "denoised_next",
+            Time("t"),
+            Time("t_hat"),
+            Carried("hat_x"),
+            Number("hat_noise"),
+            Time("t_next"),
+            Number("euler_x"),
+            Number("euler_denoised"),
+            Carried("x"),
+            Number("denoised"),
+            Number("x_next"),
+            Number("denoised_next"),
         ]
     }
 
@@ -101,7 +102,7 @@ impl Sampler for EdmStochastic {
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
         let z = row.normal(graph, 0, x);
         let x_hat = row.combine(graph, &[("hat_x", x), ("hat_noise", z)]);
-        let t_hat = row.entry(graph, "t_hat");
-        heun_step(graph, model, x_hat, t_hat, row)
+        let level = row.level(graph, "t_hat");
+        heun_step(graph, model, x_hat, &level, row)
     }
 }

@@ -1,7 +1,7 @@
 //! Classifier-free guidance (Ho and Salimans, 2022).
 
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Model, Quantity};
+use crate::sde::{Model, NoiseLevel, Quantity};
 
 /// without + weight · (with − without), for any quantity: all are linear in the denoised with the same rest.
 ///
@@ -17,9 +17,9 @@ pub struct Guided<'a> {
 }
 
 impl Model for Guided<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, t: Value, quantity: Quantity) -> Value {
-        let with = self.with.predict(graph, x, t, quantity);
-        let without = self.without.predict(graph, x, t, quantity);
+    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
+        let with = self.with.predict(graph, x, level, quantity);
+        let without = self.without.predict(graph, x, level, quantity);
         let [with_, without_, weight] = [0, 1, 2].map(Expr::input);
         graph.map(&[with, without, self.weight], &(&without_ + weight * (with_ - &without_)))
     }

@@ -1,8 +1,8 @@
 //! Samples of which a part is known.
 
-use super::{Grid, Row, Sampler};
+use super::{Column, Grid, Row, Sampler};
 use crate::graph::{Expr, Graph, TensorType, Value};
-use crate::sde::{Model, Sde, functions_of_time};
+use crate::sde::{Model, NoiseLevel, Sde};
 
 /// Names of the states of [`Inpainting`].
 pub mod names {
@@ -21,8 +21,6 @@ pub mod names {
 pub struct Inpainting<'a> {
     /// The sampler.
     pub sampler: &'a dyn Sampler,
-    /// The forward process.
-    pub sde: &'a dyn Sde,
 }
 
 impl Sampler for Inpainting<'_> {
@@ -62,7 +60,7 @@ impl Sampler for Inpainting<'_> {
         self.sampler.states()
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         self.sampler.columns()
     }
 
@@ -72,9 +70,7 @@ impl Sampler for Inpainting<'_> {
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
         let shape = graph.shape(x).clone();
-        let t = row.entry(graph, "t");
-        let time = Expr::input(0);
-        let [alpha, sigma] = functions_of_time(graph, t, [self.sde.alpha(&time), self.sde.sigma(&time)]);
+        let NoiseLevel { alpha, sigma, .. } = row.level(graph, "t");
         let known = graph.state(names::KNOWN, TensorType::f32(shape.clone()));
         let mask = graph.state(names::MASK, TensorType::f32(shape.with_axis(0, 1.into())));
         let z = graph.normal(row.clock, "sampler.known", shape.clone());

@@ -1,6 +1,6 @@
 //! The linear multistep method on the noise level.
 
-use super::{Grid, Level, Row, Sampler, adams};
+use super::{Column, Grid, Level, Row, Sampler, adams};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 
@@ -9,17 +9,24 @@ use crate::sde::{Model, Sde};
 ///
 /// y ← y + ∫_s^s′ P(v) dv, P the polynomial in s through the last values of epsilon.
 ///
-/// The first steps go by fewer values. The last step keeps its order where it goes to no noise, as there.
+/// The first steps go by fewer values, and a step to no noise by one, which is the denoised mean. With `published_end` that step
+/// keeps its order, as in k-diffusion and diffusers. It then extrapolates far beyond levels that lie close together: with many
+/// steps it amplifies the rounding of f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lms {
     /// Values of epsilon that a step goes by: 1 to 4.
     pub order: usize,
+    /// Whether a step to no noise keeps its order.
+    pub published_end: bool,
 }
 
 impl Lms {
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         adams::table(levels, self.order, |past, to| {
+            if to.is_clean() && !self.published_end {
+                return vec![-1.0];
+            }
             let from = past[past.len() - 1].noise_to_signal();
             let nodes: Vec<f64> = past.iter().rev().map(|level| level.noise_to_signal() / from - 1.0).collect();
             let end = to.noise_to_signal() / from - 1.0;
@@ -50,14 +57,14 @@ impl Sampler for Lms {
     }
 
     fn options(&self) -> &'static [&'static str] {
-        &["order"]
+        &["order", "published_end"]
     }
 
     fn states(&self) -> &'static [&'static str] {
         &adams::PAST
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         &adams::COLUMNS
     }
 

@@ -70,7 +70,7 @@ pub use program::{
 pub use reverse_diffusion::ReverseDiffusion;
 pub use rk45::Rk45;
 pub use sra1::Sra1;
-pub use table::{Noise, Row, flatten};
+pub use table::{Column, Noise, Row, expand, flatten, row_width};
 pub use unipc::UniPc;
 
 use crate::graph::{Graph, Value};
@@ -118,8 +118,8 @@ pub trait Sampler {
         &[]
     }
 
-    /// The names of the table's columns. The first is the time of the row.
-    fn columns(&self) -> &'static [&'static str];
+    /// The table's columns. The first is the time of the row.
+    fn columns(&self) -> &'static [Column];
 
     /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns.
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>>;
@@ -133,11 +133,11 @@ type Make = fn(&Options) -> Box<dyn Sampler>;
 
 /// Every sampler, by name.
 pub const SAMPLERS: &[(&str, Make)] = &[
-    ("euler-maruyama", |_| Box::new(EulerMaruyama)),
-    ("reverse-diffusion", |_| Box::new(ReverseDiffusion)),
+    ("euler-maruyama", |options| Box::new(EulerMaruyama { published_end: options.published_end() })),
+    ("reverse-diffusion", |options| Box::new(ReverseDiffusion { published_end: options.published_end() })),
     ("ancestral", |_| Box::new(Ancestral)),
     ("predictor-corrector", |options| {
-        let PredictorCorrector { snr, corrector_steps, norms } = PredictorCorrector::DEFAULT;
+        let PredictorCorrector { snr, corrector_steps, norms, .. } = PredictorCorrector::DEFAULT;
         Box::new(PredictorCorrector {
             snr: options.snr.unwrap_or(snr),
             corrector_steps: options.corrector_steps.unwrap_or(corrector_steps),
@@ -146,6 +146,7 @@ pub const SAMPLERS: &[(&str, Make)] = &[
                 Some(false) => Norms::Sample,
                 None => norms,
             },
+            published_end: options.published_end(),
         })
     }),
     ("annealed-langevin", |options| {
@@ -173,8 +174,8 @@ pub const SAMPLERS: &[(&str, Make)] = &[
     ("dpm++3m", |_| Box::new(Dpm3m)),
     ("unipc", |options| Box::new(UniPc { order: options.order.unwrap_or(2) })),
     ("deis", |options| Box::new(Deis { order: options.order.unwrap_or(3) })),
-    ("lms", |options| Box::new(Lms { order: options.order.unwrap_or(4) })),
-    ("pndm", |_| Box::new(Pndm)),
+    ("lms", |options| Box::new(Lms { order: options.order.unwrap_or(4), published_end: options.published_end() })),
+    ("pndm", |options| Box::new(Pndm { published_end: options.published_end() })),
 ];
 
 /// The sampler of this name with its own options.

@@ -1,6 +1,7 @@
 //! The probability flow in Euler steps.
 
-use super::{Grid, Level, Row, Sampler};
+use super::Column::{Carried, Number, Time};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -39,8 +40,8 @@ impl Sampler for OdeEuler {
         1
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "x", "denoised"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Carried("x"), Number("denoised")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -48,8 +49,8 @@ impl Sampler for OdeEuler {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         row.combine(graph, &[("x", x), ("denoised", denoised)])
     }
 }

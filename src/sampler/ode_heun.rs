@@ -1,8 +1,9 @@
 //! The probability flow in Heun steps.
 
-use super::{Grid, Level, Row, Sampler};
+use super::Column::{Carried, Number, Time};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde};
 
 /// Heun's method on the probability flow in y = x / alpha and s = sigma / alpha (Karras et al. 2022, algorithm 1):
 ///
@@ -37,8 +38,17 @@ impl Sampler for OdeHeun {
         2
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "t_next", "euler_x", "euler_denoised", "x", "denoised", "x_next", "denoised_next"]
+    fn columns(&self) -> &'static [Column] {
+        &[
+            Time("t"),
+            Time("t_next"),
+            Number("euler_x"),
+            Number("euler_denoised"),
+            Carried("x"),
+            Number("denoised"),
+            Number("x_next"),
+            Number("denoised_next"),
+        ]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -46,8 +56,8 @@ impl Sampler for OdeHeun {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        heun_step(graph, model, x, t, row)
+        let level = row.level(graph, "t");
+        heun_step(graph, model, x, &level, row)
     }
 }
 
@@ -69,12 +79,12 @@ pub(super) fn heun_row(from: &Level, to: &Level) -> Vec<f64> {
     row
 }
 
-/// Heun's step from `x` at time `t`.
-pub(super) fn heun_step(graph: &mut Graph, model: &dyn Model, x: Value, t: Value, row: &Row) -> Value {
-    let t_next = row.entry(graph, "t_next");
-    let denoised = model.predict(graph, x, t, Quantity::Denoised);
+/// Heun's step from `x` at this noise level.
+pub(super) fn heun_step(graph: &mut Graph, model: &dyn Model, x: Value, level: &NoiseLevel, row: &Row) -> Value {
+    let next = row.level(graph, "t_next");
+    let denoised = model.predict(graph, x, level, Quantity::Denoised);
     let x_next = row.combine(graph, &[("euler_x", x), ("euler_denoised", denoised)]);
-    let denoised_next = model.predict(graph, x_next, t_next, Quantity::Denoised);
+    let denoised_next = model.predict(graph, x_next, &next, Quantity::Denoised);
     let first = row.combine(graph, &[("x", x), ("denoised", denoised)]);
     let second = row.combine(graph, &[("x_next", x_next), ("denoised_next", denoised_next)]);
     graph.plus(first, second)

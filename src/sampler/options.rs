@@ -27,6 +27,8 @@ pub struct Options {
     pub step_size: Option<f64>,
     /// Its steps at each level.
     pub steps_per_level: Option<usize>,
+    /// Whether the path ends as in the code of its publication, not with the denoised mean.
+    pub published_end: Option<bool>,
     /// The relative tolerance of an adaptive sampler.
     pub rtol: Option<f64>,
     /// Its absolute tolerance.
@@ -34,6 +36,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the path is to end as published; not, where nothing is said.
+    pub(super) fn published_end(&self) -> bool {
+        self.published_end.unwrap_or(false)
+    }
+
     /// The names of those that are given.
     pub fn given(&self) -> Vec<&'static str> {
         let all = [
@@ -48,6 +55,7 @@ impl Options {
             ("batch_norms", self.batch_norms.is_some()),
             ("step_size", self.step_size.is_some()),
             ("steps_per_level", self.steps_per_level.is_some()),
+            ("published_end", self.published_end.is_some()),
             ("rtol", self.rtol.is_some()),
             ("atol", self.atol.is_some()),
         ];

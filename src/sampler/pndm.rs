@@ -1,7 +1,8 @@
 //! Pseudo numerical methods.
 
+use super::Column::{Carried, Number, Time};
 use super::history::recall;
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, TensorType, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -11,12 +12,15 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// The first three steps are Runge-Kutta's, e = (e_1 + 2 e_2 + 2 e_3 + e_4) / 6 with e_2 and e_3 at the middle of the time
 /// between; all others are Adams-Bashforth's, e = (55 e_0 − 59 e_1 + 37 e_2 − 9 e_3) / 24. A row of the table is one
-/// evaluation: four rows for each of the first three steps, one for every other. The last step keeps its order where it goes to
-/// no noise.
+/// evaluation: four rows for each of the first three steps, one for every other. A step to no noise goes by e_0 alone, which is
+/// the denoised mean; with `published_end` it keeps its order, as in diffusers.
 ///
 /// The weights are those of even steps in sigma / alpha, which times seldom are: as the paper says, the order is 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pndm;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pndm {
+    /// Whether a step to no noise keeps its order.
+    pub published_end: bool,
+}
 
 /// Steps that are Runge-Kutta's.
 const STARTING: usize = 3;
@@ -55,7 +59,11 @@ impl Pndm {
                 }
                 None => {
                     let [of_base, slope] = transfer(from, to);
-                    let of_epsilon = [55.0, 0.0, -59.0, 37.0, -9.0].map(|weight| weight / 24.0 * slope);
+                    let weights = match to.is_clean() && !self.published_end {
+                        true => [1.0, 0.0, 0.0, 0.0, 0.0],
+                        false => [55.0, 0.0, -59.0, 37.0, -9.0].map(|weight| weight / 24.0),
+                    };
+                    let of_epsilon = weights.map(|weight| weight * slope);
                     rows.push(row(from, 1.0, 0.0, of_base, of_epsilon));
                 }
             }
@@ -96,25 +104,29 @@ impl Sampler for Pndm {
         STARTING + 1
     }
 
+    fn options(&self) -> &'static [&'static str] {
+        &["published_end"]
+    }
+
     fn states(&self) -> &'static [&'static str] {
         &STATES
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         &[
-            "t",
-            "epsilon_x",
-            "epsilon_denoised",
-            "begin",
-            "go_on",
-            "gain",
-            "keep",
-            "base",
-            "epsilon",
-            "gathered",
-            "epsilon_1",
-            "epsilon_2",
-            "epsilon_3",
+            Time("t"),
+            Number("epsilon_x"),
+            Number("epsilon_denoised"),
+            Number("begin"),
+            Number("go_on"),
+            Number("gain"),
+            Number("keep"),
+            Carried("base"),
+            Number("epsilon"),
+            Number("gathered"),
+            Number("epsilon_1"),
+            Number("epsilon_2"),
+            Number("epsilon_3"),
         ]
     }
 
@@ -125,8 +137,8 @@ impl Sampler for Pndm {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let epsilon = row.combine(graph, &[("epsilon_x", x), ("epsilon_denoised", denoised)]);
         let [e_1, e_2, e_3] = recall(graph, PAST, x);
         let tensor_type = TensorType::f32(graph.shape(x).clone());

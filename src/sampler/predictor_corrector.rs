@@ -1,7 +1,8 @@
 //! Steps of the reverse SDE, each after some steps of Langevin's dynamics.
 
+use super::Column::{Carried, Number, Time};
 use super::reverse_diffusion::reverse_diffusion_row;
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -41,11 +42,13 @@ pub struct PredictorCorrector {
     pub corrector_steps: usize,
     /// What the norms are of.
     pub norms: Norms,
+    /// The end, as for [`ReverseDiffusion`](super::ReverseDiffusion).
+    pub published_end: bool,
 }
 
 impl PredictorCorrector {
     /// The published numbers for VE.
-    pub const DEFAULT: Self = Self { snr: 0.16, corrector_steps: 1, norms: Norms::Sample };
+    pub const DEFAULT: Self = Self { snr: 0.16, corrector_steps: 1, norms: Norms::Sample, published_end: false };
 
     /// The table of a path through these levels. `correction` is √(2 a) snr, `least_norm` the least norm of a score
     /// in one dimension.
@@ -55,7 +58,7 @@ impl PredictorCorrector {
             let correction = (2.0 * kept).sqrt() * self.snr;
             [
                 vec![pair[0].t, correction, 1.0 / pair[0].alpha.hypot(pair[0].sigma)],
-                reverse_diffusion_row(&pair[0], &pair[1]).to_vec(),
+                reverse_diffusion_row(&pair[0], &pair[1], self.published_end).to_vec(),
             ]
             .concat()
         };
@@ -95,11 +98,11 @@ impl Sampler for PredictorCorrector {
     }
 
     fn options(&self) -> &'static [&'static str] {
-        &["snr", "corrector_steps", "batch_norms"]
+        &["snr", "corrector_steps", "batch_norms", "published_end"]
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "correction", "least_norm", "x", "score", "noise"]
+    fn columns(&self) -> &'static [Column] {
+        &[Time("t"), Number("correction"), Number("least_norm"), Carried("x"), Number("score"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -107,11 +110,12 @@ impl Sampler for PredictorCorrector {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let [t, factor, least] = ["t", "correction", "least_norm"].map(|name| row.entry(graph, name));
+        let level = row.level(graph, "t");
+        let [factor, least] = ["correction", "least_norm"].map(|name| row.entry(graph, name));
         let root_of_dims = (graph.shape(x).inner_elements() as f64).sqrt();
         let mut x = x;
         for correction in 0..self.corrector_steps {
-            let score = model.predict(graph, x, t, Quantity::Score);
+            let score = model.predict(graph, x, &level, Quantity::Score);
             let z = row.normal(graph, correction, x);
             let [of_z, of_score] = [z, score].map(|value| self.norm(graph, value));
             let [of_z_, of_score_, factor_, least_] = [0, 1, 2, 3].map(Expr::input);
@@ -126,7 +130,7 @@ impl Sampler for PredictorCorrector {
             let moved = x_ + root_.square() * score_ + &root_ * std::f64::consts::SQRT_2 * z_;
             x = graph.map(&[x, score, z, root], &moved);
         }
-        let score = model.predict(graph, x, t, Quantity::Score);
+        let score = model.predict(graph, x, &level, Quantity::Score);
         let z = row.normal(graph, self.corrector_steps, x);
         row.combine(graph, &[("x", x), ("score", score), ("noise", z)])
     }

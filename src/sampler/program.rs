@@ -1,14 +1,15 @@
 //! Sampling and scoring as graphs that run by themselves.
 
-use super::{AdaptiveSampler, Noise, Row, Sampler};
+use super::{AdaptiveSampler, Noise, Row, Sampler, row_width};
 use crate::graph::{Expr, Graph, Shape, TensorType};
-use crate::sde::{Model, Quantity, Sde};
+use crate::sde::{Model, NoiseLevel, Quantity, Sde};
 
 /// Names of the states of a sampler.
 pub mod names {
     /// `[Batch, D]`: the samples on their way.
     pub const X: &str = "sampler.x";
-    /// `[max_rows, columns]`: [`Sampler::coefficients`](super::Sampler::coefficients).
+    /// `[max_rows, row_width(columns)]`: [`Sampler::coefficients`](super::Sampler::coefficients),
+    /// [flattened](super::flatten).
     pub const TABLE: &str = "sampler.table";
     /// u32 `[4]`: step, first sample, seed.
     pub const CLOCK: &str = "sampler.clock";
@@ -44,7 +45,7 @@ pub fn sampling_step_with<'m>(
     let model = build(&mut graph);
     let columns = sampler.columns();
     let clock = graph.clock(names::CLOCK);
-    let table = graph.state(names::TABLE, TensorType::f32(Shape::fixed(&[max_rows, columns.len()])));
+    let table = graph.state(names::TABLE, TensorType::f32(Shape::fixed(&[max_rows, row_width(columns)])));
     let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
     let row = Row::new(&mut graph, table, clock, columns, noise);
     let next = graph.scoped("sampler", |graph| sampler.step(graph, model.as_ref(), x, &row));
@@ -89,8 +90,8 @@ pub fn denoised_end<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Grap
     let mut graph = Graph::new();
     let model = build(&mut graph);
     let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
-    let t = graph.full(sde.t_min(), Shape::fixed(&[1, 1]));
-    let denoised = model.predict(&mut graph, x, t, Quantity::Denoised);
+    let level = NoiseLevel::constant(&mut graph, &sde.at(sde.t_min()));
+    let denoised = model.predict(&mut graph, x, &level, Quantity::Denoised);
     graph.assign(names::X, denoised);
     graph
 }
@@ -106,15 +107,19 @@ pub fn prior_draw(sde: &dyn Sde, dims: usize) -> Graph {
     graph
 }
 
-/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `t` (`[1]`) the outputs `score`, `epsilon`,
-/// `velocity` and `denoised`, each `[Batch, D]`.
+/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `level` (`[3, 1]`: [`Marginal::level`]) the outputs `score`,
+/// `epsilon`, `velocity` and `denoised`, each `[Batch, D]`.
+///
+/// [`Marginal::level`]: crate::sde::Marginal::level
 pub fn score_graph<'m>(dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
     let x = graph.input("x", Shape::batch(&[dims]));
-    let t = graph.input("t", Shape::fixed(&[1]));
+    let level = graph.input("level", Shape::fixed(&[3, 1]));
+    let [alpha, sigma, log_snr] = [0, 1, 2].map(|i| graph.slice(level, 0, i, 1));
+    let level = NoiseLevel { alpha, sigma, log_snr };
     for quantity in Quantity::ALL {
-        let value = model.predict(&mut graph, x, t, quantity);
+        let value = model.predict(&mut graph, x, &level, quantity);
         // An output of its own, even where two quantities are one value.
         let value = graph.map(&[value], &Expr::input(0));
         graph.output(quantity.name(), value);

@@ -1,6 +1,7 @@
 //! A stochastic Runge-Kutta method of strong order 1.5.
 
-use super::{Grid, Level, Row, Sampler};
+use super::Column::{Carried, Number, Time};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -66,20 +67,20 @@ impl Sampler for Sra1 {
         2
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Column] {
         &[
-            "t",
-            "t_between",
-            "inner_x",
-            "inner_denoised",
-            "inner_z_1",
-            "inner_z_2",
-            "x",
-            "denoised",
-            "x_between",
-            "denoised_between",
-            "z_1",
-            "z_2",
+            Time("t"),
+            Time("t_between"),
+            Number("inner_x"),
+            Number("inner_denoised"),
+            Number("inner_z_1"),
+            Number("inner_z_2"),
+            Carried("x"),
+            Number("denoised"),
+            Number("x_between"),
+            Number("denoised_between"),
+            Number("z_1"),
+            Number("z_2"),
         ]
     }
 
@@ -94,12 +95,12 @@ impl Sampler for Sra1 {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let [t, t_between] = ["t", "t_between"].map(|name| row.entry(graph, name));
+        let [level, level_between] = ["t", "t_between"].map(|name| row.level(graph, name));
         let [z_1, z_2] = [0, 1].map(|draw| row.normal(graph, draw, x));
-        let denoised = model.predict(graph, x, t, Quantity::Denoised);
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let inner = [("inner_x", x), ("inner_denoised", denoised), ("inner_z_1", z_1), ("inner_z_2", z_2)];
         let x_between = row.combine(graph, &inner);
-        let denoised_between = model.predict(graph, x_between, t_between, Quantity::Denoised);
+        let denoised_between = model.predict(graph, x_between, &level_between, Quantity::Denoised);
         let known = row.combine(graph, &[("x", x), ("denoised", denoised), ("z_1", z_1), ("z_2", z_2)]);
         let found = row.combine(graph, &[("x_between", x_between), ("denoised_between", denoised_between)]);
         graph.plus(known, found)

@@ -1,8 +1,9 @@
 //! A unified predictor and corrector.
 
+use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};
 use super::level::usable;
-use super::{Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -144,8 +145,20 @@ impl Sampler for UniPc {
         &STATES
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["t", "keep", "c_x_1", "c_m_0", "c_m_1", "c_m_2", "c_m_3", "x", "m_0", "m_1", "m_2"]
+    fn columns(&self) -> &'static [Column] {
+        &[
+            Time("t"),
+            Number("keep"),
+            Carried("c_x_1"),
+            Number("c_m_0"),
+            Number("c_m_1"),
+            Number("c_m_2"),
+            Number("c_m_3"),
+            Carried("x"),
+            Number("m_0"),
+            Number("m_1"),
+            Number("m_2"),
+        ]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -153,8 +166,8 @@ impl Sampler for UniPc {
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
-        let t = row.entry(graph, "t");
-        let m_0 = model.predict(graph, x, t, Quantity::Denoised);
+        let level = row.level(graph, "t");
+        let m_0 = model.predict(graph, x, &level, Quantity::Denoised);
         let [m_1, m_2, m_3] = recall(graph, PAST, x);
         let [x_1] = recall(graph, [CORRECTED], x);
         let past = [("keep", x), ("c_x_1", x_1), ("c_m_0", m_0), ("c_m_1", m_1), ("c_m_2", m_2), ("c_m_3", m_3)];

@@ -4,6 +4,7 @@
 //! formula denoised = E[x_0 | x] = (x + sigma² score) / alpha. Velocity is p denoised + q epsilon with the p and q that a
 //! process says ([`Sde::velocity`](super::Sde::velocity)).
 
+use super::Sde;
 use crate::graph::Expr;
 
 /// What a value says about the noisy x.
@@ -49,6 +50,12 @@ impl Coefficients {
     /// Alpha and sigma with the velocity of Salimans and Ho (2022), alpha epsilon − sigma x_0.
     pub fn new(alpha: &Expr, sigma: &Expr) -> Self {
         Self { alpha: alpha.clone(), sigma: sigma.clone(), velocity: [-sigma, alpha.clone()] }
+    }
+
+    /// Those of a process at time `t`.
+    pub fn of(sde: &dyn Sde, t: &Expr) -> Self {
+        let (alpha, sigma) = (sde.alpha(t), sde.sigma(t));
+        Self { velocity: sde.velocity(&alpha, &sigma), alpha, sigma }
     }
 
     /// alpha q − sigma p, by which x and velocity are turned back into x_0 and epsilon. It is 1 in every process that

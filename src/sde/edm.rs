@@ -66,7 +66,7 @@ impl Sde for Edm {
     }
 
     /// The derivative of x_t in sigma, which is epsilon.
-    fn velocity(&self, _: &Expr) -> [Expr; 2] {
+    fn velocity(&self, _: &Expr, _: &Expr) -> [Expr; 2] {
         [0.0, 1.0].map(Expr::constant)
     }
 

@@ -51,8 +51,8 @@ impl Sde for Paced<'_> {
         self.process.diffusion_squared(t)
     }
 
-    fn velocity(&self, t: &Expr) -> [Expr; 2] {
-        self.process.velocity(t)
+    fn velocity(&self, alpha: &Expr, sigma: &Expr) -> [Expr; 2] {
+        self.process.velocity(alpha, sigma)
     }
 
     fn loses_all_signal(&self) -> bool {

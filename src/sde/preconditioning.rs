@@ -79,7 +79,7 @@ pub fn input_scale(alpha: &Expr, sigma: &Expr, sigma_data: f64) -> Expr {
     1.0 / ((alpha * sigma_data).square() + sigma.square()).sqrt()
 }
 
-/// The noise level as a network is told it: ¼ ln(sigma / alpha), between −2 and 2 in all usual processes.
-pub fn noise_level(log_snr: &Expr) -> Expr {
+/// What a network is told of the noise level: ¼ ln(sigma / alpha), between −2 and 2 in all usual processes.
+pub fn noise_input(log_snr: &Expr) -> Expr {
     log_snr * -0.125
 }

@@ -1,7 +1,6 @@
 //! The ordinary differential equation with the marginals of a process.
 
-use super::model::functions_of_time;
-use super::{Coefficients, Model, Quantity, Sde};
+use super::{Coefficients, Model, NoiseLevel, Quantity, Sde, functions_of_time};
 use crate::graph::{Expr, Graph, Tape, Value};
 
 /// The probability flow dx/dt = v(x, t) (Song et al. 2021, eq. 13), written in velocity V = p x_0 + q epsilon, which also has
@@ -18,7 +17,8 @@ pub fn probability_flow(
     t: Value,
 ) -> (Value, [Value; 2]) {
     let factors = functions_of_time(graph, t, factors(sde));
-    (model.predict(graph, x, t, Quantity::Velocity), factors)
+    let level = NoiseLevel::at(graph, sde, t);
+    (model.predict(graph, x, &level, Quantity::Velocity), factors)
 }
 
 /// Whether the probability flow of a process has a slope at both ends of its time, t_min and t_max. Where alpha goes to 0 as
@@ -31,10 +31,10 @@ pub fn flow_is_finite(sde: &dyn Sde) -> bool {
 /// The factors of x and of V in v, as functions of time (input 0).
 fn factors(sde: &dyn Sde) -> [Expr; 2] {
     let time = Expr::input(0);
-    let (alpha, sigma, [p, q]) = (sde.alpha(&time), sde.sigma(&time), sde.velocity(&time));
-    let (alpha_slope, sigma_slope) = (alpha.derivative(0), sigma.derivative(0));
-    let coefficients = Coefficients { alpha: alpha.clone(), sigma: sigma.clone(), velocity: [p.clone(), q.clone()] };
+    let coefficients = Coefficients::of(sde, &time);
     let determinant = coefficients.determinant();
+    let Coefficients { alpha, sigma, velocity: [p, q] } = coefficients;
+    let (alpha_slope, sigma_slope) = (alpha.derivative(0), sigma.derivative(0));
     let of_x = (&alpha_slope * q - &sigma_slope * p) / &determinant;
     let of_velocity = (alpha * sigma_slope - sigma * alpha_slope) / determinant;
     [of_x, of_velocity]

@@ -48,8 +48,8 @@ pub trait Sde: Debug + Send + Sync {
     /// What velocity is made of: its factors of x_0 and of epsilon. Unless a process says otherwise it is
     /// alpha epsilon − sigma x_0 (Salimans and Ho 2022), which for alpha² + sigma² = 1 is the derivative of x_t in the
     /// angle arctan(sigma / alpha).
-    fn velocity(&self, t: &Expr) -> [Expr; 2] {
-        [-self.sigma(t), self.alpha(t)]
+    fn velocity(&self, alpha: &Expr, sigma: &Expr) -> [Expr; 2] {
+        [-sigma, alpha.clone()]
     }
 
     /// Whether nothing of the data is left at [`t_max`](Self::t_max): alpha = 0. Epsilon then says nothing of the data
@@ -145,6 +145,11 @@ impl Marginal {
     /// sigma / alpha; infinite where alpha is 0.
     pub fn noise_to_signal(&self) -> f64 {
         self.sigma / self.alpha
+    }
+
+    /// What a model is told of the noise level: alpha, sigma and log_snr.
+    pub fn level(&self) -> [f64; 3] {
+        [self.alpha, self.sigma, self.log_snr]
     }
 }
 

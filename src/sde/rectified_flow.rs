@@ -58,7 +58,7 @@ impl Sde for RectifiedFlow {
         2.0 * t / ((1.0 - t).max(LEAST_ALPHA) * self.total(t).square())
     }
 
-    fn velocity(&self, _: &Expr) -> [Expr; 2] {
+    fn velocity(&self, _: &Expr, _: &Expr) -> [Expr; 2] {
         [-1.0, 1.0].map(Expr::constant)
     }
 

@@ -94,8 +94,8 @@ impl Sde for Warped {
         self.process.diffusion_squared(&self.warp(t)) * self.slope(t)
     }
 
-    fn velocity(&self, t: &Expr) -> [Expr; 2] {
-        self.process.velocity(&self.warp(t))
+    fn velocity(&self, alpha: &Expr, sigma: &Expr) -> [Expr; 2] {
+        self.process.velocity(alpha, sigma)
     }
 
     fn t_min(&self) -> f64 {

@@ -70,15 +70,15 @@ impl Experiment {
             return Err(TrainError::unfit("loss.kind", format!("loss.kind = \"implicit\": {wanted}")));
         }
         let sde = config.sde.process();
-        if let Some(obstacle) = config.sample.sampler().obstacle(sde.as_ref(), &config.sample.grid()) {
+        if let Some(obstacle) = config.sample.sampler().obstacle(sde.as_ref(), &config.grid()) {
             let (key, value) = match obstacle {
-                Obstacle::Spacing => ("sample.spacing", config.sample.grid().spacing.name()),
+                Obstacle::Spacing => ("sample.spacing", config.grid().spacing.name()),
                 Obstacle::Sampler => ("sample.kind", config.sample.sampler.name()),
-                Obstacle::Levels => return Err(TrainError::unfit("sample.steps", config.sample.indistinct_levels())),
+                Obstacle::Levels => return Err(TrainError::unfit("sample.steps", config.indistinct_levels())),
             };
             let what = format!(
                 "{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and dpm++2m \
-                 with spacing = \"linear\" need none",
+                 with spacing = \"arsinh\" need none",
                 sde.t_max(),
                 sde.name()
             );
@@ -254,7 +254,7 @@ impl Experiment {
 
     /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
     pub fn drawing<'a>(&self, sampler: &'a AnySampler<'a>) -> Drawing<'a> {
-        let rows = sampler.rows(&self.config.sample.grid());
+        let rows = sampler.rows(&self.config.grid());
         Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
     }
 
@@ -278,7 +278,7 @@ impl Experiment {
         }
         graphs.push(self.score_program());
         let gridded = matches!(sampler, AnySampler::Stepwise(_));
-        if gridded && self.config.sample.spacing == config::Spacing::EqualWork {
+        if gridded && self.config.sample.spacing == Some(config::Spacing::EqualWork) {
             let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
             graphs.push((equal_work::PROGRAM, work, "ema"));
         }

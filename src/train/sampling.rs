@@ -120,7 +120,7 @@ fn stepwise(
     let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
     let table = sampler.coefficients(sde, &draw.grid);
     let steps = table.len();
-    engine.set_floats(names::TABLE, &flatten(&table, Experiment::table_rows(steps)))?;
+    engine.set_floats(names::TABLE, &flatten(sampler.columns(), &table, sde, Experiment::table_rows(steps)))?;
     let kept = kept_steps(steps, draw.frames);
     let mut drawn = Drawn {
         samples: Vec::with_capacity(draw.n * dims),

@@ -18,13 +18,14 @@ pub fn evaluate(
     quantity: Quantity,
 ) -> Result<Vec<f32>, TrainError> {
     let dims = experiment.dims();
+    let level = experiment.sde.at(t).level().map(|number| number as f32);
     let chunk = experiment.chunk(x.len() / dims) as usize;
     let mut result = Vec::with_capacity(x.len());
     for (part, points) in x.chunks(chunk * dims).enumerate() {
         let batch = (points.len() / dims) as u32;
         experiment.set_classes(engine, classes, part * chunk, batch as usize)?;
         engine.set_input("score", "x", batch, points)?;
-        engine.set_input("score", "t", batch, &[t as f32])?;
+        engine.set_input("score", "level", batch, &level)?;
         engine.run("score", batch, 1)?;
         result.extend(engine.output("score", quantity.name())?);
     }

@@ -4,7 +4,7 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::Graph;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Sampler, names, sampling_step_with};
+use tweedie::sampler::{Grid, Noise, Sampler, expand, names, sampling_step_with};
 use tweedie::sde::{Model, Sde};
 
 /// A one-dimensional mixture with equal weights.
@@ -76,17 +76,18 @@ pub fn forget(sampler: &dyn Sampler, store: &mut Store<f64>, elements: usize) {
     sampler.states().iter().for_each(|name| store.create(name, elements));
 }
 
-/// Runs all rows of a table from `x`. `before` hears of each step before it is taken, say to give it noise.
+/// Runs all rows of a table from `x`, at the noise levels that a process has at their times. `before` hears of each step before it is taken, say to give it noise.
 pub fn run(
     graph: &Graph,
     sampler: &dyn Sampler,
+    sde: &dyn Sde,
     store: &mut Store<f64>,
     table: &[Vec<f64>],
     x: &[f64],
     batch: usize,
     mut before: impl FnMut(usize, &mut Store<f64>),
 ) -> Vec<f64> {
-    store.upload(names::TABLE, &table.concat());
+    store.upload(names::TABLE, &expand(sampler.columns(), table, sde));
     store.upload(names::X, x);
     store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
     forget(sampler, store, x.len());
@@ -105,7 +106,7 @@ pub fn transport(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x:
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Drawn, |_| exact(law.mixture(), sde));
     let mut store = Store::new();
     law.upload(&mut store);
-    run(&graph, sampler, &mut store, &table, x, x.len(), |_, _| ())
+    run(&graph, sampler, sde, &mut store, &table, x, x.len(), |_, _| ())
 }
 
 /// The variance at the end for Gaussian data, on which a sampler is linear in its start and in all of its noise: each sample of
@@ -119,7 +120,7 @@ pub fn final_variance(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Gr
     let batch = 1 + table.len() * sampler.draws();
     let mut x = vec![0.0; batch];
     x[0] = variance.sqrt();
-    let ends = run(&graph, sampler, &mut store, &table, &x, batch, |step, store| {
+    let ends = run(&graph, sampler, sde, &mut store, &table, &x, batch, |step, store| {
         for draw in 0..sampler.draws() {
             let mut noise = vec![0.0; batch];
             noise[1 + step * sampler.draws() + draw] = 1.0;

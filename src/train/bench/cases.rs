@@ -3,7 +3,7 @@
 use crate::graph::{Expr, Graph, Layout, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{Denoising, RING_COLUMNS, Source, TrainingStep, names, training_step};
 use crate::nn::{self, Linear, Mlp, MlpShape, Optimizer};
-use crate::sampler::{self, EulerMaruyama, Grid, Sampler, sampling_step};
+use crate::sampler::{self, EulerMaruyama, Grid, Sampler, flatten, sampling_step};
 use crate::sde::{Model, Network, Parameterisation, Sde, Vp};
 
 /// A graph and what it reads.
@@ -225,11 +225,12 @@ pub fn sample(
     let sde = Vp::default();
     // More than will be run: past the table the last row would be repeated.
     let steps = 1 << 16;
-    let graph = sampling_step(&EulerMaruyama, dims, steps, |graph| build(graph, &sde));
-    let table = EulerMaruyama.coefficients(&sde, &Grid::linear(steps));
+    let sampler = EulerMaruyama::default();
+    let graph = sampling_step(&sampler, dims, steps, |graph| build(graph, &sde));
+    let table = sampler.coefficients(&sde, &Grid::linear(steps));
     let states = vec![
         (sampler::names::CLOCK, Content::Words(vec![0, 0, 1, 2])),
-        (sampler::names::TABLE, Content::Floats(sampler::flatten(&table, steps))),
+        (sampler::names::TABLE, Content::Floats(flatten(sampler.columns(), &table, &sde, steps))),
         (sampler::names::X, Content::Floats(numbers(dims * batch as usize))),
         ("params", Content::Floats(nn::initial_parameters(&graph, 0))),
     ];

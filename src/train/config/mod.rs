@@ -35,6 +35,7 @@ pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
 use crate::loss::Noise;
+use crate::sampler::{self, Grid};
 use document::Document;
 use table::{Choice, Single};
 
@@ -247,6 +248,16 @@ impl Config {
             ));
         }
         self.loss.check_process(process.as_ref(), self.sde.kind())
+    }
+
+    /// The steps of samplers, and where they go.
+    pub fn grid(&self) -> Grid {
+        self.sample.grid(sampler::Spacing::of(self.sde.process().as_ref()))
+    }
+
+    /// What is said where neighbouring levels of that grid are not told apart.
+    pub fn indistinct_levels(&self) -> String {
+        self.sample.indistinct_levels(self.grid().spacing)
     }
 
     /// The whole config as TOML, defaults included. Parsing it gives an equal config.

@@ -27,8 +27,9 @@ pub struct Sample {
     pub seed: u64,
     /// Whether the last state, which still has the noise of `sde.t_min`, is replaced by its denoised mean.
     pub denoise: bool,
-    /// How the times of the steps are spread.
-    pub spacing: Spacing,
+    /// How the times of the steps are spread. Without it the process's own way: `"linear"`, or `"arsinh"` where the log-SNR falls
+    /// ever faster towards the last time (`cosine`, `sigmoid`, `rectified-flow`, `zero_terminal_snr`).
+    pub spacing: Option<Spacing>,
     /// The power of `spacing = "karras"` and `"exponential"`, at most 10 for the latter. Without it, 7 and 1.
     #[schemars(range(min = 0.01, max = 100.0))]
     pub rho: Option<f64>,
@@ -66,6 +67,11 @@ pub struct Sample {
     /// Steps of `annealed-langevin` at each of its levels. Without it, 100.
     #[schemars(range(min = 1, max = 100_000))]
     pub steps_per_level: Option<usize>,
+    /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step from `sde.t_min`
+    /// (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step (score_sde), `lms` and `pndm` with a
+    /// step that extrapolates to no noise (diffusers). Only to repeat published numbers: the first amplifies noise where steps are
+    /// few, `lms` the rounding of floats where they are many.
+    pub published_end: Option<bool>,
     /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without it, 1e-5 and
     /// 1e-2.
     #[schemars(range(min = 1e-6, max = 0.1))]
@@ -83,7 +89,7 @@ impl Default for Sample {
             n: 64,
             seed: 0,
             denoise: true,
-            spacing: Spacing::Linear,
+            spacing: None,
             rho: None,
             order: None,
             eta: None,
@@ -96,6 +102,7 @@ impl Default for Sample {
             batch_norms: None,
             step_size: None,
             steps_per_level: None,
+            published_end: None,
             rtol: None,
             atol: None,
         }
@@ -106,13 +113,17 @@ impl Default for Sample {
 const MOST_ROWS: usize = 2_000_000;
 
 impl Sample {
-    /// The steps and where they go.
-    pub fn grid(&self) -> Grid {
-        let spacing = match self.spacing {
+    /// The steps and where they go, for a process whose own spacing this is.
+    pub fn grid(&self, own: sampler::Spacing) -> Grid {
+        let Some(spacing) = self.spacing else {
+            return Grid { steps: self.steps as usize, spacing: own, denoise: self.denoise };
+        };
+        let spacing = match spacing {
             Spacing::Linear => sampler::Spacing::Linear,
             Spacing::EqualWork => sampler::Spacing::EqualWork,
             Spacing::Quadratic => sampler::Spacing::Quadratic,
             Spacing::LogSnr => sampler::Spacing::LogSnr,
+            Spacing::Arsinh => sampler::Spacing::Arsinh,
             Spacing::Karras => sampler::Spacing::Karras { rho: self.rho.unwrap_or(7.0) },
             Spacing::Exponential => sampler::Spacing::Exponential { rho: self.rho.unwrap_or(1.0) },
         };
@@ -125,8 +136,9 @@ impl Sample {
         made.expect("every kind in the config is registered")
     }
 
-    /// What is said of a grid whose neighbouring levels numbers do not tell apart ([`Obstacle::Levels`](sampler::Obstacle)).
-    pub fn indistinct_levels(&self) -> String {
+    /// What is said of a grid of this spacing whose neighbouring levels numbers do not tell apart
+    /// ([`Obstacle::Levels`](sampler::Obstacle)).
+    pub(super) fn indistinct_levels(&self, spacing: sampler::Spacing) -> String {
         let Self { steps, rho, .. } = self;
         match rho {
             Some(rho) => format!(
@@ -135,7 +147,7 @@ impl Sample {
             ),
             None => format!(
                 "sample.steps = {steps}: with sample.spacing = \"{}\" neighbouring noise levels are equal; must be fewer",
-                self.grid().spacing.name()
+                spacing.name()
             ),
         }
     }
@@ -153,6 +165,7 @@ impl Sample {
             batch_norms: self.batch_norms,
             step_size: self.step_size,
             steps_per_level: self.steps_per_level,
+            published_end: self.published_end,
             rtol: self.rtol,
             atol: self.atol,
         }
@@ -175,14 +188,15 @@ impl Keys for Sample {
         if let (Some(4..), SamplerKind::UniPc) = (self.order, self.sampler) {
             return Err(Violation::new("order", "must be 1, 2 or 3 for unipc"));
         }
-        if self.rho.is_some() && !matches!(self.spacing, Spacing::Karras | Spacing::Exponential) {
-            let wanted = format!(
-                "must be left out with sample.spacing = \"{}\"; it belongs to karras and exponential",
-                self.grid().spacing.name()
-            );
+        if self.rho.is_some() && !matches!(self.spacing, Some(Spacing::Karras | Spacing::Exponential)) {
+            let given = match self.spacing {
+                Some(spacing) => format!("with sample.spacing = \"{}\"", spacing.name()),
+                None => "without sample.spacing".to_string(),
+            };
+            let wanted = format!("must be left out {given}; it belongs to karras and exponential");
             return Err(Violation::new("rho", &wanted));
         }
-        if self.spacing == Spacing::Exponential && self.rho.is_some_and(|rho| rho > 10.0) {
+        if self.spacing == Some(Spacing::Exponential) && self.rho.is_some_and(|rho| rho > 10.0) {
             let wanted =
                 "must be at most 10 with sample.spacing = \"exponential\", where larger powers give steps to nowhere";
             return Err(Violation::new("rho", wanted));
@@ -197,12 +211,10 @@ impl Keys for Sample {
                 format!("must be at least {} for {kind}, whose steps go by earlier ones", sampler.least_steps());
             return Err(Violation::new("steps", &wanted));
         }
-        if sampler.rows(&self.grid()) > MOST_ROWS {
+        let rows = sampler.rows(&self.grid(sampler::Spacing::Linear));
+        if rows > MOST_ROWS {
             let key = if self.steps_per_level.is_some() { "steps_per_level" } else { "steps" };
-            let wanted = format!(
-                "must leave at most {MOST_ROWS} steps in all for {kind}, which has {}",
-                sampler.rows(&self.grid())
-            );
+            let wanted = format!("must leave at most {MOST_ROWS} steps in all for {kind}, which has {rows}");
             return Err(Violation::new(key, &wanted));
         }
         Ok(())
@@ -226,6 +238,9 @@ pub enum Spacing {
     Quadratic,
     /// Evenly in the log-SNR, that is, in ln(sigma / alpha).
     LogSnr,
+    /// Evenly in arsinh √(alpha / sigma): as `"log-snr"` where there is more signal than noise, in ever smaller steps of the signal
+    /// where it goes to 0. It needs no signal at the last time.
+    Arsinh,
     /// Evenly in (sigma / alpha)^(1 / rho).
     Karras,
     /// ln(sigma / alpha) falls with the power rho of the way that is left; with rho = 1 this is `"log-snr"`.
@@ -301,8 +316,8 @@ kinds! {
 
 impl Spacing {
     /// Every spacing.
-    const ALL: [Self; 6] =
-        [Self::Linear, Self::EqualWork, Self::Quadratic, Self::LogSnr, Self::Karras, Self::Exponential];
+    const ALL: [Self; 7] =
+        [Self::Linear, Self::EqualWork, Self::Quadratic, Self::LogSnr, Self::Arsinh, Self::Karras, Self::Exponential];
 
     /// The name in configs and on the command line.
     pub const fn name(self) -> &'static str {
@@ -311,6 +326,7 @@ impl Spacing {
             Self::EqualWork => "equal-work",
             Self::Quadratic => "quadratic",
             Self::LogSnr => "log-snr",
+            Self::Arsinh => "arsinh",
             Self::Karras => "karras",
             Self::Exponential => "exponential",
         }
