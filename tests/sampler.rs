@@ -63,7 +63,7 @@ fn grids_are_even_in_what_they_say() {
                     Spacing::Linear | Spacing::EqualWork => *t,
                     Spacing::Quadratic => t.sqrt(),
                     Spacing::LogSnr => sde.at(*t).log_snr,
-                    Spacing::Arsinh => (-0.5 * log_ratio).exp().asinh(),
+                    Spacing::Arsinh => (2.0 * (-0.5 * log_ratio).exp()).asinh(),
                     Spacing::Karras { rho } => (log_ratio / rho).exp(),
                     Spacing::Exponential { rho } => ((log_ratio - least) / (most - least)).max(0.0).powf(1.0 / rho),
                 }

@@ -41,8 +41,8 @@ pub(super) struct Arguments {
     /// Steps of the sampler [default: the config's sample.steps]
     #[arg(long, value_name = "N", value_parser = sampler_steps, allow_negative_numbers = true)]
     steps: Option<u64>,
-    /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, karras, exponential [default: the
-    /// config's sample.spacing]
+    /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, arsinh, karras, exponential [default:
+    /// the config's sample.spacing, or else what suits the process]
     #[arg(long, value_name = "NAME", value_parser = Spacing::named)]
     spacing: Option<Spacing>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
@@ -256,7 +256,8 @@ fn list() -> String {
     }
     text + "\n\
         order: of convergence in the number of steps, of the path where nothing is drawn, else of the law; - where a part of\n\
-        the error is that of Langevin's own steps, which more levels do not lessen\n\
+        the error is that of Langevin's own steps, which more levels do not lessen. Measured on spacing = \"arsinh\" for paths\n\
+        and \"log-snr\" for laws; on \"linear\", paths keep it where the log-SNR falls evenly (ve, edm, learned)\n\
         evaluations: of the model in a step, of rk45 and adaptive-sde in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\

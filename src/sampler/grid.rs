@@ -16,8 +16,8 @@ pub enum Spacing {
     Quadratic,
     /// Evenly in the log-SNR.
     LogSnr,
-    /// Evenly in arsinh √(alpha / sigma): as [`LogSnr`](Self::LogSnr) where there is more signal than noise, and alpha grows with
-    /// the square of the way where it begins at 0, so that a method of order up to 4 keeps its order from there on.
+    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as [`LogSnr`](Self::LogSnr) where there is more signal than noise, while alpha
+    /// grows with the square of the way where it begins at 0, so that methods of order up to 4 keep their order from there on.
     Arsinh,
     /// Evenly in (sigma / alpha)^(1 / rho) (Karras et al. 2022, eq. 5, with rho = 7): many small steps at low noise.
     Karras {
@@ -90,8 +90,9 @@ impl Grid {
             Spacing::Quadratic => between(share, first.sqrt(), last.sqrt()).powi(2),
             Spacing::LogSnr => of_ratio(sde.t_of_noise_to_signal(between(share, most.ln(), least.ln()).exp())),
             Spacing::Arsinh => {
-                let place = between(share, (1.0 / most).sqrt().asinh(), (1.0 / least).sqrt().asinh());
-                of_ratio(sde.t_of_noise_to_signal(place.sinh().powi(-2)))
+                let place = |ratio: f64| (2.0 * ratio.powf(-0.5)).asinh();
+                let sinh = between(share, place(most), place(least)).sinh();
+                of_ratio(sde.t_of_noise_to_signal(4.0 / (sinh * sinh)))
             }
             Spacing::Karras { rho } => {
                 let root = between(share, most.powf(1.0 / rho), least.powf(1.0 / rho));

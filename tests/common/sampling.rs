@@ -4,7 +4,7 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::Graph;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Sampler, expand, names, sampling_step_with};
+use tweedie::sampler::{Grid, Noise, Sampler, expand, flatten, names, sampling_step_with};
 use tweedie::sde::{Model, Sde};
 
 /// A one-dimensional mixture with equal weights.
@@ -107,6 +107,27 @@ pub fn transport(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x:
     let mut store = Store::new();
     law.upload(&mut store);
     run(&graph, sampler, sde, &mut store, &table, x, x.len(), |_, _| ())
+}
+
+/// The same in f32, as on the devices that users run.
+pub fn transport_in_f32(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
+    let table = sampler.coefficients(sde, &grid);
+    let graph = sampling_step_with(sampler, 1, table.len(), Noise::Drawn, |_| exact(law.mixture(), sde));
+    let mut store = Store::<f32>::new();
+    let count = law.means.len();
+    let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
+    for (name, values) in Mixture::states(&vec![1.0; count], &law.means, &vec![law.width; count]) {
+        store.upload(name, &single(&values));
+    }
+    store.upload(names::TABLE, &flatten(sampler.columns(), &table, sde, table.len()));
+    store.upload(names::X, &single(x));
+    store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+    sampler.states().iter().for_each(|name| store.create(name, x.len()));
+    let mut program = Program::<f32>::new(&graph, "params");
+    for _ in &table {
+        program.run(&mut store, &[], x.len()).unwrap();
+    }
+    store.get(names::X).unwrap().iter().map(|x| f64::from(*x)).collect()
 }
 
 /// The variance at the end for Gaussian data, on which a sampler is linear in its start and in all of its noise: each sample of

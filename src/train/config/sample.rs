@@ -238,7 +238,7 @@ pub enum Spacing {
     Quadratic,
     /// Evenly in the log-SNR, that is, in ln(sigma / alpha).
     LogSnr,
-    /// Evenly in arsinh √(alpha / sigma): as `"log-snr"` where there is more signal than noise, in ever smaller steps of the signal
+    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as `"log-snr"` where there is more signal than noise, in ever smaller steps of the signal
     /// where it goes to 0. It needs no signal at the last time.
     Arsinh,
     /// Evenly in (sigma / alpha)^(1 / rho).
