@@ -11,7 +11,7 @@ use tweedie::loss::{
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sampler::Grid;
-use tweedie::sde::{Cosine, Edm, Exact, Learned, Model, Sde, Vp, Warped, equal_work, work_graph};
+use tweedie::sde::{Cosine, Edm, Exact, Learned, Model, RectifiedFlow, Sde, Vp, Warped, equal_work, work_graph};
 
 /// Standard deviation of the data, which are normal on a line.
 const WIDTH: f64 = 0.5;
@@ -353,6 +353,42 @@ fn a_warp_has_one_slope_at_its_knots_and_ends() {
         let [here, there] = [even.at(at), vp.at(at)];
         assert!((here.drift_rate / there.drift_rate - 1.0).abs() < 1e-9, "{at}: {here:?}, {there:?}");
         assert!((here.diffusion_squared / there.diffusion_squared - 1.0).abs() < 1e-9, "{at}: {here:?}, {there:?}");
+    }
+}
+
+#[test]
+fn the_derivative_of_a_warp_counts_one_side_of_a_knot() {
+    // What the probability flow takes: derivatives of alpha and sigma, at the knots and at both ends.
+    let knots = [0.0, 0.1, 0.15, 0.7, 1.0];
+    let warped =
+        Warped::new(Box::new(RectifiedFlow { t_min: 0.0, ..RectifiedFlow::default() }), knots.to_vec()).unwrap();
+    let slope = Tape::new(&[warped.sigma(&Expr::input(0)).derivative(0)]);
+    for (i, at) in [0.0, 0.25, 0.5, 0.75, 1.0].into_iter().enumerate() {
+        let piece = i.min(3);
+        let (found, wanted) = (slope.evaluate(&[at])[0], 4.0 * (knots[piece + 1] - knots[piece]));
+        assert!((found - wanted).abs() < 1e-12, "{at}: {found}, should be {wanted}");
+    }
+}
+
+#[test]
+fn a_learned_warp_has_a_slope_at_every_time() {
+    let mut graph = Graph::new();
+    let warp = TimeWarp::new(&mut graph, 4, [0.1, 0.7]);
+    let t = graph.input("t", Shape::batch(&[1]));
+    let [_, slope] = warp.forward(&mut graph, t);
+    graph.output("slope", slope);
+    let mut store = Store::<f32>::new();
+    store.upload("params", &[0.0; 64]);
+    let mut program = Program::<f32>::new(&graph, "params");
+    // Even pieces have a slope of 1: at the ends, at the knots, and at the floats next to them.
+    let near = (0..=4).flat_map(|knot| {
+        let at = 0.1 + 0.15 * knot as f32;
+        [f32::from_bits(at.to_bits() - 1), at, f32::from_bits(at.to_bits() + 1)]
+    });
+    let near: Vec<f32> = near.filter(|t| (0.1..=0.7).contains(t)).collect();
+    program.run(&mut store, &[("t", &near)], near.len()).unwrap();
+    for (t, slope) in near.iter().zip(program.output("slope")) {
+        assert!((slope - 1.0).abs() < 1e-6, "{t}: {slope}");
     }
 }
 

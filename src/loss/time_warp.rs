@@ -54,11 +54,15 @@ impl TimeWarp {
         let total = graph.sum(powers, &[1]);
         let shares = graph.map(&[powers, total], &(Expr::input(0) / Expr::input(1)));
         let scale = pieces / (self.high - self.low);
-        let passed = (Expr::input(0) - self.low) * scale - Expr::column();
+        let (place, piece) = ((Expr::input(0) - self.low) * scale, Expr::column());
         let wide = Shape::batch(&[self.pieces]);
         let share = Expr::input(1);
-        let way = passed.max(0.0).min(1.0) * &share;
-        let inside = (1.0 - passed.less(0.0)) * passed.less(1.0) * share;
+        let way = (&place - &piece).max(0.0).min(1.0) * &share;
+        // One piece holds a time, however it is rounded: neighbours compare the same two numbers, the first piece has no
+        // beginning and the last no end.
+        let begun = piece.less(0.5).select(1.0, 1.0 - place.less(&piece));
+        let ended = piece.less(pieces - 1.5).select(1.0 - place.less(&piece + 1.0), 0.0);
+        let inside = begun * (1.0 - ended) * share;
         let way = graph.map_to(&[t, shares], &way, &wide);
         let inside = graph.map_to(&[t, shares], &inside, &wide);
         let [way, inside] = [way, inside].map(|values| graph.sum(values, &[1]));

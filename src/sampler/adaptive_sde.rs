@@ -111,8 +111,7 @@ impl AdaptiveSampler for AdaptiveSde {
         let [x, path] = [sampler_names::X, BROWNIAN].map(|name| graph.state(name, TensorType::f32(shape.clone())));
         let control = way.control();
         let attempt = control.attempt(graph);
-        let Attempt { time: tick, step } = attempt;
-        let next_tick = graph.plus(tick, step);
+        let Attempt { time: tick, step, reached: next_tick } = attempt;
         let next_path = way.tree.at(graph, clock, next_tick, &shape);
 
         let [t, t_next] = [tick, next_tick].map(|tick| {

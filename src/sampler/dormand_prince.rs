@@ -99,7 +99,7 @@ impl DormandPrince {
         let y: Vec<Value> = problem.values.iter().map(|(name, length)| state(graph, name, *length)).collect();
         let control = problem.control();
         let attempt = control.attempt(graph);
-        let Attempt { time, step } = attempt;
+        let Attempt { time, step, reached } = attempt;
         let forward = control.forward();
 
         // The slopes of all stages: those of value v are slopes[v].
@@ -109,7 +109,10 @@ impl DormandPrince {
         for (weights, node) in STAGES.iter().zip(&NODES[1..]) {
             stage = (0..y.len()).map(|v| along(graph, y[v], step, &slopes[v], weights, forward)).collect();
             let [time_, step_] = [0, 1].map(Expr::input);
-            let at = graph.map(&[time, step], &(time_ + step_ * (forward * node)));
+            let at = match node {
+                1.0 => reached,
+                _ => graph.map(&[time, step], &(time_ + step_ * (forward * node))),
+            };
             let next = problem.slopes(graph, &stage, at);
             slopes.iter_mut().zip(next).for_each(|(slopes, next)| slopes.push(next));
         }

@@ -26,6 +26,9 @@ pub(super) struct Attempt {
     pub time: Value,
     /// `[Batch, 1]`: its length, at least 0; 0 where there is nothing left to go.
     pub step: Value,
+    /// `[Batch, 1]`: where it ends. Of the last step that is the end itself, which time and length, rounded, may miss by a little
+    /// to either side.
+    pub reached: Value,
 }
 
 impl StepControl {
@@ -47,9 +50,13 @@ impl StepControl {
         let way = self.way(&Expr::input(0));
         let mut step = Expr::input(1).min(&way);
         if let Some(most) = self.most_ticks {
-            step = whole(&Expr::input(1), most).max(1.0).min(way);
+            step = whole(&Expr::input(1), most).max(1.0).min(&way);
         }
-        Attempt { time, step: graph.map(&[time, planned], &step) }
+        let reached = step.less(&way).select(Expr::input(0) + &step * self.forward(), self.end);
+        let [step, reached] = graph.pointwise(&[time, planned], &[step, reached], None)[..] else {
+            unreachable!("as many values as expressions")
+        };
+        Attempt { time, step, reached }
     }
 
     /// Judges an attempt by its error (`[Batch, 1]`, in units of what is tolerated) and assigns all states. Gives 1 where the
@@ -57,9 +64,8 @@ impl StepControl {
     pub fn judge(&self, graph: &mut Graph, attempt: Attempt, error: Value) -> Value {
         let forward = self.forward();
         let [tries, fault] = [names::TRIES, names::FAULT].map(|name| state(graph, name));
-        let [time_, step_, error_, fault_] = [0, 1, 2, 3].map(Expr::input);
+        let [time_, step_, error_, fault_, reached] = [0, 1, 2, 3, 4].map(Expr::input);
         let way = self.way(&time_);
-        let reached = step_.less(&way).select(&time_ + &step_ * forward, self.end);
         let active = Expr::constant(0.0).less(&way) * (1.0 - &fault_);
         // NaN is no success: it is not less than 1.
         let finite = error_.is_finite();
@@ -81,7 +87,7 @@ impl StepControl {
             fault_.max(&active * stuck),
             active,
         ];
-        let next = graph.pointwise(&[attempt.time, attempt.step, error, fault], &next, None);
+        let next = graph.pointwise(&[attempt.time, attempt.step, error, fault, attempt.reached], &next, None);
         let [taken, time, planned, fault, active] = [next[0], next[1], next[2], next[3], next[4]];
         let tries = graph.plus(tries, active);
         let [time_, fault_] = [0, 1].map(Expr::input);

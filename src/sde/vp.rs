@@ -33,6 +33,12 @@ impl Vp {
         (t * (0.5 * (self.beta_max - self.beta_min)) + self.beta_min) * t
     }
 
+    /// B(1) − B(t), exactly 0 at t = 1.
+    pub(super) fn integral_left(&self, t: &Expr) -> Expr {
+        let left = 1.0 - t;
+        (&left * (-0.5 * (self.beta_max - self.beta_min)) + self.beta_max) * left
+    }
+
     /// The time at which ∫ β is `integral`; the root is written so that it also holds for constant β.
     pub(super) fn t_of_integral(&self, integral: f64) -> f64 {
         let slope = self.beta_max - self.beta_min;

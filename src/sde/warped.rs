@@ -44,15 +44,15 @@ impl Warped {
         (t - self.process.t_min()) * self.rate()
     }
 
-    /// φ
+    /// φ. Its derivative is [`slope`](Self::slope): that of the sum would count both sides of a knot, or none, as t is rounded.
     fn warp(&self, t: &Expr) -> Expr {
         let (low, place) = (self.process.t_min(), self.place(t));
         let piece = |(k, pair): (usize, &[f64])| (&place - k as f64).max(0.0).min(1.0) * (pair[1] - pair[0]);
-        self.knots.windows(2).enumerate().map(piece).fold(t.min(low), |sum, part| sum + part)
+        let sum = self.knots.windows(2).enumerate().map(piece).fold(t.min(low), |sum, part| sum + part);
+        sum.detached() + self.slope(t) * (t - t.detached())
     }
 
-    /// dφ/dt, at a knot that of the piece which begins there. Written out: the derivative of `warp` would count both sides of
-    /// a knot.
+    /// dφ/dt, at a knot that of the piece which begins there.
     fn slope(&self, t: &Expr) -> Expr {
         let place = self.place(t);
         let slopes = self.knots.windows(2).map(|pair| (pair[1] - pair[0]) * self.rate());

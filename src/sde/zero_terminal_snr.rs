@@ -1,47 +1,50 @@
-//! A variance preserving process that ends without signal.
+//! The variance preserving process without its last signal.
 
-use super::{LEAST_ALPHA, Sde};
+use super::{LEAST_ALPHA, Sde, Vp};
 use crate::graph::Expr;
 
-/// Shifts and stretches another process's alpha so that it falls from 1 at t = 0 to 0 at t_max (Lin, Liu, Li and Yang
-/// 2024, algorithm 1, in continuous time):
+/// [`Vp`] with alpha shifted and stretched so that it falls from 1 at t = 0 to 0 at t = 1 (Lin, Liu, Li and Yang 2024,
+/// algorithm 1, in continuous time). With the alpha' = e^{−B/2} of [`Vp`]:
 ///
-/// alpha = (alpha' − alpha'(t_max)) / (1 − alpha'(t_max)), sigma² = 1 − alpha²
+/// alpha = (alpha' − alpha'(1)) / (1 − alpha'(1)), sigma² = 1 − alpha²
 ///
-/// The other process has to preserve variance: alpha'² + sigma'² = 1.
-#[derive(Debug)]
+/// The difference is written alpha' (1 − e^{−L/2}), L = B(1) − B: L is a polynomial in 1 − t without a constant term, so that
+/// nothing cancels, and value and slope are right up to the end, where alpha is exactly 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZeroTerminalSnr {
-    process: Box<dyn Sde>,
-    /// alpha'(t_max)
-    rest: f64,
+    vp: Vp,
 }
 
 impl ZeroTerminalSnr {
-    /// `process` without its last signal.
-    pub fn new(process: Box<dyn Sde>) -> Self {
-        let rest = process.at(process.t_max()).alpha;
-        Self { process, rest }
+    /// `vp` without its last signal.
+    pub fn new(vp: Vp) -> Self {
+        Self { vp }
     }
 
-    /// alpha' − alpha'(t_max), which rounding must not take below 0.
-    fn above_rest(&self, t: &Expr) -> Expr {
-        (self.process.alpha(t) - self.rest).max(0.0)
+    /// 1 − alpha'(1)
+    fn whole(&self) -> f64 {
+        -(-0.25 * (self.vp.beta_min + self.vp.beta_max)).exp_m1()
+    }
+
+    /// alpha / alpha', which falls from 1 to 0.
+    fn share(&self, t: &Expr) -> Expr {
+        (self.vp.integral_left(t) * -0.5).expm1() * (-1.0 / self.whole())
     }
 
     /// 1 − alpha² = (1 − alpha) (1 + alpha), where 1 − alpha' = sigma'² / (1 + alpha') is exact near t = 0.
     fn variance(&self, t: &Expr) -> Expr {
-        let missing = self.process.sigma(t).square() / ((self.process.alpha(t) + 1.0) * (1.0 - self.rest));
+        let missing = self.vp.sigma(t).square() / ((self.vp.alpha(t) + 1.0) * self.whole());
         missing * (self.alpha(t) + 1.0)
     }
 }
 
 impl Sde for ZeroTerminalSnr {
     fn name(&self) -> &'static str {
-        self.process.name()
+        self.vp.name()
     }
 
     fn alpha(&self, t: &Expr) -> Expr {
-        self.above_rest(t) * (1.0 / (1.0 - self.rest))
+        self.vp.alpha(t) * self.share(t)
     }
 
     fn sigma(&self, t: &Expr) -> Expr {
@@ -49,7 +52,7 @@ impl Sde for ZeroTerminalSnr {
     }
 
     fn log_snr(&self, t: &Expr) -> Expr {
-        2.0 * self.alpha(t).max(LEAST_ALPHA).ln() - self.variance(t).ln()
+        2.0 * self.share(t).max(LEAST_ALPHA).ln() - self.vp.integral(t) - self.variance(t).ln()
     }
 
     fn drift_rate(&self, t: &Expr) -> Expr {
@@ -57,15 +60,12 @@ impl Sde for ZeroTerminalSnr {
     }
 
     fn diffusion_squared(&self, t: &Expr) -> Expr {
-        self.process.diffusion_squared(t) * self.process.alpha(t) / self.above_rest(t).max(LEAST_ALPHA)
+        // −2 d ln alpha / dt = β / (1 − e^{−L/2})
+        self.vp.diffusion_squared(t) / (self.share(t).max(LEAST_ALPHA) * self.whole())
     }
 
     fn t_min(&self) -> f64 {
-        self.process.t_min()
-    }
-
-    fn t_max(&self) -> f64 {
-        self.process.t_max()
+        self.vp.t_min
     }
 
     fn prior_sigma(&self) -> f64 {

@@ -10,7 +10,7 @@ pub fn processes() -> Vec<(String, Box<dyn Sde>)> {
     let others: [(&str, Box<dyn Sde>); 5] = [
         ("cosine to the end", Box::new(Cosine { t_max: 1.0, ..Cosine::default() })),
         ("sigmoid to the end", Box::new(Sigmoid { t_max: 1.0, ..Sigmoid::default() })),
-        ("zero-terminal vp", Box::new(ZeroTerminalSnr::new(Box::new(Vp::default())))),
+        ("zero-terminal vp", Box::new(ZeroTerminalSnr::new(Vp::default()))),
         ("shifted vp", Box::new(Shifted::new(Box::new(Vp::default()), log_snr_shift(256.0)))),
         ("shifted flow", Box::new(RectifiedFlow { log_snr_shift: 1.0, ..RectifiedFlow::default() })),
     ];

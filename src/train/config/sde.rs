@@ -35,11 +35,8 @@ impl Sde {
         match self {
             Self::Vp(vp) => {
                 let process = sde::Vp { beta_min: vp.beta_min, beta_max: vp.beta_max, t_min: vp.t_min };
-                let process: Box<dyn sde::Sde> = if vp.zero_terminal_snr {
-                    Box::new(ZeroTerminalSnr::new(Box::new(process)))
-                } else {
-                    Box::new(process)
-                };
+                let process: Box<dyn sde::Sde> =
+                    if vp.zero_terminal_snr { Box::new(ZeroTerminalSnr::new(process)) } else { Box::new(process) };
                 shifted(process, vp.log_snr_shift)
             }
             Self::Cosine(Cosine { offset, log_snr_shift, t_min, t_max }) => {
