@@ -54,7 +54,7 @@ fn main() {
         ("vp", vp),
         ("cosine", Box::new(Cosine::default())),
         ("sigmoid", Box::new(Sigmoid::default())),
-        ("zero_terminal_snr", Box::new(ZeroTerminalSnr::new(Box::new(Vp::default())))),
+        ("zero_terminal_snr", Box::new(ZeroTerminalSnr::new(Vp::default()))),
         ("rectified-flow", Box::new(RectifiedFlow::default())),
     ];
     for (process, sde) in &processes {

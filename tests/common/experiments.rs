@@ -64,7 +64,7 @@ pub fn draw(
     let mut engine = experiment.drawing_engine(device, &drawing, n).map_err(|error| error.to_string())?;
     let draw = Draw {
         n,
-        grid: experiment.config.sample.grid(),
+        grid: experiment.config.grid(),
         seed,
         noise,
         step_noise,
