@@ -1,10 +1,11 @@
-//! `--known FILE --mask FILE`: what is known of samples before they are drawn.
+//! `--known FILE --mask FILE --particles K`: what is known of samples before they are drawn.
 
 use std::path::Path;
 
 use super::CliError;
 use super::source::read_points;
 use crate::data;
+use crate::sampler::{Ancestral, Sampler};
 use crate::train::experiment::Experiment;
 use crate::train::sampling::Known;
 
@@ -34,7 +35,46 @@ pub(super) fn read_known(
     // A picture's black is −1.
     let threshold = if is_picture(mask) { 0.0 } else { 0.5 };
     let mask_values: Vec<f32> = mask_values.iter().map(|value| if *value > threshold { 1.0 } else { 0.0 }).collect();
-    Ok((n, Known { values, mask: mask_values }))
+    Ok((n, Known { values, mask: mask_values, particles: None }))
+}
+
+/// Particles for a sample at most: addresses of their noise are 32-bit numbers.
+const MOST_PARTICLES: usize = 256;
+
+/// A number of particles, for clap.
+pub(super) fn particles(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST_PARTICLES).contains(number));
+    number.ok_or_else(|| format!("must be a whole number ≥ 1 and ≤ {MOST_PARTICLES}"))
+}
+
+/// What particles do not go with is refused: another sampler, and what speaks of the one path of a sample. `files` are flags
+/// and their files, if given; `gif` is a trajectory that is asked for.
+pub(super) fn check_particles(
+    particles: usize,
+    sampler: &str,
+    files: &[(&str, Option<&Path>)],
+    gif: Option<&Path>,
+) -> Result<(), CliError> {
+    let wanted = Ancestral.name();
+    if sampler != wanted {
+        let text = format!(
+            "--particles {particles}: are moved in the steps of {wanted}, not of {sampler}; add --sampler {wanted}"
+        );
+        return Err(CliError::bad_input(text));
+    }
+    for (flag, file) in files {
+        if let Some(file) = file {
+            let what = "must be left out: with --particles every sample has several paths, each with noise of its own";
+            return Err(CliError::bad_input(format!("{flag} {}: {what}", file.display())));
+        }
+    }
+    if let Some(out) = gif {
+        return Err(CliError::bad_input(format!(
+            "--out {}: with --particles a sample has no one trajectory; must end in .png, .npy or .csv",
+            out.display()
+        )));
+    }
+    Ok(())
 }
 
 fn is_picture(path: &Path) -> bool {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::class::{check_guidance, one_class};
 use super::interrupt::Interrupt;
-use super::known::read_known;
+use super::known::{check_particles, particles, read_known};
 use super::progress::Progress;
 use super::settings::{
     DeviceArguments, cache_folder, class, count, expect_file, expect_output, extension, note, print, sampler_steps,
@@ -17,14 +17,14 @@ use super::train::FRAMES;
 use crate::data;
 use crate::gpu::Choice;
 use crate::number::short;
-use crate::sampler::{AdaptiveSampler, AnySampler, Inpainting, Noise};
+use crate::sampler::{AdaptiveSampler, AnySampler, Inpainting, Noise, Twisted};
 use crate::train::artifacts;
 use crate::train::config::{Overrides, Sample, SamplerKind, Spacing};
 use crate::train::engine::Device;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Drawing, Experiment};
 use crate::train::room;
-use crate::train::sampling::{self, Draw, Evaluations};
+use crate::train::sampling::{self, Draw, Evaluations, Known};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -64,12 +64,17 @@ pub(super) struct Arguments {
     /// How far samples are moved towards --class: 0 any class, 1 as the network says, above it more typical ones
     #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance, allow_negative_numbers = true)]
     guidance: Option<f64>,
-    /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit
+    /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit, roughly, and with
+    /// --particles by the law given what is known
     #[arg(long, value_name = "FILE", requires = "mask")]
     known: Option<PathBuf>,
     /// Where --known is known: one sample's shape as .npy, above 0.5 where it is, or a picture, white where it is
     #[arg(long, value_name = "FILE", requires = "known")]
     mask: Option<PathBuf>,
+    /// Draw each sample by so many weighted particles (1 to 256) of the ancestral sampler, the nearer to the law given what is
+    /// known the more there are [default: none, by replacement, which does not converge to it]
+    #[arg(long, value_name = "K", requires = "known", value_parser = particles, allow_negative_numbers = true)]
+    particles: Option<usize>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Where to write: .png, .gif (the trajectory), .npy or .csv
@@ -105,6 +110,7 @@ struct Request {
     guidance: f64,
     /// The files of what is known and of where.
     known: Option<(PathBuf, PathBuf)>,
+    particles: Option<usize>,
     /// What `--n` said.
     wanted: Option<usize>,
     device: Choice,
@@ -144,6 +150,11 @@ impl Arguments {
             let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
             refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
         }
+        if let Some(particles) = self.particles {
+            let sampler = source.config().sample.sampler();
+            let gif = (format == Format::Gif).then_some(out.as_path());
+            check_particles(particles, sampler.name(), &inputs[..2], gif)?;
+        }
         let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
         let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
 
@@ -154,6 +165,7 @@ impl Arguments {
             class: self.class,
             guidance: self.guidance.unwrap_or(1.0),
             known: self.known.zip(self.mask),
+            particles: self.particles,
             wanted,
             device: self.device.device,
             out,
@@ -265,8 +277,8 @@ fn list() -> String {
 }
 
 /// What the progress of drawing `n` samples counts: steps, of every batch anew; samples, where there are no common steps.
-pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String {
-    match n.div_ceil(experiment.chunk(n) as usize) {
+pub(super) fn drawing(experiment: &Experiment, n: usize, particles: usize, steps: usize) -> String {
+    match n.div_ceil(experiment.samples_at_a_time(n, particles)) {
         _ if steps == 0 => "samples".to_string(),
         0 | 1 => "sample".to_string(),
         batches => format!("sample ({batches} batches of {steps} steps)"),
@@ -274,7 +286,7 @@ pub(super) fn drawing(experiment: &Experiment, n: usize, steps: usize) -> String
 }
 
 fn sample(request: Request) -> Result<(), CliError> {
-    let Request { source, noise, step_noise, class, guidance, known, wanted, device, out, format } = request;
+    let Request { source, noise, step_noise, class, guidance, known, particles, wanted, device, out, format } = request;
     let settings = source.config().sample.clone();
     let experiment = source.experiment()?;
     let (sampler, grid) = (settings.sampler(), source.config().grid());
@@ -298,7 +310,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         None => (wanted.unwrap_or(settings.n), None),
         Some((known, mask)) => {
             let (n, known) = read_known(&known, &mask, wanted, settings.n, &experiment)?;
-            (n, Some(known))
+            (n, Some(Known { particles, ..known }))
         }
     };
     if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
@@ -323,6 +335,9 @@ fn sample(request: Request) -> Result<(), CliError> {
         frames,
     };
     let sampler = match &sampler {
+        AnySampler::Stepwise(_) if particles.is_some() => {
+            &AnySampler::Stepwise(Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }))
+        }
         AnySampler::Stepwise(inner) if draw.known.is_some() => {
             let inpainting = Inpainting { sampler: inner.as_ref() };
             &AnySampler::Stepwise(Box::new(inpainting))
@@ -330,7 +345,8 @@ fn sample(request: Request) -> Result<(), CliError> {
         sampler => sampler,
     };
     let noise = if draw.step_noise.is_some() { Noise::Given } else { Noise::Drawn };
-    let drawing = Drawing { noise, guided: guidance != 1.0, ..experiment.drawing(sampler) };
+    let rows = particles.unwrap_or(1);
+    let drawing = Drawing { noise, guided: guidance != 1.0, particles: rows, ..experiment.drawing(sampler) };
     let steps = drawing.rows;
     let engine = experiment.drawing_engine(&device, &drawing, n);
     let mut engine = engine.map_err(TrainError::from)?;
@@ -339,7 +355,8 @@ fn sample(request: Request) -> Result<(), CliError> {
     let interrupt = Interrupt::install()?;
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), &experiment, sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&self::drawing(&experiment, n, steps), 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&self::drawing(&experiment, n, rows, steps), 0, total))
+            .update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {
@@ -361,21 +378,25 @@ fn sample(request: Request) -> Result<(), CliError> {
             data::write_csv(&out, &names, experiment.dims(), &drawn.samples)?;
         }
     }
+    let (with, gradients) = match particles {
+        Some(particles) => (format!(" with {particles} particles each"), " and as many gradients"),
+        None => (String::new(), ""),
+    };
     note(format_args!(
-        "{}: {n} samples from {} by {}, {}",
+        "{}: {n} samples from {} by {}{with}, {}",
         out.display(),
         source.describe(),
         sampler.name(),
-        spent(drawn.evaluations)
+        spent(drawn.evaluations, gradients)
     ));
     Ok(())
 }
 
-/// Evaluations in words.
-fn spent(evaluations: Evaluations) -> String {
+/// Evaluations in words, and what came with each.
+fn spent(evaluations: Evaluations, besides: &str) -> String {
     let Evaluations { mean, most } = evaluations;
     if mean < most {
-        return format!("{} evaluations each, at most {most}", short(mean, 4));
+        return format!("{} evaluations{besides} each, at most {most}", short(mean, 4));
     }
-    format!("{most} evaluations each")
+    format!("{most} evaluations{besides} each")
 }

@@ -233,7 +233,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     let steps = sampler.rows(&draw.grid);
     let mut bar: Option<Progress> = None;
     let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, steps), 0, total)).update(done, None);
+        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, 1, steps), 0, total)).update(done, None);
         !interrupt.requested()
     })?;
     if let Some(bar) = bar {

@@ -32,6 +32,7 @@ mod lms;
 mod ode_euler;
 mod ode_heun;
 mod options;
+mod particle_weights;
 mod pndm;
 mod predictor_corrector;
 mod program;
@@ -40,6 +41,7 @@ mod rk45;
 mod sra1;
 mod step_control;
 mod table;
+mod twisted;
 mod unipc;
 
 pub use adaptive::AdaptiveSampler;
@@ -62,6 +64,7 @@ pub use lms::Lms;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
 pub use options::Options;
+pub use particle_weights::ParticleWeights;
 pub use pndm::Pndm;
 pub use predictor_corrector::{Norms, PredictorCorrector};
 pub use program::{
@@ -71,6 +74,7 @@ pub use reverse_diffusion::ReverseDiffusion;
 pub use rk45::Rk45;
 pub use sra1::Sra1;
 pub use table::{Column, Noise, Row, expand, flatten, row_width};
+pub use twisted::{Twisted, names as twisted_names};
 pub use unipc::UniPc;
 
 use crate::graph::{Graph, Value};

@@ -255,12 +255,12 @@ impl Experiment {
     /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
     pub fn drawing<'a>(&self, sampler: &'a AnySampler<'a>) -> Drawing<'a> {
         let rows = sampler.rows(&self.config.grid());
-        Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
+        Drawing { sampler, rows, noise: Noise::Drawn, guided: false, particles: 1 }
     }
 
     /// The graphs of sampling and scoring with the averaged weights.
     fn drawing_graphs(&self, drawing: &Drawing) -> Vec<(&'static str, Graph, &'static str)> {
-        let Drawing { sampler, rows, noise, guided } = *drawing;
+        let Drawing { sampler, rows, noise, guided, particles: _ } = *drawing;
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
@@ -305,7 +305,8 @@ impl Experiment {
     /// When they do not fit the device.
     pub fn drawing_engine(&self, device: &Device, drawing: &Drawing, n: usize) -> Result<Box<dyn Engine>, EngineError> {
         let graphs = self.drawing_graphs(drawing);
-        let mut engine = engine::load(device, &sources(&graphs), self.chunk(n))?;
+        let rows = self.samples_at_a_time(n, drawing.particles) * drawing.particles;
+        let mut engine = engine::load(device, &sources(&graphs), rows as u32)?;
         self.fill_drawing(engine.as_mut())?;
         Ok(engine)
     }
@@ -319,6 +320,12 @@ impl Experiment {
     pub fn chunk(&self, n: usize) -> u32 {
         let most = if self.unet.is_some() { (self.batch() as usize).min(CHUNK) } else { CHUNK };
         n.clamp(1, most) as u32
+    }
+
+    /// How many of `n` samples are taken at a time where each has so many rows of a batch: as many as [`chunk`](Self::chunk)
+    /// has room for, and at least one.
+    pub fn samples_at_a_time(&self, n: usize, particles: usize) -> usize {
+        (self.chunk(n.saturating_mul(particles)) as usize / particles).max(1)
     }
 
     /// Classes that the network knows; 0 where it is told none.
@@ -399,17 +406,30 @@ impl Experiment {
         first: usize,
         count: usize,
     ) -> Result<(), EngineError> {
+        self.set_classes_of(engine, classes, first..first + count)
+    }
+
+    /// [`set_classes`](Self::set_classes) of these samples, one for each row of a batch.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn set_classes_of(
+        &self,
+        engine: &mut dyn Engine,
+        classes: Classes<'_>,
+        samples: impl Iterator<Item = usize>,
+    ) -> Result<(), EngineError> {
         let all = self.classes();
         if all == 0 {
             return Ok(());
         }
-        let class = |i: usize| match classes {
+        let class = |sample: usize| match classes {
             Classes::Any => all,
             Classes::One(class) => class as usize,
-            Classes::InTurn => (first + i) % all,
-            Classes::Each(classes) => classes[first + i] as usize,
+            Classes::InTurn => sample % all,
+            Classes::Each(classes) => classes[sample] as usize,
         };
-        let values: Vec<f32> = (0..count).map(|i| class(i) as f32).collect();
+        let values: Vec<f32> = samples.map(|sample| class(sample) as f32).collect();
         engine.set_floats(label_names::CLASS, &values)
     }
 
@@ -497,6 +517,8 @@ pub struct Drawing<'a> {
     pub noise: Noise,
     /// Whether samples are drawn with guidance.
     pub guided: bool,
+    /// Rows of a batch for each sample, at least 1.
+    pub particles: usize,
 }
 
 fn sources<'a>(graphs: &'a [(&'static str, Graph, &'static str)]) -> Vec<lower::Source<'a>> {

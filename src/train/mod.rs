@@ -17,6 +17,7 @@ pub mod log;
 mod model;
 mod objective;
 pub mod origin;
+mod particles;
 #[cfg(feature = "cli")]
 pub mod picture;
 pub mod room;

@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::equal_work;
 use super::error::TrainError;
 use super::experiment::{Classes, Experiment, clock};
+use super::particles;
 use crate::sampler::{AnySampler, Grid, Sampler, Spacing, flatten, inpainting_names, names};
 use crate::sde::Sde;
 use std::ops::Range;
@@ -28,7 +29,8 @@ pub struct Draw {
     pub classes: Classes<'static>,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
     pub guidance: f64,
-    /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting).
+    /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting), or with particles
+    /// for [`Twisted`](crate::sampler::Twisted).
     pub known: Option<Known>,
     /// How many moments to keep, the first and the last included; 0 keeps none. Samples of an adaptive sampler have none
     /// in common, and none are kept.
@@ -42,6 +44,15 @@ pub struct Known {
     pub values: Vec<f32>,
     /// `[D]`: above ½ where `values` are known.
     pub mask: Vec<f32>,
+    /// Particles for each sample, at least 1; `None` without any, by replacement.
+    pub particles: Option<usize>,
+}
+
+impl Draw {
+    /// Rows of a batch that a sample is drawn from: its particles, or one.
+    pub(super) fn particles(&self) -> usize {
+        self.known.as_ref().and_then(|known| known.particles).unwrap_or(1)
+    }
 }
 
 /// What was drawn.
@@ -75,7 +86,7 @@ impl Evaluations {
     }
 
     /// As many for each.
-    fn even(count: usize) -> Self {
+    pub(super) fn even(count: usize) -> Self {
         Self { mean: count as f64, most: count as f64 }
     }
 }
@@ -99,6 +110,9 @@ pub fn draw(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Drawn, TrainError> {
     match sampler {
+        AnySampler::Stepwise(sampler) if draw.known.as_ref().is_some_and(|known| known.particles.is_some()) => {
+            particles::draw(engine, experiment, sampler.as_ref(), draw, progress)
+        }
         AnySampler::Stepwise(sampler) => stepwise(engine, experiment, sampler.as_ref(), draw, progress),
         AnySampler::Adaptive(sampler) => adaptive::draw(engine, experiment, sampler.as_ref(), draw, progress),
     }
@@ -112,21 +126,14 @@ fn stepwise(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Drawn, TrainError> {
     let dims = experiment.dims();
-    // The grid that the model's own work asks for is measured first.
-    let paced = match draw.grid.spacing {
-        Spacing::EqualWork => Some(equal_work::paced(engine, experiment, draw.seed)?),
-        _ => None,
-    };
-    let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
-    let table = sampler.coefficients(sde, &draw.grid);
+    let (table, times) = lay_out(engine, experiment, sampler, draw)?;
     let steps = table.len();
-    engine.set_floats(names::TABLE, &flatten(sampler.columns(), &table, sde, Experiment::table_rows(steps)))?;
     let kept = kept_steps(steps, draw.frames);
     let mut drawn = Drawn {
         samples: Vec::with_capacity(draw.n * dims),
         frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
-        times: draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise)),
+        times,
         evaluations: Evaluations::even(sampler.evaluations(&draw.grid)),
     };
     let chunk = experiment.chunk(draw.n) as usize;
@@ -173,7 +180,27 @@ fn stepwise(
     Ok(drawn)
 }
 
-/// Puts the prior draw of samples `base..base + batch` into the store, and zeros into a sampler's `states`.
+/// Puts the sampler's table into the store. Returns it, and the times of the grid without a denoised end.
+pub(super) fn lay_out(
+    engine: &mut dyn Engine,
+    experiment: &Experiment,
+    sampler: &dyn Sampler,
+    draw: &Draw,
+) -> Result<(Vec<Vec<f64>>, Vec<f64>), TrainError> {
+    // The grid that the model's own work asks for is measured first.
+    let paced = match draw.grid.spacing {
+        Spacing::EqualWork => Some(equal_work::paced(engine, experiment, draw.seed)?),
+        _ => None,
+    };
+    let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
+    let table = sampler.coefficients(sde, &draw.grid);
+    let rows = Experiment::table_rows(table.len());
+    engine.set_floats(names::TABLE, &flatten(sampler.columns(), &table, sde, rows))?;
+    Ok((table, draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise))))
+}
+
+/// Puts the prior draw of samples `base..base + batch` into the store, a row for each of their particles, and zeros into a
+/// sampler's `states`.
 pub(super) fn start(
     engine: &mut dyn Engine,
     experiment: &Experiment,
@@ -182,29 +209,33 @@ pub(super) fn start(
     base: usize,
     batch: usize,
 ) -> Result<(), TrainError> {
-    let dims = experiment.dims();
-    experiment.set_classes(engine, draw.classes, base, batch)?;
+    let (dims, particles) = (experiment.dims(), draw.particles());
+    let rows = batch * particles;
+    experiment.set_classes_of(engine, draw.classes, (0..rows).map(|row| base + row / particles))?;
     if draw.guidance != 1.0 {
         experiment.set_guidance(engine, draw.guidance)?;
     }
-    engine.set_words(names::CLOCK, &clock(0, base as u32, draw.seed))?;
+    engine.set_words(names::CLOCK, &clock(0, (base * particles) as u32, draw.seed))?;
     for name in states {
-        engine.set_floats(name, &vec![0.0; batch * dims])?;
+        engine.set_floats(name, &vec![0.0; rows * dims])?;
     }
     if let Some(known) = &draw.known {
-        engine.set_floats(inpainting_names::KNOWN, &known.values[base * dims..(base + batch) * dims])?;
+        let values = known.values[base * dims..(base + batch) * dims].chunks(dims);
+        let values: Vec<f32> = values.flat_map(|sample| sample.repeat(particles)).collect();
+        engine.set_floats(inpainting_names::KNOWN, &values)?;
         engine.set_floats(inpainting_names::MASK, &known.mask)?;
     }
     let prior = experiment.sde.prior_sigma() as f32;
     let noise = draw.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
     match noise {
         Some(noise) => {
-            let scaled: Vec<f32> = noise.iter().map(|z| prior * z).collect();
+            let scaled: Vec<f32> =
+                noise.chunks(dims).flat_map(|sample| sample.repeat(particles)).map(|z| prior * z).collect();
             engine.set_floats(names::X, &scaled)?;
         }
         None => {
-            engine.set_floats(names::X, &vec![0.0; batch * dims])?;
-            engine.run("prior", batch as u32, 1)?;
+            engine.set_floats(names::X, &vec![0.0; rows * dims])?;
+            engine.run("prior", rows as u32, 1)?;
         }
     }
     Ok(())
@@ -229,7 +260,7 @@ fn set_step_noise(
 }
 
 /// Replaces what is known, without noise; `samples` begin at element `first`.
-fn put_back(known: &Known, first: usize, samples: &mut [f32]) {
+pub(super) fn put_back(known: &Known, first: usize, samples: &mut [f32]) {
     let values = known.values[first..].iter().zip(known.mask.iter().cycle());
     for (sample, (value, mask)) in samples.iter_mut().zip(values) {
         if *mask > 0.5 {
