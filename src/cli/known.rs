@@ -47,14 +47,20 @@ pub(super) fn particles(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("must be a whole number ≥ 1 and ≤ {MOST_PARTICLES}"))
 }
 
-/// What particles do not go with is refused: another sampler, and what speaks of the one path of a sample. `files` are flags
-/// and their files, if given; `gif` is a trajectory that is asked for.
+/// What particles do not go with is refused: nothing `known`, another sampler, and what speaks of the one path of a sample.
+/// `files` are flags and their files, if given; `gif` is a trajectory that is asked for.
 pub(super) fn check_particles(
     particles: usize,
+    known: bool,
     sampler: &str,
     files: &[(&str, Option<&Path>)],
     gif: Option<&Path>,
 ) -> Result<(), CliError> {
+    if !known {
+        let text =
+            format!("--particles {particles}: needs --known and --mask, which say what samples are drawn around");
+        return Err(CliError::bad_input(text));
+    }
     let wanted = Ancestral.name();
     if sampler != wanted {
         let text = format!(

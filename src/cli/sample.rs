@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     mask: Option<PathBuf>,
     /// Draw each sample by so many weighted particles (1 to 256) of the ancestral sampler, the nearer to the law given what is
     /// known the more there are [default: none, by replacement, which does not converge to it]
-    #[arg(long, value_name = "K", requires = "known", value_parser = particles, allow_negative_numbers = true)]
+    #[arg(long, value_name = "K", value_parser = particles, allow_negative_numbers = true)]
     particles: Option<usize>,
     #[command(flatten)]
     device: DeviceArguments,
@@ -146,14 +146,14 @@ impl Arguments {
             expect_file(flag, file)?;
         }
         let source = Source::open(&source, &overrides)?;
-        if let AnySampler::Adaptive(sampler) = source.config().sample.sampler() {
-            let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
-            refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
-        }
         if let Some(particles) = self.particles {
             let sampler = source.config().sample.sampler();
             let gif = (format == Format::Gif).then_some(out.as_path());
-            check_particles(particles, sampler.name(), &inputs[..2], gif)?;
+            check_particles(particles, self.known.is_some(), sampler.name(), &inputs[..2], gif)?;
+        }
+        if let AnySampler::Adaptive(sampler) = source.config().sample.sampler() {
+            let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
+            refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
         }
         let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
         let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
