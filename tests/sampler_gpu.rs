@@ -14,7 +14,8 @@ use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
 use tweedie::sampler::{
     ADAPTIVE_SAMPLERS, AdaptiveSampler, AdaptiveSde, Dpm3m, EdmStochastic, Grid, Norms, Options, Pndm,
-    PredictorCorrector, Rk45, SAMPLERS, Sampler, UniPc, adaptive_begin, adaptive_step,
+    PredictorCorrector, Rk45, SAMPLERS, Sampler, Twisted, UniPc, adaptive_begin, adaptive_step, inpainting_names,
+    twisted_names,
 };
 use tweedie::sampler::{flatten, names, sampling_step};
 use tweedie::sde::{Exact, Model, Sde, Vp};
@@ -50,6 +51,26 @@ fn the_gpu_takes_the_same_steps_as_the_cpu() {
         }
         case.runs = table.len();
         case.check();
+    }
+}
+
+#[test]
+fn the_gpu_moves_and_weighs_particles_as_the_cpu() {
+    let (sde, batch, dims) = (Vp::default(), 5, 6);
+    let sampler = Twisted { mean_square: 0.5 };
+    for steps in [1, 3, 6] {
+        let table = sampler.coefficients(&sde, &Grid::linear(6));
+        let graph = sampling_step(&sampler, dims, table.len(), |_| gaussian(&sde));
+        let mut case = Case::new(sampler.name(), &graph, batch)
+            .floats(names::TABLE, flatten(&table, table.len()))
+            .floats(names::X, numbers(batch * dims, 3))
+            .floats(names::STATUS, vec![0.0])
+            .floats(inpainting_names::KNOWN, numbers(batch * dims, 4))
+            .floats(inpainting_names::MASK, vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
+            .floats(twisted_names::SHIFT, vec![0.0; batch * dims])
+            .words(names::CLOCK, vec![0, 0, 11, 0]);
+        case.runs = steps;
+        case.check_once();
     }
 }
 
