@@ -43,7 +43,7 @@ fn drawn(experiment: &Experiment, steps: usize, particles: Option<usize>) -> Res
     let AnySampler::Stepwise(inner) = &inner else { return Err("not in steps of a grid".into()) };
     let sampler = AnySampler::Stepwise(match particles {
         Some(_) => Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }),
-        None => Box::new(Inpainting { sampler: inner.as_ref(), sde: experiment.sde.as_ref() }),
+        None => Box::new(Inpainting { sampler: inner.as_ref() }),
     });
     let grid = Grid::linear(steps);
     let drawing =

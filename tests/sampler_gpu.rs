@@ -62,7 +62,7 @@ fn the_gpu_moves_and_weighs_particles_as_the_cpu() {
         let table = sampler.coefficients(&sde, &Grid::linear(6));
         let graph = sampling_step(&sampler, dims, table.len(), |_| gaussian(&sde));
         let mut case = Case::new(sampler.name(), &graph, batch)
-            .floats(names::TABLE, flatten(&table, table.len()))
+            .floats(names::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
             .floats(names::X, numbers(batch * dims, 3))
             .floats(names::STATUS, vec![0.0])
             .floats(inpainting_names::KNOWN, numbers(batch * dims, 4))

@@ -1,7 +1,7 @@
 //! Particles that are drawn towards what is known, and what their paths weigh.
 
-use super::inpainting_names::{KNOWN, MASK};
 use super::Column::{Carried, Number, Time};
+use super::inpainting_names::{KNOWN, MASK};
 use super::{Ancestral, Column, Grid, Level, Row, Sampler};
 use crate::graph::{Expr, Graph, TensorType, Value};
 use crate::sde::{Model, Quantity, Sde};
