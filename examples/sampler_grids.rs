@@ -6,7 +6,7 @@
 #[path = "../tests/common/sampling.rs"]
 mod sampling;
 
-use sampling::{Law, transport, transport_in_f32};
+use sampling::{Law, transport, transport_in};
 use tweedie::sampler::{Grid, Options, SAMPLERS, Sampler, Spacing, obstacle};
 use tweedie::sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, Vp, ZeroTerminalSnr};
 
@@ -25,7 +25,7 @@ fn without_noise() -> Vec<Box<dyn Sampler>> {
 /// The largest difference between f32 and f64.
 fn rounding(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid) -> f64 {
     let x = starts(sde);
-    let [single, double] = [transport_in_f32, transport].map(|run| run(sampler, sde, law, grid, &x));
+    let [single, double] = [transport_in::<f32>, transport].map(|run| run(sampler, sde, law, grid, &x));
     single.iter().zip(&double).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 

@@ -1,4 +1,4 @@
-//! Error against evaluations for every sampler, on mixtures whose answers are known: the pictures and the table of
+//! Error against evaluations for every sampler in f32, on mixtures whose answers are known: the pictures and the table of
 //! docs/samplers.md.
 //!
 //! cargo run --release --example samplers [FOLDER]
@@ -8,7 +8,7 @@ mod sampling;
 
 use std::path::Path;
 
-use sampling::normal_distribution;
+use sampling::{normal_distribution, rounded};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::random;
 use tweedie::nn::Mixture;
@@ -33,10 +33,10 @@ impl Law {
     }
 
     /// What its model reads.
-    fn store(&self) -> Store<f64> {
+    fn store(&self) -> Store<f32> {
         let mut store = Store::new();
         for (name, values) in Mixture::states(&self.weights, &self.means, &self.widths) {
-            store.upload(name, &values);
+            store.upload(name, &rounded(&values));
         }
         store
     }
@@ -80,13 +80,15 @@ fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64
 fn adaptive_samples(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: &[f64]) -> (Vec<f64>, f64) {
     let batch = x.len() / law.dims;
     let mut store = law.store();
-    store.upload(names::X, x);
+    store.upload(names::X, &rounded(x));
     store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
-    let run = |graph, store: &mut Store<f64>| Program::new(&graph, "params").run(store, &[], batch).expect("it fits");
+    let run = |graph, store: &mut Store<f32>| Program::new(&graph, "params").run(store, &[], batch).expect("it fits");
     run(adaptive_begin(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
     let step = adaptive_step(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde)));
     let mut step = Program::new(&step, "params");
-    let state = |store: &Store<f64>, name| store.get(name).expect("a state of the sampler").to_vec();
+    let state = |store: &Store<f32>, name| -> Vec<f64> {
+        store.get(name).expect("a state of the sampler").iter().map(|value| f64::from(*value)).collect()
+    };
     while state(&store, path::LEFT)[0] > 0.0 {
         step.run(&mut store, &[], batch).expect("it fits");
     }

@@ -110,7 +110,7 @@ fn every_sampler_that_takes_a_process_ends_in_the_law_of_the_data() {
 fn corrected(sde: &dyn Sde, sampler: PredictorCorrector, grid: Grid, dims: usize, count: usize) -> f64 {
     let (law, table) = (Mixture { components: 1, dims }, sampler.coefficients(sde, &grid));
     let graph = sampling_step(&sampler, dims, table.len(), |_| exact(law, sde));
-    let mut store = Store::new();
+    let mut store = Store::<f64>::new();
     for (name, values) in Mixture::states(&[1.0], &vec![0.0; dims], &vec![WIDTH; dims]) {
         store.upload(name, &values);
     }

@@ -3,7 +3,7 @@
 #[path = "common/sampling.rs"]
 mod sampling;
 
-use sampling::{Law, exact, final_variance, run, transport, transport_in_f32};
+use sampling::{Law, exact, final_variance, run, transport, transport_in};
 use tweedie::cpu::Store;
 use tweedie::sampler::{EulerMaruyama, Grid, Level, Noise, Options, SAMPLERS, Sampler, Spacing};
 use tweedie::sampler::{names, sampler, sampling_step_with};
@@ -23,7 +23,7 @@ fn denoised(sde: &dyn Sde, width: f64, x: f64) -> f64 {
 fn end(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Grid) -> f64 {
     let (law, table) = (Law::gaussian(width), sampler.coefficients(sde, &grid));
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, |_| exact(law.mixture(), sde));
-    let mut store = Store::new();
+    let mut store = Store::<f64>::new();
     law.upload(&mut store);
     (0..sampler.draws()).for_each(|draw| store.upload(&names::step_noise(draw), &[0.0]));
     run(&graph, sampler, sde, &mut store, &table, &[0.8], 1, |_, _| ())[0]
@@ -108,7 +108,7 @@ fn many_steps_in_f32_stay_at_the_flow() {
             for spacing in [Spacing::Linear, Spacing::LogSnr, Spacing::Karras { rho: 7.0 }] {
                 let x: Vec<f64> = z.iter().map(|z| z * sde.prior_sigma()).collect();
                 let grid = Grid { steps: 4096, spacing, denoise: true };
-                let single = transport_in_f32(sampler.as_ref(), sde, &law, grid, &x);
+                let single = transport_in::<f32>(sampler.as_ref(), sde, &law, grid, &x);
                 let double = transport(sampler.as_ref(), sde, &law, grid, &x);
                 let most = single.iter().zip(&double).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 println!("{} {name} {}: {most:.1e}", sde.name(), spacing.name());
@@ -117,7 +117,7 @@ fn many_steps_in_f32_stay_at_the_flow() {
         }
         // The first three paths of the flow, and where they end: measured by an independent solver to four digits.
         let grid = Grid { steps: 4096, spacing: Spacing::LogSnr, denoise: true };
-        let ends = transport_in_f32(sampler.as_ref(), &sde, &law, grid, &z[..3]);
+        let ends = transport_in::<f32>(sampler.as_ref(), &sde, &law, grid, &z[..3]);
         for (end, known) in ends.iter().zip([0.1993, 0.3242, 0.4491]) {
             assert!((end - known).abs() < 3e-3, "{name}: {end}, {known}");
         }

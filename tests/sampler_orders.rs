@@ -150,7 +150,7 @@ fn sra1_follows_a_path_with_order_one_and_a_half() {
         let (count, h) = (steps.len(), span / steps.len() as f64);
         let table = Sra1.coefficients(&sde, &grid(count));
         let graph = sampling_step_with(&Sra1, 1, count, Noise::Given, |_| sampling::exact(law.mixture(), &sde));
-        let mut store = Store::new();
+        let mut store = Store::<f64>::new();
         law.upload(&mut store);
         let x: Vec<f64> = (0..paths).map(|path| 3.0 * (path as f64 / paths as f64 - 0.5)).collect();
         ends.push(run(&graph, &Sra1, &sde, &mut store, &table, &x, paths, |step, store| {

@@ -52,7 +52,7 @@ fn follow(
 ) -> Vec<f64> {
     let model = |_: &mut Graph| Box::new(Linear { rows: table.len(), asked: Cell::new(0) }) as Box<dyn Model>;
     let graph = sampling_step_with(sampler, start.len() / batch, table.len(), Noise::Given, model);
-    let mut store = Store::new();
+    let mut store = Store::<f64>::new();
     store.upload("test.gains", gains.as_flattened().as_flattened());
     // The model knows its gains by row; the levels are not asked for.
     sampling::run(&graph, sampler, &Vp::default(), &mut store, table, start, batch, |step, store| {
@@ -325,7 +325,7 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
         let table = sampler.coefficients(&sde, &Grid { steps: 8, spacing, denoise: false });
         let model = |_: &mut Graph| sampling::exact(law.mixture(), &sde);
         let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, model);
-        let mut store = Store::new();
+        let mut store = Store::<f64>::new();
         law.upload(&mut store);
         let ends = sampling::run(&graph, sampler, &sde, &mut store, &table, &start, start.len(), |step, store| {
             for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {

@@ -1,10 +1,10 @@
 //! Samplers over laws whose scores are exact, in f64 on the CPU executor.
 #![allow(dead_code)]
 
-use tweedie::cpu::{Program, Store};
+use tweedie::cpu::{Program, Real, Store};
 use tweedie::graph::Graph;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Sampler, expand, flatten, names, sampling_step_with};
+use tweedie::sampler::{Grid, Noise, Sampler, expand, names, sampling_step_with};
 use tweedie::sde::{Model, Sde};
 
 /// A one-dimensional mixture with equal weights.
@@ -27,10 +27,10 @@ impl Law {
         Mixture { components: self.means.len(), dims: 1 }
     }
 
-    pub fn upload(&self, store: &mut Store<f64>) {
+    pub fn upload<T: Real>(&self, store: &mut Store<T>) {
         let count = self.means.len();
         for (name, values) in Mixture::states(&vec![1.0; count], &self.means, &vec![self.width; count]) {
-            store.upload(name, &values);
+            store.upload(name, &rounded(&values));
         }
     }
 
@@ -71,24 +71,29 @@ pub fn exact<'a>(mixture: Mixture, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
     Box::new(mixture.model(sde))
 }
 
+/// Numbers as a store of this type holds them.
+pub fn rounded<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|value| T::from_f64(*value)).collect()
+}
+
 /// Zeros in what the sampler remembers.
-pub fn forget(sampler: &dyn Sampler, store: &mut Store<f64>, elements: usize) {
+pub fn forget<T: Real>(sampler: &dyn Sampler, store: &mut Store<T>, elements: usize) {
     sampler.states().iter().for_each(|name| store.create(name, elements));
 }
 
 /// Runs all rows of a table from `x`, at the noise levels that a process has at their times. `before` hears of each step before it is taken, say to give it noise.
-pub fn run(
+pub fn run<T: Real>(
     graph: &Graph,
     sampler: &dyn Sampler,
     sde: &dyn Sde,
-    store: &mut Store<f64>,
+    store: &mut Store<T>,
     table: &[Vec<f64>],
     x: &[f64],
     batch: usize,
-    mut before: impl FnMut(usize, &mut Store<f64>),
+    mut before: impl FnMut(usize, &mut Store<T>),
 ) -> Vec<f64> {
-    store.upload(names::TABLE, &expand(sampler.columns(), table, sde));
-    store.upload(names::X, x);
+    store.upload(names::TABLE, &rounded(&expand(sampler.columns(), table, sde)));
+    store.upload(names::X, &rounded(x));
     store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
     forget(sampler, store, x.len());
     let mut program = Program::new(graph, "params");
@@ -97,37 +102,21 @@ pub fn run(
         program.run(store, &[], batch).unwrap();
     }
     assert_eq!(store.words(names::CLOCK).unwrap()[0] as usize, table.len());
-    store.get(names::X).unwrap().to_vec()
+    store.get(names::X).unwrap().iter().map(|x| x.to_f64()).collect()
 }
 
 /// Where a sampler without noise takes `x` with the exact score of `law`.
 pub fn transport(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
-    let table = sampler.coefficients(sde, &grid);
-    let graph = sampling_step_with(sampler, 1, table.len(), Noise::Drawn, |_| exact(law.mixture(), sde));
-    let mut store = Store::new();
-    law.upload(&mut store);
-    run(&graph, sampler, sde, &mut store, &table, x, x.len(), |_, _| ())
+    transport_in::<f64>(sampler, sde, law, grid, x)
 }
 
-/// The same in f32, as on the devices that users run.
-pub fn transport_in_f32(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
+/// The same in f64, or in f32 as on the devices that users run.
+pub fn transport_in<T: Real>(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64]) -> Vec<f64> {
     let table = sampler.coefficients(sde, &grid);
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Drawn, |_| exact(law.mixture(), sde));
-    let mut store = Store::<f32>::new();
-    let count = law.means.len();
-    let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
-    for (name, values) in Mixture::states(&vec![1.0; count], &law.means, &vec![law.width; count]) {
-        store.upload(name, &single(&values));
-    }
-    store.upload(names::TABLE, &flatten(sampler.columns(), &table, sde, table.len()));
-    store.upload(names::X, &single(x));
-    store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
-    sampler.states().iter().for_each(|name| store.create(name, x.len()));
-    let mut program = Program::<f32>::new(&graph, "params");
-    for _ in &table {
-        program.run(&mut store, &[], x.len()).unwrap();
-    }
-    store.get(names::X).unwrap().iter().map(|x| f64::from(*x)).collect()
+    let mut store = Store::<T>::new();
+    law.upload(&mut store);
+    run(&graph, sampler, sde, &mut store, &table, x, x.len(), |_, _| ())
 }
 
 /// The variance at the end for Gaussian data, on which a sampler is linear in its start and in all of its noise: each sample of
@@ -136,7 +125,7 @@ pub fn final_variance(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Gr
     let table = sampler.coefficients(sde, &grid);
     let law = Law::gaussian(width);
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, |_| exact(law.mixture(), sde));
-    let mut store = Store::new();
+    let mut store = Store::<f64>::new();
     law.upload(&mut store);
     let batch = 1 + table.len() * sampler.draws();
     let mut x = vec![0.0; batch];
