@@ -1,7 +1,7 @@
 //! The loss on data that training does not see, at fixed noise levels.
 
 use super::{Objective, Source, dequantised};
-use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType};
+use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType, Tick};
 use crate::sde::{Model, Sde};
 
 /// What an evaluation is made of.
@@ -18,13 +18,14 @@ pub struct Evaluation<'a> {
     /// The width of the intervals over which values are spread, as in [`TrainingStep`](super::TrainingStep); `None` leaves them
     /// as they are.
     pub dequantise: Option<f64>,
-    /// Number of times L in the state `evaluation.levels`, `[L, 1]`.
+    /// Number of times L in the state `evaluation.levels`, `[L, 1]`, which samples take in turn.
     pub levels: usize,
 }
 
 /// Names of the states of an evaluation.
 pub mod names {
-    /// u32 `[4]`. Set to step 0 and one seed, every evaluation takes the same samples, times and noise.
+    /// u32 `[4]`. Set to step 0, first sample 0 and one seed before each evaluation, every one takes the same samples, times
+    /// and noise.
     pub const CLOCK: &str = "evaluation.clock";
     /// `[rows, D]`.
     pub const DATASET: &str = "evaluation.dataset";
@@ -35,8 +36,8 @@ pub mod names {
 }
 
 /// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod L of the
-/// levels. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known
-/// also `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock ticks. The parameters may be bound to the
+/// levels. What is drawn for it is addressed by i as well, so that batches of any size give the same. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known
+/// also `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock's first sample moves on by the batch. The parameters may be bound to the
 /// raw weights or to their average.
 pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
@@ -58,7 +59,8 @@ pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> 
         let least = graph.map(&[least.per_sample], &Expr::input(0));
         graph.output("irreducible", least);
     }
-    let ticked = graph.tick(clock, status);
+    // The step stays: it is part of a draw's address, and says how many batches there were.
+    let ticked = graph.tick_by(Tick::Part, clock, status);
     graph.assign(names::CLOCK, ticked);
     graph
 }

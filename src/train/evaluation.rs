@@ -5,8 +5,13 @@ use super::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
 use super::log::LevelLoss;
 use crate::loss::{evaluation_names, names};
 
-/// The same samples, times and noise at every evaluation, whatever the training seed.
+/// Keeps what an evaluation draws apart from what training draws with the same seed.
 const SEED: u64 = 0x7477_6565_6469_6500;
+
+/// The seed of a run's evaluations: samples, levels and noise are the same in all of them.
+pub(super) fn seed(experiment: &Experiment) -> u64 {
+    experiment.config.train.seed ^ SEED
+}
 
 /// The held-out loss.
 pub struct Evaluation {
@@ -16,24 +21,27 @@ pub struct Evaluation {
     pub levels: Vec<LevelLoss>,
 }
 
-/// Measures the averaged weights on the held-out data.
+/// Measures the averaged weights on the held-out data. Level and noise of a sample go by its number, so that the loss is the
+/// same, up to rounding, however many are taken at a time.
 ///
 /// # Errors
 /// When the device is lost.
 pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
-    engine.set_words(evaluation_names::CLOCK, &clock(0, 0, SEED))?;
+    engine.set_words(evaluation_names::CLOCK, &clock(0, 0, seed(experiment)))?;
+    let level_of = experiment.evaluation_levels();
     let mut levels = [Moments::default(); LEVELS];
     let knows_least = experiment.knows_least_loss();
     let mut seen = 0;
     while seen < total {
+        let batch = batch.min((total - seen) as u32);
         engine.run("evaluate", batch, 1)?;
         let losses = engine.output("evaluate", "per_sample")?;
         let least = if knows_least { engine.output("evaluate", "irreducible")? } else { Vec::new() };
-        for (i, loss) in losses.into_iter().enumerate().take(total - seen) {
-            levels[(seen + i) % LEVELS].add(loss, least.get(i).copied().unwrap_or(f32::NAN));
+        for (i, loss) in losses.into_iter().enumerate() {
+            levels[level_of[seen + i]].add(loss, least.get(i).copied().unwrap_or(f32::NAN));
         }
-        seen = (seen + batch as usize).min(total);
+        seen += batch as usize;
     }
     let mean = levels.iter().map(|level| level.sum).sum::<f64>() / total as f64;
     let of_level = |(t, level): (f64, Moments)| {

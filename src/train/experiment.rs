@@ -4,6 +4,8 @@ use super::config::{self, Config};
 use super::engine::{self, Device, Engine, EngineError};
 use super::equal_work;
 use super::error::TrainError;
+use super::evaluation;
+use super::evaluation_levels::levels_of_samples;
 use super::model::{Purpose, label_names, unet_shape};
 use crate::data::{DataError, Dataset, Mixture, Values};
 use crate::graph::{Graph, Parameter, Storage};
@@ -245,7 +247,7 @@ impl Experiment {
             data: source(&self.held_out),
             exact: exact.as_deref(),
             dequantise: self.spread(),
-            levels: LEVELS,
+            levels: self.evaluation_samples(),
         };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         graphs.extend(self.drawing_graphs(&self.drawing(&self.config.sample.sampler())));
@@ -351,6 +353,11 @@ impl Experiment {
         self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
     }
 
+    /// The noise level of each sample of an evaluation, as a number among [`evaluation_times`](Self::evaluation_times).
+    pub fn evaluation_levels(&self) -> Vec<usize> {
+        levels_of_samples(self.held_out.len(), self.evaluation_samples(), evaluation::seed(self))
+    }
+
     /// The times at which the held-out loss is measured: the middles of equal parts of the way from t_min to t_max; without
     /// noise all the same.
     pub fn evaluation_times(&self) -> Vec<f64> {
@@ -370,7 +377,8 @@ impl Experiment {
     pub fn fill_store(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         upload(engine, names::DATASET, &self.train)?;
         upload(engine, evaluation_names::DATASET, &self.held_out)?;
-        let times: Vec<f32> = self.evaluation_times().iter().map(|t| *t as f32).collect();
+        let times = self.evaluation_times();
+        let times: Vec<f32> = self.evaluation_levels().into_iter().map(|level| times[level] as f32).collect();
         engine.set_floats(evaluation_names::LEVELS, &times)?;
         engine.set_floats(evaluation_names::STATUS, &[0.0])?;
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;

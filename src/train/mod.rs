@@ -11,6 +11,7 @@ pub mod engine;
 mod equal_work;
 pub mod error;
 pub mod evaluation;
+pub mod evaluation_levels;
 pub mod experiment;
 pub mod likelihood;
 pub mod log;
