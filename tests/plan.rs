@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tweedie::graph::{Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType};
-use tweedie::plan::lower::{Driver, Limits, Options, Source, lower};
+use tweedie::plan::lower::{Driver, Limits, LowerError, Options, Source, lower};
 use tweedie::plan::{Access, BufferKind, Plan};
 
 /// A training step in small: gather, noise, two layers, loss, gradient, plain descent with an EMA, ring, tick.
@@ -190,4 +190,45 @@ fn expressions_that_differ_in_numbers_alone_share_a_pipeline() {
     assert_eq!((plan.shaders.len(), shaders.len()), (1, 1));
     let constants: Vec<_> = plan.programs.iter().map(|program| &program.dispatches[0].constants).collect();
     assert!(constants[0] != constants[1] && constants[1] != constants[2], "the numbers are constants");
+}
+
+/// A shader once got the largest float where a formula had an infinite constant, and computed on with it.
+#[test]
+fn a_constant_that_32_bits_do_not_hold_is_no_plan() {
+    let lowered = |build: &dyn Fn(&mut Graph, f64), constant: f64| {
+        let mut graph = Graph::new();
+        build(&mut graph, constant);
+        lower(&[Source { name: "case", graph: &graph, parameters_from: "params" }], &Options::default())
+    };
+    let scaled = |constant: f64| (Expr::input(0) + 1.0) / (Expr::input(0).square() + constant);
+    let pointwise = |graph: &mut Graph, constant: f64| {
+        let x = graph.input("x", Shape::batch(&[3]));
+        let y = graph.map(&[x], &scaled(constant));
+        graph.output("y", y);
+    };
+    let reduction = |graph: &mut Graph, constant: f64| {
+        let x = graph.input("x", Shape::batch(&[3]));
+        let y = graph.map(&[x], &scaled(constant));
+        let y = graph.sum(y, &[1]);
+        graph.output("y", y);
+    };
+    let product = |graph: &mut Graph, constant: f64| {
+        let x = graph.input("x", Shape::batch(&[3]));
+        let weight = graph.parameter("weight", &[3, 3], Initial::Zeros);
+        let y = graph.matmul(Layout::Nn, x, weight);
+        let y = graph.map(&[y], &scaled(constant));
+        graph.output("y", y);
+    };
+    let builds: [(&str, &dyn Fn(&mut Graph, f64)); 3] =
+        [("pointwise", &pointwise), ("reduction", &reduction), ("product", &product)];
+    for (name, build) in builds {
+        for bad in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e39, -1e60] {
+            let error = lowered(build, bad).expect_err("no plan");
+            let is_told = matches!(&error, LowerError::NotFinite { value, .. } if *value == format!("{bad:e}"));
+            assert!(is_told && error.to_string().contains("32 bits"), "{name} with {bad}: {error}");
+        }
+        for good in [f64::from(f32::MAX), -3e38, 1e-60, 0.0] {
+            assert!(lowered(build, good).is_ok(), "{name} with {good}");
+        }
+    }
 }

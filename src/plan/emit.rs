@@ -191,7 +191,7 @@ impl Emitter<'_> {
     ) -> (String, bool) {
         match &self.tape.terms[number] {
             Term::Constant(value) if is_plain(value.0) => (String::new(), false),
-            Term::Constant(value) => (text.constant(Role::Number(number), Constant::F32(single(value.0))), false),
+            Term::Constant(value) => (text.constant(Role::Number(number), Constant::F32(value.0 as f32)), false),
             Term::Batch => (format!("f32({})", text.constant(Role::Batch, Constant::Batch)), false),
             Term::Column => ("vec4<f32>(vec4<u32>(col, col + 1u, col + 2u, col + 3u))".to_owned(), true),
             Term::Input(slot) => match &self.sources[*slot] {
@@ -395,15 +395,17 @@ fn is_plain(value: f64) -> bool {
     value.abs() <= 4.0 && (value * 4.0).fract() == 0.0
 }
 
-/// The f32 next to it, infinities being the largest.
-fn single(value: f64) -> f32 {
-    let single = value as f32;
-    if single.is_finite() { single } else { f32::MAX.copysign(single) }
+/// A constant of the tape that no finite f32 is near, if there is one: shaders may take it for anything.
+pub(super) fn unfit_constant(tape: &Tape) -> Option<f64> {
+    tape.terms.iter().find_map(|term| match term {
+        Term::Constant(value) if !(value.0 as f32).is_finite() => Some(value.0),
+        _ => None,
+    })
 }
 
 /// A float that WGSL reads back as the same f32.
 fn float(value: f64) -> String {
-    let single = single(value);
+    let single = value as f32;
     if single == 0.0 {
         return "0.0".to_owned();
     }

@@ -125,6 +125,14 @@ pub enum LowerError {
         /// What the device has.
         limit: usize,
     },
+    /// A number that 32 bits do not hold.
+    #[error("{label}: the number {value} is beyond what 32 bits hold: look at the sizes in [data], [sde] and [loss]")]
+    NotFinite {
+        /// The node.
+        label: String,
+        /// The number.
+        value: String,
+    },
     /// A combination that no kernel covers.
     #[error("{label}: {what}")]
     Unsupported {
@@ -138,7 +146,7 @@ pub enum LowerError {
 /// Lowers programs that share one store.
 ///
 /// # Errors
-/// When a tensor is too large for the device, or a node asks for what no kernel covers.
+/// When a tensor is too large for the device, a constant for 32 bits, or a node asks for what no kernel covers.
 pub fn lower(sources: &[Source], options: &Options) -> Result<Plan, LowerError> {
     let mut shared = Shared { options: *options, ..Shared::default() };
     let mut programs = Vec::new();

@@ -6,7 +6,7 @@ use super::tensors::{Bind, Call};
 use crate::graph::expr::Term;
 use crate::graph::{DType, Op, Shape, Tape, Value};
 use crate::kernels;
-use crate::plan::emit::{Bound, Emitted, Emitter, Source, Target};
+use crate::plan::emit::{Bound, Emitted, Emitter, Source, Target, unfit_constant};
 use crate::plan::iteration::{Access as Place, Iteration, Split, elements, times};
 use crate::plan::{Access, Constant, Size};
 
@@ -269,6 +269,9 @@ impl Lowering<'_> {
         let handed: Vec<usize> = reduction
             .map_or(Vec::new(), |reduction| graph.nodes()[reduction].inputs.iter().map(|input| input.output).collect());
         let (sources, targets, bound) = (&sources, &targets, &bound);
+        if let Some(value) = unfit_constant(&tape) {
+            return Err(LowerError::NotFinite { label: self.label(node, "pointwise"), value: format!("{value:e}") });
+        }
         let emitter = Emitter { tape: &tape, view: &view, sources, targets, bound, handed: &handed };
         let emitted = emitter.emit();
         let flops = elements(shape) * tape.operations() as u64;
