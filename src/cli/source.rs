@@ -108,7 +108,7 @@ impl Source {
 pub(super) struct Points {
     /// As in the file.
     pub shape: Vec<usize>,
-    /// All finite.
+    /// All finite, of sizes whose squares 32 bits hold.
     pub values: Vec<f32>,
 }
 
@@ -129,12 +129,8 @@ pub(super) fn read_points(flag: &str, path: &Path, experiment: &Experiment) -> R
         )));
     }
     let values = array.values.to_f32();
-    if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-        let found = values[place];
-        return Err(CliError::bad_input(format!(
-            "{flag} {}: value {place} (counted from 0) is {found}; should be finite",
-            path.display()
-        )));
+    if let Some(fault) = data::size::fault(&values) {
+        return Err(CliError::bad_input(format!("{flag} {}: {fault}", path.display())));
     }
     Ok(Points { shape: array.shape, values })
 }

@@ -50,8 +50,8 @@ pub(super) fn read_step_noise(
         }
     };
     let values = array.values.to_f32();
-    if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-        return Err(bad(format!("value {place} (counted from 0) is {}; should be finite", values[place])));
+    if let Some(fault) = data::size::fault(&values) {
+        return Err(bad(fault));
     }
     Ok(StepNoise { n, values })
 }

@@ -1,6 +1,6 @@
 //! A data set: samples of one shape, with what else is known of them.
 
-use super::{DataError, Mixture};
+use super::{DataError, Mixture, size};
 
 /// One sample in this many is held out of training by [`Dataset::split`].
 pub const HELD_OUT_EVERY: usize = 6;
@@ -85,7 +85,8 @@ impl Dataset {
     /// A data set of `values` in samples of `shape`, with no labels, levels or exact distribution.
     ///
     /// # Errors
-    /// If there is no sample, the values do not fill whole samples, or a value is not finite.
+    /// If there is no sample, the values do not fill whole samples, or a value is not finite or of a [size] whose square 32 bits
+    /// do not hold.
     pub fn new(name: impl Into<String>, shape: Vec<usize>, values: Values) -> Result<Self, DataError> {
         let name = name.into();
         // A header may claim axes whose product overflows.
@@ -106,6 +107,11 @@ impl Dataset {
             && let Some(i) = v.iter().position(|x| !x.is_finite())
         {
             return Err(err(format!("{} in sample {} (counted from 0)", v[i], i / dim), "finite values"));
+        }
+        if let Values::F32(v) = &values
+            && let Some((found, expected)) = size::complaint(v, dim)
+        {
+            return Err(err(found, &expected));
         }
         Ok(Self { name, shape, values, labels: None, levels: None, exact: None })
     }

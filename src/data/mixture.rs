@@ -1,7 +1,7 @@
 //! Gaussian mixtures: the distributions whose score is known at every noise level.
 
 use super::draw::Draw;
-use super::{DataError, Dataset, Values};
+use super::{DataError, Dataset, Values, size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
@@ -34,8 +34,8 @@ impl Mixture {
     ///
     /// # Errors
     /// If there is no component or no axis, the numbers of weights, means and widths or the dimensions of the means
-    /// differ, a weight or width is not positive, the weights do not sum to 1 within 1e-6 (what remains is divided out), or
-    /// a number is not finite.
+    /// differ, a weight or width is not positive, the weights do not sum to 1 within 1e-6 (what remains is divided out), a
+    /// number is not finite, or the square of a mean or width is one that 32 bits do not hold ([`size`](super::size)).
     pub fn new(weights: &[f64], means: &[Vec<f64>], widths: &[Width]) -> Result<Self, DataError> {
         let err = |key: String, found: String, expected: String| DataError::Mixture { key, found, expected };
         let count = weights.len();
@@ -68,6 +68,10 @@ impl Mixture {
             if let Some(x) = mean.iter().find(|x| !x.is_finite()) {
                 return Err(err(format!("means[{k}]"), x.to_string(), "finite coordinates".into()));
             }
+            if let Some(x) = mean.iter().find(|x| x.abs() > size::LARGEST_MEAN) {
+                let expected = format!("coordinates of at most {:e} in size{}", size::LARGEST_MEAN, size::WHY);
+                return Err(err(format!("means[{k}]"), format!("{x:e}"), expected));
+            }
             let axes = match width {
                 Width::Isotropic(w) => vec![*w; dim],
                 Width::PerAxis(w) => w.clone(),
@@ -78,6 +82,11 @@ impl Mixture {
             }
             if let Some(&w) = axes.iter().find(|&&w| !positive(w)) {
                 return Err(err(format!("widths[{k}]"), w.to_string(), "a positive standard deviation".into()));
+            }
+            if let Some(w) = axes.iter().find(|w| !size::WIDTHS.contains(w)) {
+                let (least, most) = (size::WIDTHS.start(), size::WIDTHS.end());
+                let expected = format!("a standard deviation from {least:e} to {most:e}{}", size::WHY);
+                return Err(err(format!("widths[{k}]"), format!("{w:e}"), expected));
             }
             all_widths.extend(axes);
         }

@@ -14,6 +14,7 @@ mod file;
 mod folder;
 mod mixture;
 mod npy;
+pub mod size;
 mod table;
 mod toys;
 mod visibility;

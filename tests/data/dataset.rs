@@ -38,3 +38,20 @@ fn a_data_set_refuses_what_does_not_fit() {
     assert!(error.contains("NaN in sample 1 (counted from 0)"), "{error}");
     assert!(new(&[1], vec![0.0; 3]).unwrap().with_labels(vec![0]).is_err());
 }
+
+#[test]
+fn a_data_set_refuses_sizes_whose_squares_32_bits_do_not_hold() {
+    let new = |values: &[f32]| Dataset::new("sizes", vec![2], Values::F32(values.to_vec()));
+    for good in [&[0.0, 0.0][..], &[1e18, -1e18], &[1e-18, 0.0], &[1.0, 1e-30]] {
+        assert!(new(good).is_ok(), "{good:?}");
+    }
+    for (bad, wanted) in [
+        (&[0.0, 1.0, 0.0, -2e18][..], "-2e18 in sample 1"),
+        (&[f32::MAX, 0.0], "in sample 0"),
+        (&[1e-19, -1e-25], "at most 1e-19"),
+        (&[f32::from_bits(1), 0.0], "at most 1e-45"),
+    ] {
+        let error = new(bad).unwrap_err().to_string();
+        assert!(error.contains(wanted) && error.contains("32 bits"), "{bad:?}: {error}");
+    }
+}

@@ -73,8 +73,11 @@ fn tables_come_back_as_they_were_written() {
     let values = [0.1, -1.0 / 3.0, 1e-30, f32::MAX, 0.0, 16777217.0];
     write_csv(&path, &["a", "b"], 2, &values).unwrap();
     assert_eq!(read_csv(&path).unwrap(), (2, values.to_vec()));
-    write_csv(&path, &[], 3, &values).unwrap();
+    write_csv(&path, &[], 3, &[0.1; 6]).unwrap();
     assert_eq!(load(&path).unwrap().shape, [3]);
+    write_csv(&path, &[], 3, &values).unwrap();
+    let error = load(&path).unwrap_err().to_string();
+    assert!(error.contains("x.csv: found 3.4028235e38 in sample 1"), "{error}");
     fs::write(&path, "\u{feff}x;y\r\n1;2\r\n\r\n 3 ; 4.5\r\n").unwrap();
     assert_eq!(read_csv(&path).unwrap(), (2, vec![1.0, 2.0, 3.0, 4.5]));
     for (text, part) in

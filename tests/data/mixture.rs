@@ -224,3 +224,21 @@ fn annealing_finds_the_weights_that_langevin_dynamics_does_not() {
     let annealed = share(&annealed, 100);
     assert!((annealed - 0.783).abs() < 0.026, "{annealed}");
 }
+
+#[test]
+fn mixtures_refuse_sizes_whose_squares_32_bits_do_not_hold() {
+    let new = |mean: f64, width: f64| Mixture::new(&[1.0], &[vec![0.5, mean]], &[Width::PerAxis(vec![1.0, width])]);
+    for (mean, width) in [(1e17, 1e17), (-1e17, 1e-18), (0.0, 1e-18)] {
+        // What is drawn of it is data too.
+        let drawn = new(mean, width).and_then(|mixture| mixture.dataset("sizes", 60, 0));
+        assert!(drawn.is_ok(), "{drawn:?}");
+    }
+    for (mean, width, wanted) in [
+        (-2e17, 1.0, "means[0]: found -2e17"),
+        (0.0, 2e17, "widths[0]: found 2e17"),
+        (0.0, 1e-19, "widths[0]: found 1e-19"),
+    ] {
+        let error = new(mean, width).unwrap_err().to_string();
+        assert!(error.contains(wanted) && error.contains("32 bits"), "{error}");
+    }
+}
