@@ -3,6 +3,8 @@
 
 #[path = "common/binary.rs"]
 mod binary;
+#[path = "common/gpu.rs"]
+mod gpu;
 #[path = "common/small_run.rs"]
 mod small_run;
 
@@ -43,7 +45,7 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("train tiny.toml --steps -3 --out new", &["-3", "--steps", "≥ 1"]),
             ("train tiny.toml --seed -1 --out new", &["-1", "--seed", "≥ 0", "2^63 - 1"]),
             ("sample run --n -1 --out a.npy", &["-1", "--n", "≥ 1"]),
-            ("score run --x x.npy --t -1 --out s.npy", &["-1", "--t", "> 0"]),
+            ("score run --x x.npy --t -1 --out s.npy", &["-1", "--t", "≥ 0"]),
             ("train . --out new", &[".: is a folder; a config is a .toml file"]),
             ("train run --out new", &["run: is a folder", "run/config.toml"]),
             ("train tiny.toml --steps 1.5 --out new", &["--steps", "1.5"]),
@@ -89,7 +91,7 @@ fn bad_arguments_are_one_line_and_touch_nothing() {
             ("sample run --noise tiny.toml --out a.npy", &["--noise", "tiny.toml", ".npy"]),
             ("score run --x x.npy --out s.npy", &["--t", "--sigma", "--noise-to-signal"]),
             ("score run --x x.npy --t 0.5 --sigma 0.5 --out s.npy", &["--t", "--sigma"]),
-            ("score run --x x.npy --t 0 --out s.npy", &["--t", "0", "1"]),
+            ("score run --x x.npy --t 0 --out s.npy", &["--t 0", "vp", "sigma = 0", "larger"]),
             ("score run --x x.npy --t 1.5 --out s.npy", &["--t", "1.5", "1"]),
             ("score run --x x.npy --t nan --out s.npy", &["--t", "nan"]),
             (
@@ -313,6 +315,7 @@ fn what_no_memory_holds_is_one_line() {
         ),
         ("sample exact.toml --device cpu --out many.csv --steps 4294967295", "--steps"),
         ("sample exact.toml --device cpu --out many.csv --n 4294967295000", "--n"),
+        ("train tiny.toml --device cpu --out huge --set sample.n=10000001", "sample.n = 10000001"),
     ] {
         let said = tweedie(folder.path(), &words(line));
         assert_eq!(said.code, Some(2), "{line}: {}", said.stderr);
@@ -338,4 +341,76 @@ fn links_and_what_cannot_be_read_are_told_from_runs() {
     let said = tweedie(folder.path(), &words("sample round --device cpu --out a.npy"));
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     assert!(said.stderr.contains("round: cannot be read: "), "{}", said.stderr);
+}
+
+/// `--n` once took 4294967295 samples, where `sample.n` ends at ten million.
+#[test]
+fn a_flag_takes_what_its_key_takes() {
+    let folder = folder();
+    let (sample, train) = ("sample exact.toml --device cpu --out a.npy", "train tiny.toml --device cpu --out new");
+    // What follows `file with --flag: `.
+    let reason = |line: &str| {
+        let said = tweedie(folder.path(), &words(line));
+        assert_eq!(said.code, Some(2), "{line}: {}", said.stderr);
+        said.stderr.splitn(3, ": ").nth(2).expect("a reason").to_owned()
+    };
+    for (line, flag, key, too_many) in [
+        (sample, "--n", "sample.n", "10000001"),
+        (sample, "--steps", "sample.steps", "1000001"),
+        (sample, "--seed", "sample.seed", "9223372036854775808"),
+        (train, "--steps", "train.steps", "4294967296"),
+        (train, "--seed", "train.seed", "9223372036854775808"),
+    ] {
+        for value in ["-1", "1.5", "1e3", "word", too_many] {
+            let by_key = reason(&format!("{line} --set {key}={value}"));
+            assert!(by_key.starts_with(key) && by_key.contains('≤'), "{by_key}");
+            assert_eq!(reason(&format!("{line} {flag} {value}")), by_key, "{flag} {value}");
+        }
+    }
+    expect_bad(
+        folder.path(),
+        &[
+            ("sample exact.toml --n 10000001 --out a.npy", &["--n", "sample.n = 10000001", "≥ 1 and ≤ 10000000"]),
+            ("sample run --class 0 --guidance 1e39 --out a.npy", &["--guidance", "1e39", "≤ 1000000"]),
+        ],
+    );
+    good(folder.path(), "sample exact.toml --device cpu --n 5 --steps 3 --seed 9223372036854775807 --out a.npy");
+}
+
+/// Data × 1e30 once gave zeros on a GPU, and a gradient of 0.
+#[test]
+fn data_whose_squares_32_bits_do_not_hold_are_refused_on_every_device() {
+    let folder = folder();
+    let scaled = |scale: f32| -> Vec<f32> { (0..60).map(|i| scale * (i as f32 * 0.7).sin()).collect() };
+    for (name, scale) in [("huge", 1e30), ("tiny", 1e-25), ("good", 1.0)] {
+        tweedie::data::write_npy(&folder.path().join(format!("{name}.npy")), &[20, 3], &scaled(scale)).expect("data");
+    }
+    let file = |device: &str, name: &str| {
+        format!("train tiny.toml --device {device} --out new --set data.kind=file --set data.path={name}.npy")
+    };
+    for (name, from, to) in [
+        ("far", "[[-1.0, 0.5]", "[[-1e30, 0.5]"),
+        ("wide", "[0.3, 0.2]", "[0.3, 1e30]"),
+        ("narrow", "[0.3, 0.2]", "[[0.3, 1e-30], 0.2]"),
+    ] {
+        let text = format!("{DATA}{EXACT}").replace(from, to);
+        fs::write(folder.path().join(format!("{name}.toml")), text).expect("a config");
+    }
+    for device in ["cpu", gpu::choice()] {
+        let mixture = |name: &str| format!("sample {name}.toml --device {device} --out a.npy");
+        expect_bad(
+            folder.path(),
+            &[
+                (
+                    &file(device, "huge"),
+                    &["tiny.toml", "data.path", "huge.npy", "in sample", "at most 1e18", "32 bits"],
+                ),
+                (&file(device, "tiny"), &["tiny.toml", "data.path", "tiny.npy", "at least 1e-18", "32 bits"]),
+                (&mixture("far"), &["far.toml", "data.means[0]", "-1e30", "at most 1e17", "32 bits"]),
+                (&mixture("wide"), &["wide.toml", "data.widths[1]", "1e30", "1e-18 to 1e17", "32 bits"]),
+                (&mixture("narrow"), &["narrow.toml", "data.widths[0]", "1e-30", "1e-18 to 1e17", "32 bits"]),
+            ],
+        );
+    }
+    good(folder.path(), &file("cpu", "good"));
 }

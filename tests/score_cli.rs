@@ -3,6 +3,8 @@
 
 #[path = "common/binary.rs"]
 mod binary;
+#[path = "common/gpu.rs"]
+mod gpu;
 #[path = "common/small_run.rs"]
 mod small_run;
 
@@ -97,13 +99,27 @@ fn a_time_after_the_end_of_the_process_is_refused() {
 fn a_score_that_is_no_number_is_named() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
-    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 3e38, 3e38, 0.0, 0.0]).expect("points");
-    let line = "score exact.toml --device cpu --x far.npy --t 0.25 --out far-score.npy";
+    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 9e17, 9e17, 0.0, 0.0]).expect("points");
+    fs::write(at("narrow.toml"), format!("{DATA}{EXACT}").replace("[0.3, 0.2]", "[0.001, 0.001]")).expect("a config");
+    let line = "score narrow.toml --device cpu --x far.npy --t 0.01 --out far-score.npy";
     let said = tweedie(folder.path(), &words(line));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     let last = said.stderr.lines().last().expect("a line");
-    assert!(last.starts_with("error: the score of point 1 ") && last.contains("t = 0.25"), "{last}");
+    assert!(last.starts_with("error: the score of point 1 ") && last.contains("t = 0.01"), "{last}");
     assert!(!at("far-score.npy").exists());
+    // A GPU once made zeros of squares that are not finite.
+    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 0.0, -1e30, 0.0, 0.0]).expect("points");
+    for device in ["cpu", gpu::choice()] {
+        let score = format!("score exact.toml --device {device} --x far.npy --t 0.25 --out s.npy");
+        let sample = format!("sample exact.toml --device {device} --noise far.npy --out s.npy");
+        expect_bad(
+            folder.path(),
+            &[
+                (&score, &["--x far.npy: value 3", "-1e30", "at most 1e18", "32 bits"]),
+                (&sample, &["--noise far.npy: value 3", "-1e30", "at most 1e18", "32 bits"]),
+            ],
+        );
+    }
 }
 
 #[test]
@@ -151,4 +167,40 @@ fn images_are_scored_in_either_shape() {
         folder.path(),
         &[("score runs/images --device cpu --x a.toml --t 0.4 --out s.npy", &["--x", "a.toml", ".npy"])],
     );
+}
+
+/// `--t 0` was once refused for `edm`, whose t_min is 0.
+#[test]
+fn time_zero_is_asked_where_there_is_noise_at_it() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let x = read_npy(&at("x.npy")).expect("points").values.to_f32();
+    for device in ["cpu", gpu::choice()] {
+        // The least noise of each process, where alpha is 1.
+        for (kind, sigma) in [("ve", 0.01), ("edm", 0.002)] {
+            fs::write(at("zero.toml"), format!("{DATA}{EXACT}").replace("\"vp\"", &format!("\"{kind}\"")))
+                .expect("a config");
+            let line = format!("score zero.toml --device {device} --x x.npy --t 0 --out s.npy");
+            let said = good(folder.path(), &line);
+            assert!(said.stderr.contains(&format!("t = 0, sigma = {sigma}")), "{}", said.stderr);
+            let found = read_npy(&at("s.npy")).expect("scores").values.to_f32();
+            for (found, x) in found.chunks(2).zip(x.chunks(2)) {
+                let exact = exact_score([f64::from(x[0]), f64::from(x[1])], 1.0, sigma);
+                for (found, exact) in found.iter().zip(exact) {
+                    let error = (f64::from(*found) - exact).abs();
+                    assert!(error < 2e-5 * (1.0 + exact.abs()), "{kind} on {device}: {found}, not {exact}");
+                }
+            }
+        }
+    }
+    let learned = "--set sde.kind=learned --set loss.time=stratified --steps 1";
+    good(folder.path(), &format!("train tiny.toml {learned} --device cpu --out learned"));
+    good(folder.path(), "score learned --device cpu --x x.npy --t 0 --out s.npy");
+    for kind in ["vp", "sub-vp", "cosine", "sigmoid", "rectified-flow"] {
+        let data = DATA.replace("\"vp\"", &format!("\"{kind}\"")).replace("ode-heun", "ode-euler");
+        fs::write(at("zero.toml"), format!("{data}{EXACT}")).expect("a config");
+        let wanted = ["--t 0: must be larger", kind, "sigma = 0"];
+        expect_bad(folder.path(), &[("score zero.toml --x x.npy --t 0 --out t.npy", &wanted)]);
+    }
+    expect_bad(folder.path(), &[("score run --x x.npy --t -0.1 --out t.npy", &["--t", "-0.1", "≥ 0 and ≤ 1"])]);
 }

@@ -7,10 +7,7 @@ use super::class::{check_guidance, one_class};
 use super::interrupt::Interrupt;
 use super::known::{check_particles, particles, read_known};
 use super::progress::Progress;
-use super::settings::{
-    DeviceArguments, cache_folder, class, count, expect_file, expect_output, extension, note, print, sampler_steps,
-    seed,
-};
+use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note, print};
 use super::source::{Source, read_points};
 use super::step_noise::read_step_noise;
 use super::train::FRAMES;
@@ -33,21 +30,21 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN_OR_CONFIG", required_unless_present = "list")]
     source: Option<PathBuf>,
     /// Number of samples [default: the config's sample.n]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    n: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    n: Option<String>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
     #[arg(long, value_name = "NAME", value_parser = SamplerKind::named)]
     sampler: Option<SamplerKind>,
     /// Steps of the sampler [default: the config's sample.steps]
-    #[arg(long, value_name = "N", value_parser = sampler_steps, allow_negative_numbers = true)]
-    steps: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    steps: Option<String>,
     /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, arsinh, karras, exponential [default:
     /// the config's sample.spacing, or else what suits the process]
     #[arg(long, value_name = "NAME", value_parser = Spacing::named)]
     spacing: Option<Spacing>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
-    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<String>,
     /// Another key of the config's [sample], such as sample.eta=0.5; may be given several times
     #[arg(long, value_name = "sample.KEY=VALUE")]
     set: Vec<String>,
@@ -85,10 +82,10 @@ pub(super) struct Arguments {
     list: bool,
 }
 
-/// A finite weight, for clap.
+/// A weight, for clap.
 fn guidance(text: &str) -> Result<f64, String> {
-    let weight = text.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
-    weight.ok_or_else(|| "must be a number ≥ 0".to_string())
+    let weight = text.parse().ok().filter(|weight: &f64| (0.0..=1e6).contains(weight));
+    weight.ok_or_else(|| "must be a number ≥ 0 and ≤ 1000000".to_string())
 }
 
 /// What the samples are written as.
@@ -155,9 +152,7 @@ impl Arguments {
             let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
             refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
         }
-        let too_many = |n: u64| CliError::bad_input(format!("--n {n}: too many for this machine"));
-        let wanted = self.n.map(|n| usize::try_from(n).map_err(|_| too_many(n))).transpose()?;
-
+        let wanted = self.n.map(|_| source.config().sample.n);
         Ok(Request {
             source,
             noise: self.noise,
@@ -192,11 +187,9 @@ impl Arguments {
         if let Some(spacing) = self.spacing {
             overrides.insert("--spacing", "sample", "spacing", spacing.name());
         }
-        for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
-            if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
-                overrides.insert(flag, "sample", key, value);
-            }
-        }
+        overrides.insert_text("--n", "sample", "n", self.n.as_ref());
+        overrides.insert_text("--steps", "sample", "steps", self.steps.as_ref());
+        overrides.insert_text("--seed", "sample", "seed", self.seed.as_ref());
         Ok(overrides)
     }
 }

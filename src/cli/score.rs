@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// The points x_t, (N, D) or (N, the data's shape)
     #[arg(long, value_name = "FILE.npy")]
     x: PathBuf,
-    /// Noise level as time, above 0 and at most the process's t_max
+    /// Noise level as time, from 0, where the process has noise there, to its t_max
     #[arg(long, value_name = "T", value_parser = time, allow_negative_numbers = true)]
     t: Option<f64>,
     /// Noise level as the standard deviation of x_t given x_0, > 0; 0 for a run with loss.noise = "none"
@@ -94,7 +94,7 @@ fn sigma(text: &str) -> Result<f64, String> {
 }
 
 fn time(text: &str) -> Result<f64, String> {
-    positive(text).ok().filter(|time| *time <= 1.0).ok_or_else(|| "must be a number > 0 and ≤ 1".to_string())
+    sigma(text).ok().filter(|time| *time <= 1.0).ok_or_else(|| "must be a number ≥ 0 and ≤ 1".to_string())
 }
 
 /// Runs the command.
@@ -135,6 +135,11 @@ fn score(request: Request) -> Result<(), CliError> {
             "--t {t}: must be at most {}, where the {} process of this model ends",
             sde.t_max(),
             sde.name()
+        )),
+        Level::Time(t) if sde.at(t).sigma < f64::from(f32::MIN_POSITIVE) => Err(format!(
+            "--t {t}: must be larger: the {} process of this model has sigma = {} there, no noise whose score there could be",
+            sde.name(),
+            short(sde.at(t).sigma, 4)
         )),
         Level::Time(t) => Ok(t),
         Level::Sigma(sigma) => sde.t_of_sigma(sigma).map_err(|error| format!("--sigma {sigma}: {}", error.range())),

@@ -54,11 +54,6 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     whole_number(text, 1, u64::from(u32::MAX)).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 4294967295".to_string())
 }
 
-/// Steps of a sampler, each a row of a table: as many as a config may ask for.
-pub(super) fn sampler_steps(text: &str) -> Result<u64, String> {
-    whole_number(text, 1, 1_000_000).ok_or_else(|| "must be a whole number ≥ 1 and ≤ 1000000".to_string())
-}
-
 /// A number of a class.
 pub(super) fn class(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "must be a whole number ≥ 0".to_string())

@@ -6,7 +6,7 @@ use super::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::sample::drawing;
-use super::settings::{ConfigArguments, DeviceArguments, cache_folder, count, note, print, seed};
+use super::settings::{ConfigArguments, DeviceArguments, cache_folder, note, print};
 use crate::gpu::Choice;
 use crate::train::artifacts;
 use crate::train::config::{Model, Origin};
@@ -27,11 +27,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
     /// Training steps; short for --set train.steps=N
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    steps: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    steps: Option<String>,
     /// Seed of the run; short for --set train.seed=N
-    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<String>,
     /// Folder of the run [default: runs/NAME for NAME.toml]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -59,12 +59,8 @@ impl Arguments {
     /// Everything that can be known to be wrong before the first byte is written.
     fn check(self) -> Result<(Request, Origin), CliError> {
         let mut overrides = self.config.overrides()?;
-        for (flag, key, value) in [("--steps", "steps", self.steps), ("--seed", "seed", self.seed)] {
-            if let Some(value) = value {
-                // The parsers of both flags end far below.
-                overrides.insert(flag, "train", key, i64::try_from(value).unwrap_or(i64::MAX));
-            }
-        }
+        overrides.insert_text("--steps", "train", "steps", self.steps.as_ref());
+        overrides.insert_text("--seed", "train", "seed", self.seed.as_ref());
         let (config, origin) = self.config.read(&overrides)?;
         if matches!(config.model, Model::Exact(_)) {
             let path = self.config.config.display();

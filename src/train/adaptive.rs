@@ -100,7 +100,9 @@ pub(super) fn draw(
             return stuck(base + place / dims, sde.t_min());
         }
         samples.extend(drawn);
-        let evaluations = |tries: &f32| (besides as f64) + sampler.evaluations_per_try() as f64 * f64::from(*tries);
+        let evaluations = |tries: &f32| {
+            draw.evaluations_each() * ((besides as f64) + sampler.evaluations_per_try() as f64 * f64::from(*tries))
+        };
         used.extend(arrival.tries.iter().map(evaluations));
         if !progress((base + batch) as u64, draw.n as u64) {
             return Err(TrainError::Interrupted);

@@ -27,7 +27,7 @@ pub(super) fn draw(
         frames: Vec::new(),
         frame_times: Vec::new(),
         times,
-        evaluations: Evaluations::even(particles * sampler.evaluations(&draw.grid)),
+        evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
     };
     let chunk = experiment.samples_at_a_time(draw.n, particles);
     let total = (draw.n.div_ceil(chunk) * steps) as u64;

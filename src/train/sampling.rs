@@ -37,6 +37,15 @@ pub struct Draw {
     pub frames: usize,
 }
 
+impl Draw {
+    /// Evaluations of the network for a sample, for each one that the sampler asks of its model: every particle takes its own, and
+    /// guidance one with the class and one without.
+    pub(super) fn evaluations_each(&self) -> f64 {
+        let guided = if self.guidance == 1.0 { 1.0 } else { 2.0 };
+        guided * self.particles() as f64
+    }
+}
+
 /// What is known of samples before they are drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
@@ -66,11 +75,11 @@ pub struct Drawn {
     pub frame_times: Vec<f64>,
     /// The times of the grid, from noise to data, without a denoised end; none of an adaptive sampler.
     pub times: Vec<f64>,
-    /// Evaluations of the model for each sample.
+    /// Evaluations of the network for each sample.
     pub evaluations: Evaluations,
 }
 
-/// Evaluations of the model for a sample.
+/// Evaluations of the network, or of the exact score in its place, for a sample; with guidance two for each of the sampler's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluations {
     /// The mean over all samples.
@@ -86,8 +95,8 @@ impl Evaluations {
     }
 
     /// As many for each.
-    pub(super) fn even(count: usize) -> Self {
-        Self { mean: count as f64, most: count as f64 }
+    pub(super) fn even(count: f64) -> Self {
+        Self { mean: count, most: count }
     }
 }
 
@@ -134,7 +143,7 @@ fn stepwise(
         frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
         times,
-        evaluations: Evaluations::even(sampler.evaluations(&draw.grid)),
+        evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
     };
     let chunk = experiment.chunk(draw.n) as usize;
     let total = (draw.n.div_ceil(chunk) * steps) as u64;

@@ -73,13 +73,10 @@ impl Overrides {
             return Err(shape());
         }
         let value = value.trim();
-        let value = match value.parse::<Value>() {
-            Ok(value) => value,
-            Err(_) if value.is_empty() || value.starts_with(['"', '\'', '[', '{']) => {
-                return Err(complain("the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
-            }
-            Err(_) => Value::String(value.to_string()),
-        };
+        if value.parse::<Value>().is_err() && (value.is_empty() || value.starts_with(['"', '\'', '[', '{'])) {
+            return Err(complain("the value is not valid TOML, such as 3, 0.5, true, word, [1, 2]"));
+        }
+        let value = value_of(value);
         self.entries.push(Override { table: table.into(), key: key.into(), value, flag: "--set".into() });
         Ok(())
     }
@@ -87,6 +84,13 @@ impl Overrides {
     /// Sets `table.key` on behalf of `flag` (`--steps`), which errors will name.
     pub fn insert(&mut self, flag: &str, table: &str, key: &str, value: impl Into<Value>) {
         self.entries.push(Override { table: table.into(), key: key.into(), value: value.into(), flag: flag.into() });
+    }
+
+    /// Sets `table.key` to the text that was given to `flag` (`--steps`), if it was: its type and range are the key's.
+    pub fn insert_text(&mut self, flag: &str, table: &str, key: &str, text: Option<&String>) {
+        if let Some(text) = text {
+            self.insert(flag, table, key, value_of(text.trim()));
+        }
     }
 
     /// The tables that are concerned.
@@ -112,4 +116,9 @@ impl Overrides {
     pub(super) fn entries(&self) -> &[Override] {
         &self.entries
     }
+}
+
+/// TOML, or else a string.
+fn value_of(text: &str) -> Value {
+    text.parse().unwrap_or_else(|_| Value::String(text.to_owned()))
 }
