@@ -9,7 +9,7 @@ mod gpu;
 #[path = "common/sampling.rs"]
 mod sampling;
 
-use experiments::{devices, draw, experiment};
+use experiments::{Samples, devices};
 use forward::{Forward, Kind};
 use sampling::normal_distribution;
 
@@ -60,10 +60,11 @@ fn samples_with_their_own_steps_have_one_law_on_every_device() {
     let end = vp.at(vp.t_min);
     // With the error of the law at the default tolerance, which 65536 samples show: .012, and at a tenth of it nothing.
     for (sampler, bias) in [("adaptive-sde", 0.015), ("rk45", 0.001)] {
-        let experiment = experiment(&vp, &data, &format!("kind = \"{sampler}\"\ndenoise = false"));
+        let sample = format!("kind = \"{sampler}\"\ndenoise = false");
         let most = by_chance(N, 2 * 2 * DIRECTIONS.len()) + bias;
         let drawn = devices().map(|(name, device)| {
-            let samples = draw(&experiment, device, N, 3, None, None).expect("samples");
+            let mut samples = Samples::new(&vp, &data, &sample, device, N, false);
+            let samples = samples.draw(&sample, 3, None, |_, _| Vec::new()).expect("samples");
             for direction in DIRECTIONS {
                 let distance = kolmogorov(&samples, direction, [end.alpha, end.sigma]);
                 println!("{sampler} {name} along {direction:?}: {distance:.4} of {most:.4}");

@@ -7,7 +7,7 @@ mod forward;
 #[path = "common/gpu.rs"]
 mod gpu;
 
-use experiments::{devices, draw, experiment, log_densities};
+use experiments::{Samples, devices, experiment, log_densities};
 use forward::{Forward, Kind, Level, all};
 use tweedie::likelihood::Divergence;
 use tweedie::sampler::dormand_prince::DormandPrince;
@@ -30,11 +30,13 @@ fn carried(x: f64, from: Level, to: Level) -> f64 {
 /// The medians of the errors of `rk45` and of log densities at a tolerance of 1e-5.
 fn errors(process: &Forward, device: &Device) -> [f64; 2] {
     let data = format!("[data]\nkind = \"mixture\"\nweights = [1.0]\nmeans = [[{MEAN}]]\nwidths = [{WIDTH}]\nn = 6");
-    let experiment = experiment(process, &data, "kind = \"rk45\"\ndenoise = false");
+    let sample = "kind = \"rk45\"\ndenoise = false";
+    let experiment = experiment(process, &data, sample);
     let [first, last] = [process.t_min, process.t_max].map(|t| process.at(t));
     let prior = process.prior();
     let z: Vec<f32> = (0..33).map(|i| (i as f32 - 16.0) / 8.0 + 0.01).collect();
-    let found = draw(&experiment, device, z.len(), 0, Some(z.clone()), None).expect("samples");
+    let mut samples = Samples::new(process, &data, sample, device, z.len(), false);
+    let found = samples.draw(sample, 0, Some(&z), |_, _| Vec::new()).expect("samples");
     let of_sample = |(z, x): (&f32, &f32)| (carried(prior * f64::from(*z), last, first) - f64::from(*x)).abs();
     let solver = DormandPrince { absolute: 1e-5, relative: 1e-5 };
     let method = Method::Flow { divergence: Divergence::Exact, solver };

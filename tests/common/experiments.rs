@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 
 use tweedie::gpu::Choice;
 use tweedie::sampler::Noise;
-use tweedie::sde::Learned;
+use tweedie::sde::{Learned, Quantity};
 use tweedie::train::config::{Config, Overrides};
-use tweedie::train::engine::Device;
+use tweedie::train::engine::{Device, Engine};
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
 use tweedie::train::likelihood::{self, Likelihood, Method, Question};
 use tweedie::train::sampling::{self, Draw};
+use tweedie::train::scoring;
 
 use crate::forward::{Forward, Kind};
 use crate::gpu;
@@ -49,32 +50,53 @@ pub fn experiment(process: &Forward, data: &str, sample: &str) -> Experiment {
     experiment
 }
 
-/// Samples by the config's sampler and grid: the prior draw `noise` (`[n, D]`) and the noise of the steps, where they are given.
-pub fn draw(
-    experiment: &Experiment,
-    device: &Device,
+/// Exact samples on a device by one sampler, on any grid.
+pub struct Samples<'a> {
+    process: &'a Forward,
+    data: &'a str,
+    engine: Box<dyn Engine>,
+    given: bool,
     n: usize,
-    seed: u64,
-    noise: Option<Vec<f32>>,
-    step_noise: Option<Vec<f32>>,
-) -> Result<Vec<f32>, String> {
-    let sampler = experiment.config.sample.sampler();
-    let given = if step_noise.is_some() { Noise::Given } else { Noise::Drawn };
-    let drawing = Drawing { noise: given, ..experiment.drawing(&sampler) };
-    let mut engine = experiment.drawing_engine(device, &drawing, n).map_err(|error| error.to_string())?;
-    let draw = Draw {
-        n,
-        grid: experiment.config.grid(),
-        seed,
-        noise,
-        step_noise,
-        classes: Classes::Any,
-        guidance: 1.0,
-        known: None,
-        frames: 0,
-    };
-    let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |_, _| true);
-    drawn.map(|drawn| drawn.samples).map_err(|error| error.to_string())
+}
+
+impl<'a> Samples<'a> {
+    /// `n` at a time by the sampler and options that `sample` (keys of `[sample]`) names, for grids of no more steps than there.
+    /// `given`: the noise of the steps is given.
+    pub fn new(process: &'a Forward, data: &'a str, sample: &str, device: &Device, n: usize, given: bool) -> Self {
+        let experiment = experiment(process, data, sample);
+        let sampler = experiment.config.sample.sampler();
+        let noise = if given { Noise::Given } else { Noise::Drawn };
+        let drawing = Drawing { noise, ..experiment.drawing(&sampler) };
+        let engine = experiment.drawing_engine(device, &drawing, n).unwrap_or_else(|error| panic!("{error}"));
+        Self { process, data, engine, given, n }
+    }
+
+    /// By the same sampler with the grid of `sample`: `[n, D]`. `prior` (`[n, D]`) are standard normal numbers in the place of those
+    /// of `seed`, `steps` those of the steps, `[rows, draws, n, D]`, made for so many rows and draws.
+    pub fn draw(
+        &mut self,
+        sample: &str,
+        seed: u64,
+        prior: Option<&[f32]>,
+        steps: impl FnOnce(usize, usize) -> Vec<f32>,
+    ) -> Result<Vec<f32>, String> {
+        let experiment = experiment(self.process, self.data, sample);
+        let sampler = experiment.config.sample.sampler();
+        let grid = experiment.config.grid();
+        let draw = Draw {
+            n: self.n,
+            grid,
+            seed,
+            noise: prior.map(<[f32]>::to_vec),
+            step_noise: self.given.then(|| steps(sampler.rows(&grid), sampler.draws())),
+            classes: Classes::Any,
+            guidance: 1.0,
+            known: None,
+            frames: 0,
+        };
+        let drawn = sampling::draw(self.engine.as_mut(), &experiment, &sampler, &draw, &mut |_, _| true);
+        drawn.map(|drawn| drawn.samples).map_err(|error| error.to_string())
+    }
 }
 
 /// Log densities of `data` (`[n, D]`) along the flow.
@@ -83,4 +105,25 @@ pub fn log_densities(experiment: &Experiment, device: &Device, data: &[f32], met
     let mut engine = likelihood::load(experiment, device, &question).unwrap_or_else(|error| panic!("{error}"));
     likelihood::evaluate(engine.as_mut(), experiment, &question, &mut |_, _| true)
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Exact scores on a device.
+pub struct Scores {
+    experiment: Experiment,
+    engine: Box<dyn Engine>,
+}
+
+impl Scores {
+    /// Of `data` under a process, for `n` points at a time.
+    pub fn new(process: &Forward, data: &str, device: &Device, n: usize) -> Self {
+        let experiment = experiment(process, data, "");
+        let engine = experiment.scoring_engine(device, n).unwrap_or_else(|error| panic!("{error}"));
+        Self { experiment, engine }
+    }
+
+    /// A quantity at the points `x` (`[n, D]`) and time `t`.
+    pub fn at(&mut self, x: &[f32], t: f64, quantity: Quantity) -> Result<Vec<f32>, String> {
+        let found = scoring::evaluate(self.engine.as_mut(), &self.experiment, x, Classes::Any, t, quantity);
+        found.map_err(|error| error.to_string())
+    }
 }

@@ -162,7 +162,8 @@ impl Forward {
             }
             Kind::Sigmoid { start, end, temperature } => {
                 let s = |x: f64| 1.0 / (1.0 + (-x / temperature).exp());
-                let v = start + t * (end - start);
+                // From the end, so that it is met exactly.
+                let v = end - (1.0 - t) * (end - start);
                 let whole = s(end) - s(start);
                 preserving((s(end) - s(v)) / whole, (s(v) - s(start)) / whole)
             }
@@ -186,6 +187,23 @@ impl Forward {
             Kind::RectifiedFlow => Level { alpha: alpha / (alpha + sigma), sigma: sigma / (alpha + sigma) },
             _ => Level { alpha: alpha / alpha.hypot(sigma), sigma: sigma / alpha.hypot(sigma) },
         }
+    }
+
+    /// Drift over x, d ln alpha / dt, and g² = −sigma² d ln(alpha² / sigma²) / dt, by differences.
+    pub fn rates(&self, t: f64) -> [f64; 2] {
+        // Short beside the way to where they are not smooth: time 0 of most, time 1 of those that end without signal.
+        let way = match self.kind {
+            Kind::Ve { .. } | Kind::Edm { .. } | Kind::Learned { .. } => 1.0,
+            Kind::Vp { zero_terminal_snr: false, .. } | Kind::SubVp { .. } => t,
+            _ => t.min(1.0 - t),
+        };
+        let h = 1e-3 * way;
+        // Of order 4.
+        let slope = |of: &dyn Fn(Level) -> f64| {
+            let [a, b, c, d] = [-2.0, -1.0, 1.0, 2.0].map(|i| of(self.at(t + i * h)));
+            (8.0 * (c - b) - (d - a)) / (12.0 * h)
+        };
+        [slope(&|level| level.alpha.ln()), -2.0 * slope(&Level::lambda) * self.at(t).sigma.powi(2)]
     }
 
     /// The time at which sigma / alpha is this.
