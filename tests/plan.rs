@@ -219,8 +219,8 @@ fn a_constant_that_32_bits_do_not_hold_is_no_plan() {
         let y = graph.map(&[y], &scaled(constant));
         graph.output("y", y);
     };
-    let builds: [(&str, &dyn Fn(&mut Graph, f64)); 3] =
-        [("pointwise", &pointwise), ("reduction", &reduction), ("product", &product)];
+    type Build<'a> = &'a dyn Fn(&mut Graph, f64);
+    let builds: [(&str, Build); 3] = [("pointwise", &pointwise), ("reduction", &reduction), ("product", &product)];
     for (name, build) in builds {
         for bad in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e39, -1e60] {
             let error = lowered(build, bad).expect_err("no plan");
