@@ -171,15 +171,7 @@ impl Chain {
                 moved(each(&|d| to.alpha * (y_hat[d] + (s_next - s_hat) * 0.5 * (first[d] + second[d]))))
             }
             Self::PredictorCorrector { snr, corrector_steps } => {
-                let mut x = x.clone();
-                for z in &z[..corrector_steps] {
-                    let score = score_of(&law.denoised(&x, from), &x, from);
-                    let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
-                    let least = (x.len() as f64 / (from.alpha.powi(2) + from.sigma.powi(2))).sqrt();
-                    let ratio = norm(z) / norm(&score).max(least);
-                    let step = 2.0 * (from.alpha / to.alpha).powi(2) * (snr * ratio).powi(2);
-                    x = (0..x.len()).map(|d| x[d] + step * score[d] + (2.0 * step).sqrt() * z[d]).collect();
-                }
+                let x = corrected(law, snr, from, to.alpha, x, &z[..corrector_steps]);
                 let score = score_of(&law.denoised(&x, from), &x, from);
                 moved(reversed(from, to, &x, &score, z[corrector_steps]))
             }
@@ -204,9 +196,32 @@ impl Chain {
             let noise: Vec<&[f64]> = noise.iter().map(Vec::as_slice).collect();
             state = self.step(law, process, way, row, &state, &noise);
         }
-        let end = if way.denoise { law.denoised(&state.x, process.at(process.t_min)) } else { state.x };
-        (end, largest)
+        if !way.denoise {
+            return (state.x, largest);
+        }
+        let last = process.at(process.t_min);
+        if let Self::PredictorCorrector { snr, corrector_steps } = self {
+            // At each level, the last too.
+            let noise: Vec<Vec<f64>> = (0..corrector_steps).map(|draw| z(self.rows(way), draw)).collect();
+            let noise: Vec<&[f64]> = noise.iter().map(Vec::as_slice).collect();
+            state.x = corrected(law, snr, last, 1.0, &state.x, &noise);
+        }
+        (law.denoised(&state.x, last), largest)
     }
+}
+
+/// x after Langevin's steps at a level, one for each of `noise`, before a step to a level with `next_alpha`.
+fn corrected(law: &Mixture, snr: f64, at: Level, next_alpha: f64, x: &[f64], noise: &[&[f64]]) -> Vec<f64> {
+    let mut x = x.to_vec();
+    for z in noise {
+        let score = score_of(&law.denoised(&x, at), &x, at);
+        let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let least = (x.len() as f64 / (at.alpha.powi(2) + at.sigma.powi(2))).sqrt();
+        let ratio = norm(z) / norm(&score).max(least);
+        let step = 2.0 * (at.alpha / next_alpha).powi(2) * (snr * ratio).powi(2);
+        x = (0..x.len()).map(|d| x[d] + step * score[d] + (2.0 * step).sqrt() * z[d]).collect();
+    }
+    x
 }
 
 /// Tweedie's formula; from the law itself where x says nothing of it.
