@@ -47,8 +47,8 @@ pub(super) fn particles(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("must be a whole number ≥ 1 and ≤ {MOST_PARTICLES}"))
 }
 
-/// What particles do not go with is refused: nothing `known`, another sampler, and what speaks of the one path of a sample.
-/// `files` are flags and their files, if given; `gif` is a trajectory that is asked for.
+/// What particles do not go with is refused: nothing `known`, another sampler, and what speaks of the one path of a
+/// sample. `files` are flags and their files, if given; `gif` is a trajectory that is asked for.
 pub(super) fn check_particles(
     particles: usize,
     known: bool,

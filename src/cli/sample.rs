@@ -68,8 +68,8 @@ pub(super) struct Arguments {
     /// Where --known is known: one sample's shape as .npy, above 0.5 where it is, or a picture, white where it is
     #[arg(long, value_name = "FILE", requires = "known")]
     mask: Option<PathBuf>,
-    /// Draw each sample by so many weighted particles (1 to 256) of the ancestral sampler, the nearer to the law given what is
-    /// known the more there are [default: none, by replacement, which does not converge to it]
+    /// Draw each sample by so many weighted particles (1 to 256) of the ancestral sampler, the nearer to the law given
+    /// what is known the more there are [default: none, by replacement, which does not converge to it]
     #[arg(long, value_name = "K", value_parser = particles, allow_negative_numbers = true)]
     particles: Option<usize>,
     #[command(flatten)]

@@ -3,8 +3,8 @@
 /// The weights of particles in groups of equal size, of which each stands for one sample: group i has the rows
 /// `i * particles..(i + 1) * particles` of a batch.
 ///
-/// Weights are logarithms in f64. Only their differences within a group count, so that what all of its particles have in common
-/// may be left out.
+/// Weights are logarithms in f64. Only their differences within a group count, so that what all of its particles have
+/// in common may be left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParticleWeights {
     particles: usize,
@@ -23,8 +23,8 @@ impl ParticleWeights {
         Self { particles, log: vec![0.0; groups * particles], log_twist: vec![0.0; groups * particles] }
     }
 
-    /// Takes in a draw of every particle: `log_ratio` is ln p − ln q of the draw, `log_twist` is ln h where it went, which
-    /// takes the place of the one before (both `[rows]`, as [`Twisted`](super::Twisted) leaves them).
+    /// Takes in a draw of every particle: `log_ratio` is ln p − ln q of the draw, `log_twist` is ln h where it went,
+    /// which takes the place of the one before (both `[rows]`, as [`Twisted`](super::Twisted) leaves them).
     pub fn advance(&mut self, log_ratio: &[f32], log_twist: &[f32]) {
         for (((log, old), ratio), new) in self.log.iter_mut().zip(&mut self.log_twist).zip(log_ratio).zip(log_twist) {
             *log += f64::from(*ratio) + f64::from(*new) - *old;
@@ -37,9 +37,9 @@ impl ParticleWeights {
         1.0 / self.shares(group).iter().map(|share| share * share).sum::<f64>()
     }
 
-    /// Resamples each group that is worth less than half of its size: the rows that take the places of all rows, or `None`
-    /// where every group stays as it is. `uniform` gives a number in (0, 1) for a group. The particles of a resampled group
-    /// weigh the same.
+    /// Resamples each group that is worth less than half of its size: the rows that take the places of all rows, or
+    /// `None` where every group stays as it is. `uniform` gives a number in (0, 1) for a group. The particles of a
+    /// resampled group weigh the same.
     ///
     /// Resampling is systematic (Kitagawa 1996): a particle of weight w has K w heirs, rounded up or down.
     pub fn resample(&mut self, uniform: impl Fn(usize) -> f64) -> Option<Vec<usize>> {

@@ -17,25 +17,27 @@ pub mod names {
 }
 
 /// One particle of the Twisted Diffusion Sampler (Wu, Trippe, Naesseth, Blei and Cunningham 2023, "Practical and
-/// asymptotically exact conditional sampling in diffusion models", algorithm 1): [`Ancestral`] steps towards what is known.
+/// asymptotically exact conditional sampling in diffusion models", algorithm 1): [`Ancestral`] steps towards what is
+/// known.
 ///
 /// With D = denoised(x, t), the known values k and their number in the sum:
 ///
 /// ln h(x) = −½ Σ (k − D)² / tau², tau² = sigma² v / (alpha² v + sigma²)
 ///
-/// where v is the mean square of the data, so that tau² is what is left to know of a coordinate of N(0, v) at that level. The
-/// next x is drawn from q: the ancestral step with D + (sigma² / alpha) ∇ₓ ln h(x) in the place of D. The weight of a path is
+/// where v is the mean square of the data, so that tau² is what is left to know of a coordinate of N(0, v) at that
+/// level. The next x is drawn from q: the ancestral step with D + (sigma² / alpha) ∇ₓ ln h(x) in the place of D. The
+/// weight of a path is
 ///
 /// Σ ln p(x′ | x) − ln q(x′ | x) + ln h(x′) − ln h(x), beginning with ln h of the prior draw,
 ///
-/// with p the ancestral step itself. Weighted so, particles follow the ancestral sampler's law given that its end has the known
-/// values, but for noise of the size of the last level's tau; the gradient and h say only how many particles that takes.
-/// Who runs the step keeps the weights ([`ParticleWeights`](super::ParticleWeights)) and moves the rows of the states
-/// [`X`](super::names::X) and [`SHIFT`](names::SHIFT).
+/// with p the ancestral step itself. Weighted so, particles follow the ancestral sampler's law given that its end has
+/// the known values, but for noise of the size of the last level's tau; the gradient and h say only how many particles
+/// that takes. Who runs the step keeps the weights ([`ParticleWeights`](super::ParticleWeights)) and moves the rows of
+/// the states [`X`](super::names::X) and [`SHIFT`](names::SHIFT).
 ///
-/// A row is a level at which the model is asked, once. It first draws x as the row before has laid down, so that all of what
-/// a particle is lies in these two states between the rows. From a level without signal the draw is not moved: x then says
-/// nothing of the data.
+/// A row is a level at which the model is asked, once. It first draws x as the row before has laid down, so that all of
+/// what a particle is lies in these two states between the rows. From a level without signal the draw is not moved: x
+/// then says nothing of the data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Twisted {
     /// v, the mean square of the data's coordinates. Above 0.

@@ -324,8 +324,8 @@ impl Experiment {
         n.clamp(1, most) as u32
     }
 
-    /// How many of `n` samples are taken at a time where each has so many rows of a batch: as many as [`chunk`](Self::chunk)
-    /// has room for, and at least one.
+    /// How many of `n` samples are taken at a time where each has so many rows of a batch: as many as
+    /// [`chunk`](Self::chunk) has room for, and at least one.
     pub fn samples_at_a_time(&self, n: usize, particles: usize) -> usize {
         (self.chunk(n.saturating_mul(particles)) as usize / particles).max(1)
     }

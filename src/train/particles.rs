@@ -9,7 +9,8 @@ use crate::sampler::twisted_names::{LOG_RATIO, LOG_TWIST, SHIFT};
 use crate::sampler::{ParticleWeights, Sampler, names};
 
 /// [`sampling::draw`](super::sampling::draw) by `particles` for each sample, with an engine made for
-/// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its own.
+/// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its
+/// own.
 ///
 /// The host waits for each step, weighs, and where a group has become poor, puts other rows in the place of its own.
 pub(super) fn draw(

@@ -29,8 +29,8 @@ pub struct Draw {
     pub classes: Classes<'static>,
     /// How far samples are moved towards the class: 1 is not at all. Another number needs an engine made for guidance.
     pub guidance: f64,
-    /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting), or with particles
-    /// for [`Twisted`](crate::sampler::Twisted).
+    /// What is known of the samples; needs an engine made for [`Inpainting`](crate::sampler::Inpainting), or with
+    /// particles for [`Twisted`](crate::sampler::Twisted).
     pub known: Option<Known>,
     /// How many moments to keep, the first and the last included; 0 keeps none. Samples of an adaptive sampler have none
     /// in common, and none are kept.
@@ -208,8 +208,8 @@ pub(super) fn lay_out(
     Ok((table, draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise))))
 }
 
-/// Puts the prior draw of samples `base..base + batch` into the store, a row for each of their particles, and zeros into a
-/// sampler's `states`.
+/// Puts the prior draw of samples `base..base + batch` into the store, a row for each of their particles, and zeros
+/// into a sampler's `states`.
 pub(super) fn start(
     engine: &mut dyn Engine,
     experiment: &Experiment,
