@@ -10,7 +10,8 @@ use crate::train::experiment::Experiment;
 use crate::train::sampling::Known;
 
 /// Reads both files: how many samples to draw, and what is known of each. `known` is one sample, which then is known of
-/// `wanted` or else `usual` samples, or as many as are `wanted` (`None`: as there are); `mask` is of one sample's shape: above ½ (white, in a picture) where samples are known. Pictures may be given where samples are images.
+/// `wanted` or else `usual` samples, or as many as are `wanted` (`None`: as there are); `mask` is of one sample's
+/// shape: above ½ (white, in a picture) where samples are known. Pictures may be given where samples are images.
 pub(super) fn read_known(
     known: &Path,
     mask: &Path,

@@ -38,8 +38,8 @@ pub(super) struct Arguments {
     /// Steps of the sampler [default: the config's sample.steps]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<String>,
-    /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, arsinh, karras, exponential [default:
-    /// the config's sample.spacing, or else what suits the process]
+    /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, arsinh, karras, exponential
+    /// [default: the config's sample.spacing, or else what suits the process]
     #[arg(long, value_name = "NAME", value_parser = Spacing::named)]
     spacing: Option<Spacing>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
@@ -51,8 +51,8 @@ pub(super) struct Arguments {
     /// Start from these standard normal values, (N, D) or (N, the data's shape), instead of drawing them
     #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
     noise: Option<PathBuf>,
-    /// Take these standard normal values in the sampler's steps, (steps, draws, N, D) or (steps, draws, N, the data's shape),
-    /// instead of drawing them; see --list for the draws
+    /// Take these standard normal values in the sampler's steps, (steps, draws, N, D) or (steps, draws, N, the data's
+    /// shape), instead of drawing them; see --list for the draws
     #[arg(long, value_name = "FILE.npy", conflicts_with = "n")]
     step_noise: Option<PathBuf>,
     /// Class to draw, for a network trained with model.conditional = true [default: any]
@@ -269,7 +269,8 @@ fn list() -> String {
         options: keys of [sample] beside steps, spacing and denoise\n"
 }
 
-/// What the progress of drawing `n` samples counts: steps, of every batch anew; samples, where there are no common steps.
+/// What the progress of drawing `n` samples counts: steps, of every batch anew; samples, where there are no common
+/// steps.
 pub(super) fn drawing(experiment: &Experiment, n: usize, particles: usize, steps: usize) -> String {
     match n.div_ceil(experiment.samples_at_a_time(n, particles)) {
         _ if steps == 0 => "samples".to_string(),

@@ -1,5 +1,6 @@
-//! How large and how small numbers may be. Networks, losses and exact scores square them, in 32 bits, which hold numbers from
-//! 1.2e-38 to 3.4e38: squares that are not held become infinite, or 0, and what is computed from them nonsense.
+//! How large and how small numbers may be. Networks, losses and exact scores square them, in 32 bits, which hold
+//! numbers from 1.2e-38 to 3.4e38: squares that are not held become infinite, or 0, and what is computed from them
+//! nonsense.
 
 use std::ops::RangeInclusive;
 

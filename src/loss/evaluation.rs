@@ -15,8 +15,8 @@ pub struct Evaluation<'a> {
     pub data: Source,
     /// The exact score of the noised data, where it is known: its loss is the least that there is.
     pub exact: Option<&'a dyn Model>,
-    /// The width of the intervals over which values are spread, as in [`TrainingStep`](super::TrainingStep); `None` leaves them
-    /// as they are.
+    /// The width of the intervals over which values are spread, as in [`TrainingStep`](super::TrainingStep); `None`
+    /// leaves them as they are.
     pub dequantise: Option<f64>,
     /// Number of times L in the state `evaluation.levels`, `[L, 1]`, which samples take in turn.
     pub levels: usize,
@@ -24,8 +24,8 @@ pub struct Evaluation<'a> {
 
 /// Names of the states of an evaluation.
 pub mod names {
-    /// u32 `[4]`. Set to step 0, first sample 0 and one seed before each evaluation, every one takes the same samples, times
-    /// and noise.
+    /// u32 `[4]`. Set to step 0, first sample 0 and one seed before each evaluation, every one takes the same samples,
+    /// times and noise.
     pub const CLOCK: &str = "evaluation.clock";
     /// `[rows, D]`.
     pub const DATASET: &str = "evaluation.dataset";
@@ -36,9 +36,10 @@ pub mod names {
 }
 
 /// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod L of the
-/// levels. What is drawn for it is addressed by i as well, so that batches of any size give the same. Outputs `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known
-/// also `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock's first sample moves on by the batch. The parameters may be bound to the
-/// raw weights or to their average.
+/// levels. What is drawn for it is addressed by i as well, so that batches of any size give the same. Outputs
+/// `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known also
+/// `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock's first sample moves on by the batch. The
+/// parameters may be bound to the raw weights or to their average.
 pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);

@@ -10,14 +10,14 @@ use crate::sde::{Marginal, Model, Quantity, Sde};
 ///
 /// x ← x − (f(x, t) − g² score(x, t)) dt + g √dt z
 ///
-/// Euler's step is an approximation only where it is short. Where the drift takes all of x away within a step
-/// (rate · dt ≤ −1), or the step reaches beyond the clean data (g² dt > sigma²: noise would be amplified, not removed), x is
-/// drawn from the forward process's posterior instead, as in [`Ancestral`](super::Ancestral); from alpha = 0, where x says
-/// nothing of the data, that is x ← sigma′ z. A step to no noise takes the denoised mean.
+/// Euler's step is an approximation only where it is short. Where the drift takes all of x away within a step (rate ·
+/// dt ≤ −1), or the step reaches beyond the clean data (g² dt > sigma²: noise would be amplified, not removed), x is
+/// drawn from the forward process's posterior instead, as in [`Ancestral`](super::Ancestral); from alpha = 0, where x
+/// says nothing of the data, that is x ← sigma′ z. A step to no noise takes the denoised mean.
 ///
-/// With `published_end`, steps are those of the published experiments: N steps of t_max / N visit N evenly spaced times from
-/// t_max to t_min, both included, so that the last step begins at t_min; the result is its mean
-/// (with [`Grid::denoise`]) or has its noise too. On another [`Spacing`] or along a schedule, dt is the distance to the next
+/// With `published_end`, steps are those of the published experiments: N steps of t_max / N visit N evenly spaced times
+/// from t_max to t_min, both included, so that the last step begins at t_min; the result is its mean (with
+/// [`Grid::denoise`]) or has its noise too. On another [`Spacing`] or along a schedule, dt is the distance to the next
 /// time, and to 0 at the last. That last step multiplies the noise that is left by 1 − g² dt / sigma².
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EulerMaruyama {

@@ -16,16 +16,17 @@ pub enum Spacing {
     Quadratic,
     /// Evenly in the log-SNR.
     LogSnr,
-    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as [`LogSnr`](Self::LogSnr) where there is more signal than noise, while alpha
-    /// grows with the square of the way where it begins at 0, so that methods of order up to 4 keep their order from there on.
+    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as [`LogSnr`](Self::LogSnr) where there is more signal than noise,
+    /// while alpha grows with the square of the way where it begins at 0, so that methods of order up to 4 keep their
+    /// order from there on.
     Arsinh,
     /// Evenly in (sigma / alpha)^(1 / rho) (Karras et al. 2022, eq. 5, with rho = 7): many small steps at low noise.
     Karras {
         /// Above 0; large values are nearly even in ln(sigma / alpha).
         rho: f64,
     },
-    /// ln(sigma / alpha) falls with the power rho of the way that is left: rho = 1 is [`LogSnr`](Self::LogSnr), above it
-    /// steps get smaller towards the data.
+    /// ln(sigma / alpha) falls with the power rho of the way that is left: rho = 1 is [`LogSnr`](Self::LogSnr), above
+    /// it steps get smaller towards the data.
     Exponential {
         /// Above 0.
         rho: f64,
@@ -36,8 +37,8 @@ pub enum Spacing {
 const STEEP: f64 = 4.0;
 
 impl Spacing {
-    /// The one that suits a process: even in t, unless its log-SNR falls much faster at t_max than on average, as where alpha goes
-    /// to 0 there. Samplers of higher order lose it on times that are even in t then.
+    /// The one that suits a process: even in t, unless its log-SNR falls much faster at t_max than on average, as where
+    /// alpha goes to 0 there. Samplers of higher order lose it on times that are even in t then.
     pub fn of(sde: &dyn Sde) -> Self {
         let [first, last] = [sde.t_max(), sde.t_min()].map(|t| sde.at(t));
         // The derivative of the log-SNR is −g² / sigma².
@@ -67,7 +68,8 @@ pub struct Grid {
     pub steps: usize,
     /// How times are spread.
     pub spacing: Spacing,
-    /// Whether the last step goes to no noise at all, to the mean of x_0 given x. Otherwise samples keep the noise of t_min.
+    /// Whether the last step goes to no noise at all, to the mean of x_0 given x. Otherwise samples keep the noise of
+    /// t_min.
     pub denoise: bool,
 }
 
@@ -77,9 +79,9 @@ impl Grid {
         Self { steps, spacing: Spacing::Linear, denoise: true }
     }
 
-    /// `count` times from t_max down to t_min, both included (t_max alone if `count` is 1). A spacing by the noise leaves
-    /// times that are not numbers, or do not fall, where a process has no signal at t_max; [`obstacle`](super::obstacle)
-    /// refuses those.
+    /// `count` times from t_max down to t_min, both included (t_max alone if `count` is 1). A spacing by the noise
+    /// leaves times that are not numbers, or do not fall, where a process has no signal at t_max;
+    /// [`obstacle`](super::obstacle) refuses those.
     pub fn times(&self, sde: &dyn Sde, count: usize) -> Vec<f64> {
         let (first, last) = (sde.t_max(), sde.t_min());
         let between = |share: f64, from: f64, to: f64| from + share * (to - from);

@@ -19,9 +19,9 @@ pub mod names {
 ///
 /// After the last step the known part is the caller's to put back without noise.
 ///
-/// This does not converge to the law given what is known, however many steps there are: no step asks how likely the rest
-/// of x makes what is known. Two modes at (−1, −1) and (1, 1) of width ½ with the first coordinate known to be 0.3: the
-/// second is above 0 in 64 % of samples at any number of steps, and should be in 90 %.
+/// This does not converge to the law given what is known, however many steps there are: no step asks how likely the
+/// rest of x makes what is known. Two modes at (−1, −1) and (1, 1) of width ½ with the first coordinate known to be
+/// 0.3: the second is above 0 in 64 % of samples at any number of steps, and should be in 90 %.
 /// [`Twisted`](super::Twisted) particles converge.
 pub struct Inpainting<'a> {
     /// The sampler.

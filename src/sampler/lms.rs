@@ -9,9 +9,9 @@ use crate::sde::{Model, Sde};
 ///
 /// y ← y + ∫_s^s′ P(v) dv, P the polynomial in s through the last values of epsilon.
 ///
-/// The first steps go by fewer values, and a step to no noise by one, which is the denoised mean. With `published_end` that step
-/// keeps its order, as in k-diffusion and diffusers. It then extrapolates far beyond levels that lie close together: with many
-/// steps it amplifies the rounding of f32.
+/// The first steps go by fewer values, and a step to no noise by one, which is the denoised mean. With `published_end`
+/// that step keeps its order, as in k-diffusion and diffusers. It then extrapolates far beyond levels that lie close
+/// together: with many steps it amplifies the rounding of f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lms {
     /// Values of epsilon that a step goes by: 1 to 4.

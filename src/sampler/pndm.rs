@@ -6,14 +6,15 @@ use super::{Column, Grid, Level, Row, Sampler};
 use crate::graph::{Graph, TensorType, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// PNDM (Liu et al. 2022, algorithm 2): classical methods of order 4 with DDIM's step φ in the place of a straight line,
+/// PNDM (Liu et al. 2022, algorithm 2): classical methods of order 4 with DDIM's step φ in the place of a straight
+/// line,
 ///
 /// φ(x, e, t → t′) = (alpha′ / alpha) x + (sigma′ − alpha′ sigma / alpha) e
 ///
-/// The first three steps are Runge-Kutta's, e = (e_1 + 2 e_2 + 2 e_3 + e_4) / 6 with e_2 and e_3 at the middle of the time
-/// between; all others are Adams-Bashforth's, e = (55 e_0 − 59 e_1 + 37 e_2 − 9 e_3) / 24. A row of the table is one
-/// evaluation: four rows for each of the first three steps, one for every other. A step to no noise goes by e_0 alone, which is
-/// the denoised mean; with `published_end` it keeps its order, as in diffusers.
+/// The first three steps are Runge-Kutta's, e = (e_1 + 2 e_2 + 2 e_3 + e_4) / 6 with e_2 and e_3 at the middle of the
+/// time between; all others are Adams-Bashforth's, e = (55 e_0 − 59 e_1 + 37 e_2 − 9 e_3) / 24. A row of the table is
+/// one evaluation: four rows for each of the first three steps, one for every other. A step to no noise goes by e_0
+/// alone, which is the denoised mean; with `published_end` it keeps its order, as in diffusers.
 ///
 /// The weights are those of even steps in sigma / alpha, which times seldom are: as the paper says, the order is 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,8 @@ impl Pndm {
             let [from, to] = [&pair[0], &pair[1]];
             match middles.get(i) {
                 Some(middle) => {
-                    // Where epsilon is taken; where x goes; weights of e itself in the direction, of e in what is gathered,
-                    // and of what is gathered in the direction.
+                    // Where epsilon is taken; where x goes; weights of e itself in the direction, of e in what is
+                    // gathered, and of what is gathered in the direction.
                     let stages = [
                         (from, middle, 1.0, 1.0 / 6.0, 0.0),
                         (middle, middle, 1.0, 1.0 / 3.0, 0.0),

@@ -107,8 +107,8 @@ pub fn prior_draw(sde: &dyn Sde, dims: usize) -> Graph {
     graph
 }
 
-/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `level` (`[3, 1]`: [`Marginal::level`]) the outputs `score`,
-/// `epsilon`, `velocity` and `denoised`, each `[Batch, D]`.
+/// The graph of `tweedie score`: from the inputs `x` (`[Batch, D]`) and `level` (`[3, 1]`: [`Marginal::level`]) the
+/// outputs `score`, `epsilon`, `velocity` and `denoised`, each `[Batch, D]`.
 ///
 /// [`Marginal::level`]: crate::sde::Marginal::level
 pub fn score_graph<'m>(dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {

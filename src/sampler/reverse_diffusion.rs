@@ -6,13 +6,14 @@ use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
 /// The reverse diffusion sampler (Song et al. 2021, appendix E). From x′ at the next level the forward process comes to
-/// x = r x′ + √q z, with r = alpha / alpha′ and q = sigma² − r² sigma′², that is, x = x′ + f(x′) + G z with f(x) = (r − 1) x
-/// and G² = q. Reversed like the SDE itself:
+/// x = r x′ + √q z, with r = alpha / alpha′ and q = sigma² − r² sigma′², that is, x = x′ + f(x′) + G z with f(x) = (r −
+/// 1) x and G² = q. Reversed like the SDE itself:
 ///
 /// x_mean = x − f(x) + G² score(x, t), x ← x_mean + G z
 ///
-/// For VP and VE these are the published steps; for any other linear process they are their like. A step to no noise takes the
-/// denoised mean, (x + sigma² score) / alpha; with `published_end` it takes x_mean, as in the published experiments.
+/// For VP and VE these are the published steps; for any other linear process they are their like. A step to no noise
+/// takes the denoised mean, (x + sigma² score) / alpha; with `published_end` it takes x_mean, as in the published
+/// experiments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReverseDiffusion {
     /// Whether a step to no noise takes x_mean.

@@ -4,14 +4,14 @@ use super::names;
 use crate::graph::{Expr, Graph, Shape, Tape, TensorType, Value};
 use crate::sde::{NoiseLevel, Sde};
 
-/// A column of a sampler's table, by what its numbers are. In f64 each is one number; a device gets them in a form that f32
-/// holds.
+/// A column of a sampler's table, by what its numbers are. In f64 each is one number; a device gets them in a form that
+/// f32 holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     /// A time at which the model is asked. A device gets its noise level.
     Time(&'static str),
-    /// The factor of a value that short steps change little. A device gets the nearest whole number and the rest, so that over
-    /// many steps no rounding of a factor near 1 adds up.
+    /// The factor of a value that short steps change little. A device gets the nearest whole number and the rest, so
+    /// that over many steps no rounding of a factor near 1 adds up.
     Carried(&'static str),
     /// Any other number.
     Number(&'static str),
@@ -97,8 +97,8 @@ impl Row {
         NoiseLevel { alpha, sigma, log_snr }
     }
 
-    /// The sum of values (`[Batch, D]`), each times its column's entry. What is carried on whole comes last, so that the sum is
-    /// rounded once to its size.
+    /// The sum of values (`[Batch, D]`), each times its column's entry. What is carried on whole comes last, so that
+    /// the sum is rounded once to its size.
     ///
     /// # Panics
     /// If there are no terms.
@@ -134,7 +134,8 @@ impl Row {
     }
 }
 
-/// The rows of a sampler's table one after the other, in the form that a device gets. The process gives the noise levels of times.
+/// The rows of a sampler's table one after the other, in the form that a device gets. The process gives the noise
+/// levels of times.
 pub fn expand(columns: &[Column], rows: &[Vec<f64>], sde: &dyn Sde) -> Vec<f64> {
     let time = Expr::input(0);
     let levels = Tape::new(&[sde.alpha(&time), sde.sigma(&time), sde.log_snr(&time)]);

@@ -5,8 +5,8 @@ use crate::graph::{Expr, Graph, Shape, Value};
 
 /// A noise level: what a model is asked at. Each value is `[Batch, 1]`, or `[1, 1]` for all samples.
 ///
-/// A level is not a time. Near the noisy end of a process whose alpha reaches 0, an f32 time does not say alpha to more than
-/// three digits; alpha itself does.
+/// A level is not a time. Near the noisy end of a process whose alpha reaches 0, an f32 time does not say alpha to more
+/// than three digits; alpha itself does.
 #[derive(Clone, Copy, Debug)]
 pub struct NoiseLevel {
     /// Factor of x_0 in x_t.

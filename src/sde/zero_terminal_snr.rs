@@ -8,8 +8,8 @@ use crate::graph::Expr;
 ///
 /// alpha = (alpha' − alpha'(1)) / (1 − alpha'(1)), sigma² = 1 − alpha²
 ///
-/// The difference is written alpha' (1 − e^{−L/2}), L = B(1) − B: L is a polynomial in 1 − t without a constant term, so that
-/// nothing cancels, and value and slope are right up to the end, where alpha is exactly 0.
+/// The difference is written alpha' (1 − e^{−L/2}), L = B(1) − B: L is a polynomial in 1 − t without a constant term,
+/// so that nothing cancels, and value and slope are right up to the end, where alpha is exactly 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZeroTerminalSnr {
     vp: Vp,

@@ -21,8 +21,8 @@ pub struct Evaluation {
     pub levels: Vec<LevelLoss>,
 }
 
-/// Measures the averaged weights on the held-out data. Level and noise of a sample go by its number, so that the loss is the
-/// same, up to rounding, however many are taken at a time.
+/// Measures the averaged weights on the held-out data. Level and noise of a sample go by its number, so that the loss
+/// is the same, up to rounding, however many are taken at a time.
 ///
 /// # Errors
 /// When the device is lost.

@@ -3,14 +3,15 @@
 use super::experiment::LEVELS;
 use crate::graph::random::permute;
 
-/// The number of the level, below [`LEVELS`], of each of `samples` samples, which are held-out row i mod `rows` for sample i.
+/// The number of the level, below [`LEVELS`], of each of `samples` samples, which are held-out row i mod `rows` for
+/// sample i.
 ///
-/// Each level has its turn equally often, where `samples` is a multiple of [`LEVELS`]. Of ten neighbouring rows, the seed says
-/// which is seen at which level. A row that is seen ten times is seen at each level once.
+/// Each level has its turn equally often, where `samples` is a multiple of [`LEVELS`]. Of ten neighbouring rows, the
+/// seed says which is seen at which level. A row that is seen ten times is seen at each level once.
 ///
-/// In a round over the rows, each has a place: rows change places within stretches of ten, and none crosses the end of the
-/// last round. So sample i of the evaluation becomes number j of the same count, and has level j mod 10, plus 1 from each
-/// multiple of both `rows` and 10 on, where the same levels would come to the same rows again.
+/// In a round over the rows, each has a place: rows change places within stretches of ten, and none crosses the end of
+/// the last round. So sample i of the evaluation becomes number j of the same count, and has level j mod 10, plus 1
+/// from each multiple of both `rows` and 10 on, where the same levels would come to the same rows again.
 pub fn levels_of_samples(rows: usize, samples: usize, seed: u64) -> Vec<usize> {
     let last_round = samples % rows;
     let key = [seed as u32, (seed >> 32) as u32];

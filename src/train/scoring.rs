@@ -5,7 +5,8 @@ use super::error::TrainError;
 use super::experiment::{Classes, Experiment};
 use crate::sde::Quantity;
 
-/// `quantity` at the points `x` (`[n, D]`) of these classes and the time `t`, with an engine that has the program `score`.
+/// `quantity` at the points `x` (`[n, D]`) of these classes and the time `t`, with an engine that has the program
+/// `score`.
 ///
 /// # Errors
 /// When a value is not finite, naming its point; or the device is lost.

@@ -7,8 +7,9 @@ use super::error::{Violation, allowed};
 use super::table::{Keys, Single};
 use crate::sampler::{self, AnySampler, Grid, Options};
 
-/// How samples are drawn, by `tweedie sample` and for the pictures of a run. The flags of `tweedie sample` win. The keys from
-/// `order` on belong to some of the samplers; `tweedie sample --list` says to which, and any other refuses them.
+/// How samples are drawn, by `tweedie sample` and for the pictures of a run. The flags of `tweedie sample` win. The
+/// keys from `order` on belong to some of the samplers; `tweedie sample --list` says to which, and any other refuses
+/// them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {
@@ -27,8 +28,8 @@ pub struct Sample {
     pub seed: u64,
     /// Whether the last state, which still has the noise of `sde.t_min`, is replaced by its denoised mean.
     pub denoise: bool,
-    /// How the times of the steps are spread. Without it the process's own way: `"linear"`, or `"arsinh"` where the log-SNR falls
-    /// ever faster towards the last time (`cosine`, `sigmoid`, `rectified-flow`, `zero_terminal_snr`).
+    /// How the times of the steps are spread. Without it the process's own way: `"linear"`, or `"arsinh"` where the
+    /// log-SNR falls ever faster towards the last time (`cosine`, `sigmoid`, `rectified-flow`, `zero_terminal_snr`).
     pub spacing: Option<Spacing>,
     /// The power of `spacing = "karras"` and `"exponential"`, at most 10 for the latter. Without it, 7 and 1.
     #[schemars(range(min = 0.01, max = 100.0))]
@@ -57,9 +58,9 @@ pub struct Sample {
     /// Corrections of `predictor-corrector` at each level. Without it, 1.
     #[schemars(range(min = 1, max = 100))]
     pub corrector_steps: Option<usize>,
-    /// Whether the norms of a correction are means over all samples that are taken at a time, as in the publication. A sample then
-    /// depends on the others. Without it samples of D coordinates spread too far, up to (D + 2) / D times the mean square
-    /// where they are normal: much in the plane, nothing in pictures.
+    /// Whether the norms of a correction are means over all samples that are taken at a time, as in the publication. A
+    /// sample then depends on the others. Without it samples of D coordinates spread too far, up to (D + 2) / D times
+    /// the mean square where they are normal: much in the plane, nothing in pictures.
     pub batch_norms: Option<bool>,
     /// The step of `annealed-langevin`, in units of sigma². Without it, 0.2.
     #[schemars(range(min = 1e-9, max = 10.0))]
@@ -67,13 +68,13 @@ pub struct Sample {
     /// Steps of `annealed-langevin` at each of its levels. Without it, 100.
     #[schemars(range(min = 1, max = 100_000))]
     pub steps_per_level: Option<usize>,
-    /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step from `sde.t_min`
-    /// (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step (score_sde), `lms` and `pndm` with a
-    /// step that extrapolates to no noise (diffusers). Only to repeat published numbers: the first amplifies noise where steps are
-    /// few, `lms` the rounding of floats where they are many.
+    /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step from
+    /// `sde.t_min` (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step (score_sde),
+    /// `lms` and `pndm` with a step that extrapolates to no noise (diffusers). Only to repeat published numbers: the
+    /// first amplifies noise where steps are few, `lms` the rounding of floats where they are many.
     pub published_end: Option<bool>,
-    /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without it, 1e-5 and
-    /// 1e-2.
+    /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without
+    /// it, 1e-5 and 1e-2.
     #[schemars(range(min = 1e-6, max = 0.1))]
     pub rtol: Option<f64>,
     /// The error that it may make beside that, in units of x. Without it, 1e-5 and 1e-2.
@@ -231,15 +232,16 @@ impl Single for Sample {
 pub enum Spacing {
     /// Evenly in t; with `sde.kind = "learned"` along the learned schedule.
     Linear,
-    /// So that the denoised of held-out data moves equally far from one time to the next, by the model's own account (Williams
-    /// et al. 2024). Measured before samples are drawn, by about 130 evaluations of up to 1024 samples; the times are printed.
+    /// So that the denoised of held-out data moves equally far from one time to the next, by the model's own account
+    /// (Williams et al. 2024). Measured before samples are drawn, by about 130 evaluations of up to 1024 samples; the
+    /// times are printed.
     EqualWork,
     /// Evenly in the square root of t.
     Quadratic,
     /// Evenly in the log-SNR, that is, in ln(sigma / alpha).
     LogSnr,
-    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as `"log-snr"` where there is more signal than noise, in ever smaller steps of the signal
-    /// where it goes to 0. It needs no signal at the last time.
+    /// Evenly in arsinh(2 √(alpha / sigma)): nearly as `"log-snr"` where there is more signal than noise, in ever
+    /// smaller steps of the signal where it goes to 0. It needs no signal at the last time.
     Arsinh,
     /// Evenly in (sigma / alpha)^(1 / rho).
     Karras,
