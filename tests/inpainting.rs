@@ -7,8 +7,8 @@ use sampling::exact;
 use tweedie::cpu::{Program, Store};
 use tweedie::nn::Mixture;
 use tweedie::sampler::{
-    Ancestral, Grid, ParticleWeights, Sampler, Spacing, Twisted, inpainting_names, names, prior_draw, sampling_step,
-    twisted_names,
+    Ancestral, Grid, ParticleWeights, Sampler, Spacing, Twisted, expand, inpainting_names, names, prior_draw,
+    sampling_step, twisted_names,
 };
 use tweedie::sde::{RectifiedFlow, Sde, Ve, Vp};
 
@@ -37,8 +37,9 @@ impl Law {
 }
 
 /// A store with what a step of particles reads, at the beginning of `table`.
-fn ready(store: &mut Store<f64>, table: &[Vec<f64>], x: &[f64], known: &[f64; 3], mask: &[f64; 3]) {
-    store.upload(names::TABLE, &table.concat());
+fn ready(store: &mut Store<f64>, sde: &dyn Sde, table: &[Vec<f64>], x: &[f64], known: &[f64; 3], mask: &[f64; 3]) {
+    let sampler = Twisted { mean_square: Law::mean_square() };
+    store.upload(names::TABLE, &expand(sampler.columns(), table, sde));
     store.upload(names::X, x);
     store.create(twisted_names::SHIFT, x.len());
     store.upload(inpainting_names::KNOWN, &known.repeat(x.len() / 3));
@@ -76,7 +77,7 @@ fn particles_are_moved_by_the_gradient_of_the_twist() {
                     x
                 })
                 .collect();
-            ready(&mut store, &still, &x, &known, &mask);
+            ready(&mut store, sde, &still, &x, &known, &mask);
             store.upload_words(names::CLOCK, &[row as u32, 0, 3, 0]);
             program.run(&mut store, &[], 7).unwrap();
             let shift = store.get(twisted_names::SHIFT).unwrap()[..3].to_vec();
@@ -109,7 +110,7 @@ fn the_mean_weight_is_the_density_of_what_is_known() {
     let n = 20_000;
     for (known, mask) in [([0.2, 0.0, 0.0], [1.0, 0.0, 0.0]), ([-0.8, 0.6, 0.0], [1.0, 1.0, 0.0])] {
         let mut store = Law::store();
-        ready(&mut store, &table, &vec![0.0; 3 * n], &known, &mask);
+        ready(&mut store, &sde, &table, &vec![0.0; 3 * n], &known, &mask);
         store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
         prior.run(&mut store, &[], n).unwrap();
         let mut log = vec![0.0; n];
