@@ -372,23 +372,25 @@ fn the_derivative_of_a_warp_counts_one_side_of_a_knot() {
 
 #[test]
 fn a_learned_warp_has_a_slope_at_every_time() {
-    let mut graph = Graph::new();
-    let warp = TimeWarp::new(&mut graph, 4, [0.1, 0.7]);
-    let t = graph.input("t", Shape::batch(&[1]));
-    let [_, slope] = warp.forward(&mut graph, t);
-    graph.output("slope", slope);
-    let mut store = Store::<f32>::new();
-    store.upload("params", &[0.0; 64]);
-    let mut program = Program::<f32>::new(&graph, "params");
-    // Even pieces have a slope of 1: at the ends, at the knots, and at the floats next to them.
-    let near = (0..=4).flat_map(|knot| {
-        let at = 0.1 + 0.15 * knot as f32;
-        [f32::from_bits(at.to_bits() - 1), at, f32::from_bits(at.to_bits() + 1)]
-    });
-    let near: Vec<f32> = near.filter(|t| (0.1..=0.7).contains(t)).collect();
-    program.run(&mut store, &[("t", &near)], near.len()).unwrap();
-    for (t, slope) in near.iter().zip(program.output("slope")) {
-        assert!((slope - 1.0).abs() < 1e-6, "{t}: {slope}");
+    for [low, high] in [[0.0, 1.0], [0.1, 0.7]] {
+        let mut graph = Graph::new();
+        let warp = TimeWarp::new(&mut graph, 4, [low, high]);
+        let t = graph.input("t", Shape::batch(&[1]));
+        let [_, slope] = warp.forward(&mut graph, t);
+        graph.output("slope", slope);
+        let mut store = Store::<f32>::new();
+        store.upload("params", &[0.0; 64]);
+        let mut program = Program::<f32>::new(&graph, "params");
+        // Even pieces have a slope of 1: at the ends, at the knots, and at the floats next to them.
+        let near = (0..=4).flat_map(|knot| {
+            let at = (low + 0.25 * (high - low) * f64::from(knot)) as f32;
+            [f32::from_bits(at.to_bits().saturating_sub(1)), at, f32::from_bits(at.to_bits() + 1)]
+        });
+        let near: Vec<f32> = near.filter(|t| (low as f32..=high as f32).contains(t)).collect();
+        program.run(&mut store, &[("t", &near)], near.len()).unwrap();
+        for (t, slope) in near.iter().zip(program.output("slope")) {
+            assert!((slope - 1.0).abs() < 1e-6, "{t} of [{low}, {high}]: {slope}");
+        }
     }
 }
 

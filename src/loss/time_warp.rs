@@ -58,8 +58,8 @@ impl TimeWarp {
         let wide = Shape::batch(&[self.pieces]);
         let share = Expr::input(1);
         let way = (&place - &piece).max(0.0).min(1.0) * &share;
-        // One piece holds a time, however it is rounded: neighbours compare the same two numbers, the first piece has no
-        // beginning and the last no end.
+        // One piece holds a time, however it is rounded: neighbours compare the same two numbers, the first piece has
+        // no beginning and the last no end.
         let begun = piece.less(0.5).select(1.0, 1.0 - place.less(&piece));
         let ended = piece.less(pieces - 1.5).select(1.0 - place.less(&piece + 1.0), 0.0);
         let inside = begun * (1.0 - ended) * share;

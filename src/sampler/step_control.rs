@@ -26,8 +26,8 @@ pub(super) struct Attempt {
     pub time: Value,
     /// `[Batch, 1]`: its length, at least 0; 0 where there is nothing left to go.
     pub step: Value,
-    /// `[Batch, 1]`: where it ends. Of the last step that is the end itself, which time and length, rounded, may miss by a little
-    /// to either side.
+    /// `[Batch, 1]`: where it ends. Of the last step that is the end itself, which time and length, rounded, may miss by
+    /// a little to either side.
     pub reached: Value,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
 //! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
-//! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] makes another one
-//! of [`Vp`], [`Shifted`] of any that preserves variance, [`Warped`] of any; [`Paced`] gives any a schedule.
+//! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] makes another
+//! one of [`Vp`], [`Shifted`] of any that preserves variance, [`Warped`] of any; [`Paced`] gives any a schedule.
 
 pub mod conversion;
 mod cosine;

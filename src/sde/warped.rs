@@ -44,7 +44,8 @@ impl Warped {
         (t - self.process.t_min()) * self.rate()
     }
 
-    /// φ. Its derivative is [`slope`](Self::slope): that of the sum would count both sides of a knot, or none, as t is rounded.
+    /// φ. Its derivative is [`slope`](Self::slope): that of the sum would count both sides of a knot, or none, as t is
+    /// rounded.
     fn warp(&self, t: &Expr) -> Expr {
         let (low, place) = (self.process.t_min(), self.place(t));
         let piece = |(k, pair): (usize, &[f64])| (&place - k as f64).max(0.0).min(1.0) * (pair[1] - pair[0]);

@@ -60,8 +60,8 @@ pub struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    /// `n` at a time by the sampler and options that `sample` (keys of `[sample]`) names, for grids of no more steps than there.
-    /// `given`: the noise of the steps is given.
+    /// `n` at a time by the sampler and options that `sample` (keys of `[sample]`) names, for grids of no more steps
+    /// than there. `given`: the noise of the steps is given.
     pub fn new(process: &'a Forward, data: &'a str, sample: &str, device: &Device, n: usize, given: bool) -> Self {
         let experiment = experiment(process, data, sample);
         let sampler = experiment.config.sample.sampler();
@@ -71,8 +71,8 @@ impl<'a> Samples<'a> {
         Self { process, data, engine, given, n }
     }
 
-    /// By the same sampler with the grid of `sample`: `[n, D]`. `prior` (`[n, D]`) are standard normal numbers in the place of those
-    /// of `seed`, `steps` those of the steps, `[rows, draws, n, D]`, made for so many rows and draws.
+    /// By the same sampler with the grid of `sample`: `[n, D]`. `prior` (`[n, D]`) are standard normal numbers in the
+    /// place of those of `seed`, `steps` those of the steps, `[rows, draws, n, D]`, made for so many rows and draws.
     pub fn draw(
         &mut self,
         sample: &str,

@@ -179,7 +179,8 @@ impl Chain {
         }
     }
 
-    /// The whole way of a sample from `x`, with the noise `z(row, draw)`: where it ends, and the largest coordinate on the way.
+    /// The whole way of a sample from `x`, with the noise `z(row, draw)`: where it ends, and the largest coordinate on
+    /// the way.
     pub fn run(
         self,
         law: &Mixture,
@@ -265,8 +266,8 @@ pub fn times(process: &Forward, spacing: &str, count: usize) -> Vec<f64> {
     (0..count).map(time).collect()
 }
 
-/// Mean and variance at the end for N(`mean`, `width`²) in one dimension, started from N(0, `variance`): each step is affine in x,
-/// in what it remembers and in its noise, and all of these are normal.
+/// Mean and variance at the end for N(`mean`, `width`²) in one dimension, started from N(0, `variance`): each step is
+/// affine in x, in what it remembers and in its noise, and all of these are normal.
 pub fn propagated(chain: Chain, process: &Forward, way: &Way, [mean, width]: [f64; 2], variance: f64) -> [f64; 2] {
     let law = Mixture::gaussian(vec![mean], vec![width]);
     let draws = chain.draws();

@@ -8,8 +8,8 @@ const TOLERANCE: f64 = 1e-11;
 
 /// Where the flow takes x from t_max to t_min.
 ///
-/// In the angle φ with tan φ = sigma / alpha and y = x / √(alpha² + sigma²) the flow is dy/dφ = cos φ epsilon − sin φ denoised
-/// (Salimans and Ho 2022), finite at both ends of every process.
+/// In the angle φ with tan φ = sigma / alpha and y = x / √(alpha² + sigma²) the flow is dy/dφ = cos φ epsilon − sin φ
+/// denoised (Salimans and Ho 2022), finite at both ends of every process.
 pub fn carried(law: &Mixture, process: &Forward, x: &[f64]) -> Vec<f64> {
     let [from, to] = [process.t_max, process.t_min].map(|t| process.at(t));
     let angle = |level: Level| level.sigma.atan2(level.alpha);

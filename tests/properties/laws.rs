@@ -160,7 +160,8 @@ fn many_affine_steps_end_in_the_law_of_the_data() {
     // So that the formulas above are not just two of the same: of a Gaussian at t_min, as steps become many.
     for mut case in cases(1) {
         for chain in chains(&mut case.random) {
-            // These do not converge with steps: the one's corrections are not affine, the others add noise of their own.
+            // These do not converge with steps: the one's corrections are not affine, the others add noise of their
+            // own.
             let chain = match chain {
                 Chain::PredictorCorrector { .. } | Chain::AnnealedLangevin { .. } => continue,
                 Chain::EdmStochastic { churn, churn_min, churn_max, .. } => {

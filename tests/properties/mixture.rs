@@ -9,7 +9,8 @@ pub const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
 /// What a mixture is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sizes {
-    /// Widths within a factor of ten of each other, anywhere between 1e-3 and 1e3; means as far apart as a thousand widths.
+    /// Widths within a factor of ten of each other, anywhere between 1e-3 and 1e3; means as far apart as a thousand
+    /// widths.
     Alike,
     /// Every width by itself between 1e-3 and 1e3.
     Wild,
@@ -116,8 +117,8 @@ impl Mixture {
 
     /// Score and denoised at x, and the largest errors that roundings can cause.
     ///
-    /// Every number that goes in is taken to be off by what it has been rounded by (alpha and sigma by `off` besides), and every
-    /// operation by what it rounds, all of them as unluckily as can be. To first order.
+    /// Every number that goes in is taken to be off by what it has been rounded by (alpha and sigma by `off` besides),
+    /// and every operation by what it rounds, all of them as unluckily as can be. To first order.
     pub fn exactly(&self, x: &[f64], level: Level, off: f64) -> Exact {
         let u = ROUNDING;
         let off = off + u;
@@ -198,7 +199,8 @@ pub struct Exact {
     pub bounds: Vec<[f64; 2]>,
     /// Between what the components say, which holds whatever their shares are.
     pub hulls: Vec<[[f64; 2]; 2]>,
-    /// By how much the logarithms of the shares may be off. Where that is not small, f32 does not know which component a point is of.
+    /// By how much the logarithms of the shares may be off. Where that is not small, f32 does not know which component
+    /// a point is of.
     pub slack: f64,
 }
 
