@@ -1,44 +1,46 @@
 //! The reverse SDE in Euler-Maruyama steps.
 
-use super::Column::{Number, Time};
+use super::Column::{Carried, Number, Time};
 use super::ddim::ddim_row;
 use super::{Column, Grid, Level, Row, Sampler, Spacing};
-use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Marginal, Model, Quantity, Sde};
+use crate::graph::{Graph, Value};
+use crate::sde::{Model, Quantity, Sde};
 
 /// Reverse-time SDE (Anderson 1982; Song et al. 2021, eq. 6). From t to the next time t − dt:
 ///
-/// x ← x − (f(x, t) − g² score(x, t)) dt + g √dt z
+/// x ← x − (f(x, t) − g² score(x, t)) dt + g √dt z, with score = (alpha denoised − x) / sigma²
 ///
-/// Euler's step is an approximation only where it is short. Where the drift takes all of x away within a step (rate ·
-/// dt ≤ −1), or the step reaches beyond the clean data (g² dt > sigma²: noise would be amplified, not removed), x is
-/// drawn from the forward process's posterior instead, as in [`Ancestral`](super::Ancestral); from alpha = 0, where x
-/// says nothing of the data, that is x ← sigma′ z. A step to no noise takes the denoised mean.
+/// Euler's step is an approximation only where it is short. Where g² dt > sigma² it would go beyond the clean data and
+/// amplify noise instead of removing it; x is then drawn from the forward process's posterior, as in
+/// [`Ancestral`](super::Ancestral). A step to no noise gives the denoised mean.
 ///
 /// With `published_end`, steps are those of the published experiments: N steps of t_max / N visit N evenly spaced times
-/// from t_max to t_min, both included, so that the last step begins at t_min; the result is its mean (with
-/// [`Grid::denoise`]) or has its noise too. On another [`Spacing`] or along a schedule, dt is the distance to the next
-/// time, and to 0 at the last. That last step multiplies the noise that is left by 1 − g² dt / sigma².
+/// from t_max to t_min, both included, so that the last step begins at t_min; the result is its mean
+/// (with [`Grid::denoise`]) or has its noise too. On another [`Spacing`] or along a schedule, dt is the distance to the
+/// next time, and to 0 at the last. That last step multiplies the noise that is left by 1 − g² dt / sigma². Only steps
+/// whose drift takes all of x away (rate · dt ≤ −1) are then drawn from the posterior.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EulerMaruyama {
     /// Whether the path ends as in the published experiments.
     pub published_end: bool,
 }
 
-/// What x loses, and the factors of score and noise, in Euler's step; `None` where the drift takes all of x away.
-fn euler(at: &Marginal, dt: f64) -> Option<[f64; 3]> {
-    let variance = at.diffusion_squared * dt;
-    (at.drift_rate * dt > -1.0).then(|| [at.drift_rate * dt, variance, variance.sqrt()])
+/// Euler's step of length `dt` from a level.
+struct Step {
+    /// f dt, with the drift f x.
+    drift: f64,
+    /// g² dt / sigma².
+    reach: f64,
+    row: Vec<f64>,
 }
 
-/// The same in a draw from p(x′ | x, x_0 = denoised), with denoised = (x + sigma² score) / alpha.
-fn posterior(from: &Level, to: &Level) -> [f64; 3] {
-    if from.alpha == 0.0 && !to.is_clean() {
-        return [1.0, 0.0, to.sigma];
+impl Step {
+    fn new(sde: &dyn Sde, from: &Level, dt: f64) -> Self {
+        let at = sde.at(from.t);
+        let (drift, variance) = (at.drift_rate * dt, at.diffusion_squared * dt);
+        let reach = variance / from.sigma.powi(2);
+        Self { drift, reach, row: vec![from.t, 1.0 - drift - reach, reach * from.alpha, variance.sqrt()] }
     }
-    let row = ddim_row(from, to, 1.0);
-    let [of_x, of_denoised, noise] = [row[1], row[2], row[3]];
-    [1.0 - of_x - of_denoised / from.alpha, of_denoised * from.sigma.powi(2) / from.alpha, noise]
 }
 
 /// The table of the published experiments.
@@ -48,13 +50,18 @@ fn published(sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
     let is_even = |steps: &[f64]| (steps[0] - 2.0 * steps[1] + steps[2]).abs() < 1e-9;
     let even = grid.spacing == Spacing::Linear && times.windows(3).all(is_even);
     let row = |i: usize| {
-        let t = times[i];
-        let next = times.get(i + 1).copied();
-        let dt = if even { sde.t_max() / grid.steps as f64 } else { t - next.unwrap_or(0.0) };
-        let to = || next.map_or_else(|| Level::clean(t), |next| Level::at(sde, next));
-        let [drift, diffusion, noise] = euler(&sde.at(t), dt).unwrap_or_else(|| posterior(&Level::at(sde, t), &to()));
-        let last = grid.denoise && next.is_none();
-        vec![t, drift, diffusion, if last { 0.0 } else { noise }]
+        let (from, next) = (Level::at(sde, times[i]), times.get(i + 1).copied());
+        let dt = if even { sde.t_max() / grid.steps as f64 } else { from.t - next.unwrap_or(0.0) };
+        let step = Step::new(sde, &from, dt);
+        let mut row = match next {
+            Some(next) if step.drift <= -1.0 => ddim_row(&from, &Level::at(sde, next), 1.0),
+            None if step.drift <= -1.0 => ddim_row(&from, &Level::clean(from.t), 1.0),
+            _ => step.row,
+        };
+        if grid.denoise && next.is_none() {
+            row[3] = 0.0;
+        }
+        row
     };
     (0..grid.steps).map(row).collect()
 }
@@ -81,7 +88,7 @@ impl Sampler for EulerMaruyama {
     }
 
     fn columns(&self) -> &'static [Column] {
-        &[Time("t"), Number("drift_rate_dt"), Number("diffusion_squared_dt"), Number("noise")]
+        &[Time("t"), Carried("x"), Number("denoised"), Number("noise")]
     }
 
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
@@ -90,21 +97,16 @@ impl Sampler for EulerMaruyama {
         }
         let row = |pair: &[Level]| {
             let [from, to] = [&pair[0], &pair[1]];
-            let short = |step: &[f64; 3]| !to.is_clean() && step[1] <= from.sigma.powi(2);
-            let step = euler(&sde.at(from.t), from.t - to.t).filter(short);
-            [vec![from.t], step.unwrap_or_else(|| posterior(from, to)).to_vec()].concat()
+            let step = Step::new(sde, from, from.t - to.t);
+            if to.is_clean() || step.reach > 1.0 { ddim_row(from, to, 1.0) } else { step.row }
         };
         grid.levels(sde).windows(2).map(row).collect()
     }
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
         let level = row.level(graph, "t");
-        let [drift, diffusion, noise] =
-            ["drift_rate_dt", "diffusion_squared_dt", "noise"].map(|name| row.entry(graph, name));
-        let score = model.predict(graph, x, &level, Quantity::Score);
+        let denoised = model.predict(graph, x, &level, Quantity::Denoised);
         let z = row.normal(graph, 0, x);
-        let [x_, score_, drift_, diffusion_, noise_, z_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
-        let mean = &x_ - (drift_ * &x_ - diffusion_ * score_);
-        graph.map(&[x, score, drift, diffusion, noise, z], &(mean + noise_ * z_))
+        row.combine(graph, &[("x", x), ("denoised", denoised), ("noise", z)])
     }
 }

@@ -83,7 +83,8 @@ impl Row {
     /// # Panics
     /// If there is no such column.
     pub fn entry(&self, graph: &mut Graph, column: &str) -> Value {
-        let (_, place) = self.find(column);
+        let (kind, place) = self.find(column);
+        assert!(matches!(kind, Column::Number(_)), "{kind:?} is not a single number");
         self.at(graph, place)
     }
 
@@ -92,7 +93,8 @@ impl Row {
     /// # Panics
     /// If there is no such column.
     pub fn level(&self, graph: &mut Graph, column: &str) -> NoiseLevel {
-        let (_, place) = self.find(column);
+        let (kind, place) = self.find(column);
+        assert!(matches!(kind, Column::Time(_)), "{kind:?} is no time");
         let [alpha, sigma, log_snr] = [0, 1, 2].map(|i| self.at(graph, place + i));
         NoiseLevel { alpha, sigma, log_snr }
     }
@@ -137,8 +139,7 @@ impl Row {
 /// The rows of a sampler's table one after the other, in the form that a device gets. The process gives the noise
 /// levels of times.
 pub fn expand(columns: &[Column], rows: &[Vec<f64>], sde: &dyn Sde) -> Vec<f64> {
-    let time = Expr::input(0);
-    let levels = Tape::new(&[sde.alpha(&time), sde.sigma(&time), sde.log_snr(&time)]);
+    let levels = Tape::new(&NoiseLevel::of_time(sde));
     let mut flat = Vec::with_capacity(rows.len() * row_width(columns));
     for (column, number) in rows.iter().flat_map(|row| columns.iter().zip(row)) {
         match column {

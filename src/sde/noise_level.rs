@@ -20,16 +20,19 @@ pub struct NoiseLevel {
 impl NoiseLevel {
     /// The levels of a process at times `t` (`[Batch, 1]`, `[1]` or `[1, 1]`), computed on the device.
     pub fn at(graph: &mut Graph, sde: &dyn Sde, t: Value) -> Self {
-        let time = Expr::input(0);
-        let [alpha, sigma, log_snr] =
-            functions_of_time(graph, t, [sde.alpha(&time), sde.sigma(&time), sde.log_snr(&time)]);
+        let [alpha, sigma, log_snr] = functions_of_time(graph, t, Self::of_time(sde));
         Self { alpha, sigma, log_snr }
+    }
+
+    /// alpha, sigma and ln SNR of a process as expressions of time (input 0).
+    pub fn of_time(sde: &dyn Sde) -> [Expr; 3] {
+        let time = Expr::input(0);
+        [sde.alpha(&time), sde.sigma(&time), sde.log_snr(&time)]
     }
 
     /// A level that is known when the graph is built, the same for all samples.
     pub fn constant(graph: &mut Graph, at: &Marginal) -> Self {
-        let [alpha, sigma, log_snr] =
-            [at.alpha, at.sigma, at.log_snr].map(|number| graph.full(number, Shape::fixed(&[1, 1])));
+        let [alpha, sigma, log_snr] = at.level().map(|number| graph.full(number, Shape::fixed(&[1, 1])));
         Self { alpha, sigma, log_snr }
     }
 

@@ -52,7 +52,9 @@ impl Sde for ZeroTerminalSnr {
     }
 
     fn log_snr(&self, t: &Expr) -> Expr {
-        2.0 * self.share(t).max(LEAST_ALPHA).ln() - self.vp.integral(t) - self.variance(t).ln()
+        // The least share is where alpha itself is LEAST_ALPHA.
+        let least = LEAST_ALPHA * (0.25 * (self.vp.beta_min + self.vp.beta_max)).exp();
+        2.0 * self.share(t).max(least).ln() - self.vp.integral(t) - self.variance(t).ln()
     }
 
     fn drift_rate(&self, t: &Expr) -> Expr {

@@ -260,6 +260,11 @@ pub fn times(process: &Forward, spacing: &str, count: usize) -> Vec<f64> {
             _ if i + 1 == count => last,
             "linear" => first + share * (last - first),
             "log-snr" => process.time_of((most.ln() + share * (least / most).ln()).exp()),
+            "arsinh" => {
+                let place = |ratio: f64| (2.0 / ratio.sqrt()).asinh();
+                let sinh = (place(most) + share * (place(least) - place(most))).sinh();
+                process.time_of(4.0 / (sinh * sinh))
+            }
             other => panic!("no spacing {other} here"),
         }
     };

@@ -30,14 +30,15 @@ fn chains(random: &mut Source) -> [Chain; 9] {
 
 /// Processes for a chain: those with signal at the start, where it needs some.
 fn process_for(random: &mut Source, chain: Chain) -> Forward {
-    let needs_none = matches!(chain, Chain::Ancestral | Chain::Ddim { .. } | Chain::Dpm2mSde { .. });
+    let needs_none =
+        matches!(chain, Chain::EulerMaruyama | Chain::Ancestral | Chain::Ddim { .. } | Chain::Dpm2mSde { .. });
     let all: Vec<Forward> = all().into_iter().filter(|process| needs_none || !process.loses_all_signal()).collect();
     all[random.below(all.len())]
 }
 
-/// How times are spread: by the noise only where there is a signal.
+/// How times are spread: evenly in the log-SNR only where there is a signal.
 fn spacing_for(random: &mut Source, process: &Forward) -> &'static str {
-    if process.loses_all_signal() || random.below(3) == 0 { "linear" } else { "log-snr" }
+    ["linear", "arsinh", "log-snr"][random.below(if process.loses_all_signal() { 2 } else { 3 })]
 }
 
 fn keys(chain: Chain, spacing: &str, steps: usize, denoise: bool) -> String {
