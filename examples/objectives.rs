@@ -84,7 +84,7 @@ fn store(graph: &Graph, dims: usize) -> Store<f32> {
     store.upload("ema", &first);
     store.upload(names::DATASET, &density.sample(ROWS, 1).0);
     store.upload(evaluation_names::DATASET, &density.sample(ROWS, 2).0);
-    store.upload(evaluation_names::LEVELS, &LEVELS);
+    store.upload(evaluation_names::TIMES, &LEVELS);
     store.upload_words(names::CLOCK, &[0, 0, 1, 0]);
     store
 }
@@ -137,7 +137,7 @@ impl Judge {
             data: source(dims),
             exact: None,
             dequantise: None,
-            levels: LEVELS.len(),
+            times: LEVELS.len(),
         };
         Self(Program::new(&evaluation_step(&spec, |graph| network(graph, dims)), "ema"))
     }

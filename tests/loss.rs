@@ -150,10 +150,10 @@ impl Run {
     /// The mean held-out loss at the levels 0.05, 0.35, 0.65, 0.95.
     fn evaluate(&mut self, sde: &dyn Sde, parameters: &str) -> f32 {
         let loss = Denoising::default();
-        let spec = Evaluation { sde, loss: &loss, data: DATA, exact: None, dequantise: None, levels: 4 };
+        let spec = Evaluation { sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 4 };
         let graph = evaluation_step(&spec, |graph| network(graph, sde, SMALL));
         self.store.upload(evaluation_names::DATASET, &clusters());
-        self.store.upload(evaluation_names::LEVELS, &[0.05, 0.35, 0.65, 0.95]);
+        self.store.upload(evaluation_names::TIMES, &[0.05, 0.35, 0.65, 0.95]);
         self.store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f32>::new(&graph, parameters);
         program.run(&mut self.store, &[], 256).unwrap();
@@ -225,13 +225,13 @@ fn an_infinite_weight_is_caught_too() {
 fn evaluation_is_stratified_over_levels() {
     let sde = Vp::default();
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data: DATA, exact: None, dequantise: None, levels: 3 };
+    let spec = Evaluation { sde: &sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 3 };
     let graph = evaluation_step(&spec, |graph| network(graph, &sde, SMALL));
     let run = |batches: &[usize]| {
         let mut store = Store::<f32>::new();
         store.upload("params", &initial_parameters(&graph, 1));
         store.upload(evaluation_names::DATASET, &clusters());
-        store.upload(evaluation_names::LEVELS, &[0.1, 0.5, 0.9]);
+        store.upload(evaluation_names::TIMES, &[0.1, 0.5, 0.9]);
         store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f32>::new(&graph, "params");
         let mut result = Vec::new();

@@ -64,7 +64,7 @@ fn what_does_not_fit_a_sampler_is_one_line_before_anything_runs() {
         ("--sampler pndm --steps 3", &["sample.steps = 3", "at least 4"]),
         ("--sampler lms --set sample.order=4 --steps 3", &["sample.steps = 3", "at least 4"]),
         ("--sampler unipc --set sample.order=4", &["sample.order = 4", "1, 2 or 3"]),
-        ("--set sample.rho=3", &["sample.rho", "linear", "karras"]),
+        ("--set sample.rho=3", &["sample.rho", "without sample.spacing", "karras"]),
         ("--set sample.spacing=exponential --set sample.rho=20", &["sample.rho = 20", "at most 10", "exponential"]),
         (
             "--set sample.spacing=exponential --set sample.rho=10 --steps 500",

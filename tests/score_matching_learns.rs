@@ -53,10 +53,10 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     let mixture = Mixture { components: 2, dims: 2 };
     let (weighting, reduce) = (Weighting::Sigma2, Reduce::Sum);
     let judge = ScoreMatching { noise, weighting, reduce, ..ScoreMatching::new(Explicit { density: mixture }) };
-    let spec = Evaluation { sde: &sde, loss: &judge, data, exact: None, dequantise: None, levels: LEVELS };
+    let spec = Evaluation { sde: &sde, loss: &judge, data, exact: None, dequantise: None, times: LEVELS };
     let judged = evaluation_step(&spec, |graph| network(graph, &sde, parameterisation));
     store.upload(evaluation_names::DATASET, &density.sample(ROWS, 2).0);
-    store.upload(evaluation_names::LEVELS, &[0.1, 0.3, 0.5, 0.7]);
+    store.upload(evaluation_names::TIMES, &[0.1, 0.3, 0.5, 0.7]);
     let mut judge = Program::<f32>::new(&judged, "ema");
     let mut loss = |store: &mut Store<f32>| {
         store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);

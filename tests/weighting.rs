@@ -337,7 +337,7 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     let rows = 1000;
     let data = Source { rows, dims: 2, storage: Storage::F32 };
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, levels: 2 };
+    let spec = Evaluation { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, times: 2 };
     let graph = evaluation_step(&spec, |_| model(&sde, 1.3));
     let mut store = Store::<f64>::new();
     Mixture::states(&[1.0], &[0.0, 0.0], &[0.8, 0.8]).iter().for_each(|(name, values)| store.upload(name, values));
@@ -347,7 +347,7 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
         .collect();
     store.upload(evaluation_names::DATASET, &x);
     let levels = [0.1, 0.5];
-    store.upload(evaluation_names::LEVELS, &levels);
+    store.upload(evaluation_names::TIMES, &levels);
     store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
     let count = 40_000;
     let mut program = Program::<f64>::new(&graph, "params");
@@ -376,11 +376,11 @@ fn held_out_losses_are_of_values_that_are_spread_as_in_training() {
     let data = Source { rows: 10, dims: 2, storage: Storage::F32 };
     let count = 40_000;
     for (dequantise, variance) in [(None, 0.0), (Some(1.2), 0.12)] {
-        let spec = Evaluation { sde: &sde, loss: &Denoising::default(), data, exact: None, dequantise, levels: 1 };
+        let spec = Evaluation { sde: &sde, loss: &Denoising::default(), data, exact: None, dequantise, times: 1 };
         let graph = evaluation_step(&spec, |_| model(&sde, 1.0));
         let mut store = Store::<f64>::new();
         store.upload(evaluation_names::DATASET, &[0.0; 20]);
-        store.upload(evaluation_names::LEVELS, &[0.1]);
+        store.upload(evaluation_names::TIMES, &[0.1]);
         store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f64>::new(&graph, "params");
         program.run(&mut store, &[], count).unwrap();

@@ -65,7 +65,7 @@ pub(super) fn check_particles(
     let wanted = Ancestral.name();
     if sampler != wanted {
         let text = format!(
-            "--particles {particles}: are moved in the steps of {wanted}, not of {sampler}; add --sampler {wanted}"
+            "--particles {particles}: particles take the steps of {wanted}, not of {sampler}; add --sampler {wanted}"
         );
         return Err(CliError::bad_input(text));
     }
@@ -77,7 +77,7 @@ pub(super) fn check_particles(
     }
     if let Some(out) = gif {
         return Err(CliError::bad_input(format!(
-            "--out {}: with --particles a sample has no one trajectory; must end in .png, .npy or .csv",
+            "--out {}: a sample of several particles has no single trajectory; must end in .png, .npy or .csv",
             out.display()
         )));
     }

@@ -61,15 +61,15 @@ pub(super) struct Arguments {
     /// How far samples are moved towards --class: 0 any class, 1 as the network says, above it more typical ones
     #[arg(long, value_name = "WEIGHT", requires = "class", value_parser = guidance, allow_negative_numbers = true)]
     guidance: Option<f64>,
-    /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit, roughly, and with
-    /// --particles by the law given what is known
+    /// What is known of the samples: one sample or N as .npy, or a picture; the rest is drawn to fit: roughly, or by its
+    /// law with --particles
     #[arg(long, value_name = "FILE", requires = "mask")]
     known: Option<PathBuf>,
     /// Where --known is known: one sample's shape as .npy, above 0.5 where it is, or a picture, white where it is
     #[arg(long, value_name = "FILE", requires = "known")]
     mask: Option<PathBuf>,
-    /// Draw each sample by so many weighted particles (1 to 256) of the ancestral sampler, the nearer to the law given
-    /// what is known the more there are [default: none, by replacement, which does not converge to it]
+    /// Draw each sample from K weighted particles (1 to 256) of the ancestral sampler; more particles come nearer to the
+    /// law given what is known [default: replacement, which does not converge to that law]
     #[arg(long, value_name = "K", value_parser = particles, allow_negative_numbers = true)]
     particles: Option<usize>,
     #[command(flatten)]
@@ -262,7 +262,7 @@ fn list() -> String {
     text + "\n\
         order: of convergence in the number of steps, of the path where nothing is drawn, else of the law; - where a part of\n\
         the error is that of Langevin's own steps, which more levels do not lessen. Measured on spacing = \"arsinh\" for paths\n\
-        and \"log-snr\" for laws; on \"linear\", paths keep it where the log-SNR falls evenly (ve, edm, learned)\n\
+        and \"log-snr\" for laws; on \"linear\", paths keep it where the log-SNR falls nearly evenly (ve, edm, learned)\n\
         evaluations: of the model in a step, of rk45 and adaptive-sde in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\

@@ -18,8 +18,8 @@ pub struct Evaluation<'a> {
     /// The width of the intervals over which values are spread, as in [`TrainingStep`](super::TrainingStep); `None`
     /// leaves them as they are.
     pub dequantise: Option<f64>,
-    /// Number of times L in the state `evaluation.levels`, `[L, 1]`, which samples take in turn.
-    pub levels: usize,
+    /// Number of times T in the state `evaluation.times`, `[T, 1]`.
+    pub times: usize,
 }
 
 /// Names of the states of an evaluation.
@@ -29,14 +29,14 @@ pub mod names {
     pub const CLOCK: &str = "evaluation.clock";
     /// `[rows, D]`.
     pub const DATASET: &str = "evaluation.dataset";
-    /// `[L, 1]`: the times.
-    pub const LEVELS: &str = "evaluation.levels";
+    /// `[T, 1]`: the times.
+    pub const TIMES: &str = "evaluation.times";
     /// `[1]`: 0, so that the clock ticks.
     pub const STATUS: &str = "evaluation.status";
 }
 
-/// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod L of the
-/// levels. What is drawn for it is addressed by i as well, so that batches of any size give the same. Outputs
+/// The graph of one batch: sample i, counted over all batches, is row i mod rows of the data, at time i mod T.
+/// What is drawn for it is addressed by i as well, so that batches of any size give the same. Outputs
 /// `per_sample` and `t` of shape `[Batch, 1]`, and their mean `loss`, `[1]`; where the exact score is known also
 /// `irreducible`, `[Batch, 1]`, its loss on the same samples; then the clock's first sample moves on by the batch. The
 /// parameters may be bound to the raw weights or to their average.
@@ -47,8 +47,8 @@ pub fn evaluation_step<'m>(spec: &Evaluation, build: impl FnOnce(&mut Graph) -> 
     let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.data.batch(&mut graph, names::DATASET, clock, Order::Sequential);
     let x0 = spec.dequantise.map_or(x0, |width| dequantised(&mut graph, x0, clock, width));
-    let levels = Source { rows: spec.levels, dims: 1, storage: Storage::F32 };
-    let t = levels.batch(&mut graph, names::LEVELS, clock, Order::Sequential);
+    let times = Source { rows: spec.times, dims: 1, storage: Storage::F32 };
+    let t = times.batch(&mut graph, names::TIMES, clock, Order::Sequential);
     let noise = graph.normal(clock, "evaluation.noise", Shape::batch(&[spec.data.dims]));
     let loss = spec.loss.loss_at(&mut graph, spec.sde, model.as_ref(), x0, t, noise, clock);
     graph.output("per_sample", loss.per_sample);

@@ -68,8 +68,7 @@ pub struct Grid {
     pub steps: usize,
     /// How times are spread.
     pub spacing: Spacing,
-    /// Whether the last step goes to no noise at all, to the mean of x_0 given x. Otherwise samples keep the noise of
-    /// t_min.
+    /// Whether the last step gives the mean of x_0 given x at t_min; otherwise samples keep the noise of t_min.
     pub denoise: bool,
 }
 

@@ -125,7 +125,8 @@ pub trait Sampler {
     /// The table's columns. The first is the time of the row.
     fn columns(&self) -> &'static [Column];
 
-    /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns.
+    /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns. A step to a level without noise gives
+    /// the denoised mean, unless `published_end` says otherwise.
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>>;
 
     /// One step from `x` (`[Batch, D]`) to the next, with the numbers of `row`, which also gives the noise.

@@ -247,7 +247,7 @@ impl Experiment {
             data: source(&self.held_out),
             exact: exact.as_deref(),
             dequantise: self.spread(),
-            levels: self.evaluation_samples(),
+            times: self.evaluation_samples(),
         };
         graphs.push(("evaluate", evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate)), "ema"));
         graphs.extend(self.drawing_graphs(&self.drawing(&self.config.sample.sampler())));
@@ -379,7 +379,7 @@ impl Experiment {
         upload(engine, evaluation_names::DATASET, &self.held_out)?;
         let times = self.evaluation_times();
         let times: Vec<f32> = self.evaluation_levels().into_iter().map(|level| times[level] as f32).collect();
-        engine.set_floats(evaluation_names::LEVELS, &times)?;
+        engine.set_floats(evaluation_names::TIMES, &times)?;
         engine.set_floats(evaluation_names::STATUS, &[0.0])?;
         engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(names::STATUS, &[0.0])?;

@@ -28,8 +28,9 @@ pub struct Sample {
     pub seed: u64,
     /// Whether the last state, which still has the noise of `sde.t_min`, is replaced by its denoised mean.
     pub denoise: bool,
-    /// How the times of the steps are spread. Without it the process's own way: `"linear"`, or `"arsinh"` where the
-    /// log-SNR falls ever faster towards the last time (`cosine`, `sigmoid`, `rectified-flow`, `zero_terminal_snr`).
+    /// How the times of the steps are spread. Without it, `"arsinh"` where the log-SNR falls more than four times as fast
+    /// at the last time as on average (by default `cosine`, `sigmoid`, `rectified-flow` and `zero_terminal_snr`), else
+    /// `"linear"`.
     pub spacing: Option<Spacing>,
     /// The power of `spacing = "karras"` and `"exponential"`, at most 10 for the latter. Without it, 7 and 1.
     #[schemars(range(min = 0.01, max = 100.0))]
