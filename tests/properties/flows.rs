@@ -119,7 +119,9 @@ fn deterministic_samplers_follow_the_flow_at_few_and_at_many_steps() {
                             "{device_name} {sampler} {} {steps} {denoise}: {error:.1e} of {most:.1e}",
                             process.name()
                         );
-                        if !(error < most) {
+                        // Not a number is no success.
+                        let good = error < most;
+                        if !good {
                             failed.push(format!(
                                 "case {}: {device_name} {sampler}, {steps} steps, denoise {denoise}: off by {error:.1e} of the \
                                  data's size, {most:.1e} are allowed; {process:?}, {:?}",
@@ -159,7 +161,8 @@ fn rk45_follows_the_flow_to_its_tolerance() {
                     // Of a step it tolerates this much of a coordinate, which is as large as the prior and the data.
                     let most = 100.0 * tolerance * (1.0 + (1.0 + process.prior()) / truth.law.size());
                     println!("{device_name} rk45 {}: {tolerance}: {error:.1e} of {most:.1e}", process.name());
-                    if !(error < most) {
+                    let good = error < most;
+                    if !good {
                         failed.push(format!(
                             "case {}: {device_name} tolerance {tolerance}: off by {error:.1e} of the data's size, {most:.1e} are allowed; \
                              {process:?}, {:?}",

@@ -131,8 +131,8 @@ impl Mixture {
         // Of each component and axis: score and denoised, and by how much they are off.
         let mut values = Vec::with_capacity(count);
         let mut value_errors = Vec::with_capacity(count);
-        for k in 0..count {
-            let mut log_error = (1.0 + self.dims as f64) * u * (logs[k].abs() + self.weights[k].ln().abs());
+        for (k, log) in logs.iter().enumerate() {
+            let mut log_error = (1.0 + self.dims as f64) * u * (log.abs() + self.weights[k].ln().abs());
             let mut of_axes = Vec::with_capacity(self.dims);
             let mut errors_of_axes = Vec::with_capacity(self.dims);
             for d in 0..self.dims {
@@ -159,7 +159,7 @@ impl Mixture {
                 ]);
             }
             // The exponential of what is left after the largest was taken away.
-            log_errors.push(log_error + u * (5.0 + 4.0 * (logs[k] - most).abs()));
+            log_errors.push(log_error + u * (5.0 + 4.0 * (log - most).abs()));
             values.push(of_axes);
             value_errors.push(errors_of_axes);
         }
