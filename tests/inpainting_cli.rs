@@ -242,7 +242,7 @@ fn what_does_not_go_with_particles_is_one_line() {
             (&with("--particles 4 --sampler rk45 --out b.npy"), &["--particles 4", "rk45", sampler]),
             (&with("--particles 4 --noise z.npy --out b.npy"), &["--noise z.npy", several[0], several[1]]),
             (&with("--particles 4 --step-noise steps.npy --out b.npy"), &["--step-noise steps.npy", several[0]]),
-            (&with("--particles 4 --out b.gif"), &["--out b.gif", "no one trajectory", ".png, .npy or .csv"]),
+            (&with("--particles 4 --out b.gif"), &["--out b.gif", "no single trajectory", ".png, .npy or .csv"]),
         ],
     );
 }

@@ -73,7 +73,7 @@ fn few_steps_of_the_default_sampler_do_not_amplify_noise() {
     for steps in [50, 100, 250, 500, 1000] {
         let deviation = |sampler: &dyn Sampler| final_variance(sampler, &sde, width, linear(steps, true), 1.0).sqrt();
         let found = deviation(&EulerMaruyama::default());
-        assert!((0.00195..0.005).contains(&found), "euler-maruyama, {steps} steps: {found}");
+        assert!((0.00195..0.003).contains(&found), "euler-maruyama, {steps} steps: {found}");
         let ancestral = deviation(sampler("ancestral").unwrap().as_ref());
         assert!((0.00195..0.0022).contains(&ancestral), "ancestral, {steps} steps: {ancestral}");
     }
@@ -84,8 +84,15 @@ fn few_steps_of_the_default_sampler_do_not_amplify_noise() {
 
 #[test]
 fn without_denoising_the_noise_of_t_min_is_left() {
-    // Also with the widest last step, 1.4 times sigma² of the level before it at 100 steps.
-    for (width, steps, most) in [(0.005, 100, 0.35), (0.005, 4000, 0.15), (0.5, 100, 0.01), (0.5, 4000, 0.002)] {
+    // Of noise alone a step of Euler's leaves up to 1.5 times what is right; longer ones are not Euler's.
+    for (width, steps, most) in [
+        (0.005, 100, 0.2),
+        (0.005, 500, 0.2),
+        (0.005, 2000, 0.3),
+        (0.005, 8000, 0.03),
+        (0.5, 100, 0.01),
+        (0.5, 4000, 0.002),
+    ] {
         let sde = Vp::default();
         let at = sde.at(sde.t_min());
         let exact = (at.alpha * width).powi(2) + at.sigma.powi(2);

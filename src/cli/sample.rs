@@ -262,7 +262,7 @@ fn list() -> String {
     text + "\n\
         order: of convergence in the number of steps, of the path where nothing is drawn, else of the law; - where a part of\n\
         the error is that of Langevin's own steps, which more levels do not lessen. Measured on spacing = \"arsinh\" for paths\n\
-        and \"log-snr\" for laws; on \"linear\", paths keep it where the log-SNR falls nearly evenly (ve, edm, learned)\n\
+        (draws 0) and \"log-snr\" for laws; on \"linear\" it is reached with ve, edm and learned, with vp where steps are many\n\
         evaluations: of the model in a step, of rk45 and adaptive-sde in each try of one\n\
         draws: normal numbers for each coordinate in a step; 0 is deterministic. Noise depends on time alone, never on the\n\
         state, so Ito's and Stratonovich's calculus agree for all of them\n\

@@ -2,7 +2,8 @@
 
 use crate::sde::Sde;
 
-/// alpha / sigma below which x says nothing of the data in f32.
+/// alpha below which x says nothing of data of about unit size in f32. (Where alpha is 1, data are as large as the
+/// noise that the process was given for them.)
 const NO_SIGNAL: f64 = 1e-8;
 
 /// A noise level: what a table's coefficients are made of.
@@ -27,7 +28,7 @@ impl Level {
     /// The level of a process at time `t`. Less signal than floats can tell from none counts as none.
     pub fn at(sde: &dyn Sde, t: f64) -> Self {
         let at = sde.at(t);
-        if at.alpha < NO_SIGNAL * at.sigma {
+        if at.alpha < NO_SIGNAL {
             return Self::new(t, 0.0, at.sigma);
         }
         Self { t, alpha: at.alpha, sigma: at.sigma, half_log_snr: 0.5 * at.log_snr }
@@ -61,8 +62,8 @@ impl Level {
     }
 }
 
-/// The numbers of neighbouring levels before level `i`, newest first, that half the log-SNR is finite at: how far back a
-/// multistep method may look, level `i` itself included. At least 1.
+/// The numbers of neighbouring levels before level `i`, newest first, that half the log-SNR is finite at: how far back
+/// a multistep method may look, level `i` itself included. At least 1.
 pub(super) fn usable(levels: &[Level], i: usize) -> usize {
     levels[..=i].iter().rev().take_while(|level| level.half_log_snr.is_finite()).count().max(1)
 }

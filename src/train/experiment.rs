@@ -78,9 +78,12 @@ impl Experiment {
                 Obstacle::Sampler => ("sample.kind", config.sample.sampler.name()),
                 Obstacle::Levels => return Err(TrainError::unfit("sample.steps", config.indistinct_levels())),
             };
+            let wanted = match obstacle {
+                Obstacle::Spacing => "must be arsinh, linear or quadratic",
+                _ => "ode-euler and dpm++2m with spacing = \"arsinh\" need none",
+            };
             let what = format!(
-                "{key} = \"{value}\": needs some signal at time {}, where the {} process has none; ode-euler and dpm++2m \
-                 with spacing = \"arsinh\" need none",
+                "{key} = \"{value}\": needs some signal at time {}, where the {} process has none; {wanted}",
                 sde.t_max(),
                 sde.name()
             );
