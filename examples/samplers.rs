@@ -73,7 +73,7 @@ fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64
     let graph =
         sampling_step_with(sampler, law.dims, table.len(), Noise::Drawn, |_| Box::new(law.mixture().model(sde)));
     let mut store = law.store();
-    sampling::run(&graph, sampler, sde, &mut store, &table, x, x.len() / law.dims, |_, _| ())
+    sampling::run(&graph, &sampling::Way { sampler, sde, table: &table }, &mut store, x, x.len() / law.dims, |_, _| ())
 }
 
 /// The same for a sampler whose samples choose their steps, denoised at the end; and the evaluations of each in the mean.

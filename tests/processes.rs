@@ -6,7 +6,7 @@ mod processes;
 mod sampling;
 
 use processes::processes;
-use sampling::{Law, exact, final_variance, run, transport};
+use sampling::{Law, Way, exact, final_variance, run, transport};
 use tweedie::cpu::Store;
 use tweedie::graph::random;
 use tweedie::nn::Mixture;
@@ -117,7 +117,7 @@ fn corrected(sde: &dyn Sde, sampler: PredictorCorrector, grid: Grid, dims: usize
     let words = |i: usize| random::words([0, 0, 7, 0], i as u32, 0, 1);
     let normals = (0..count * dims / 4).flat_map(|i| random::normals_f64(words(i)));
     let start: Vec<f64> = normals.map(|z| z * spread(sde, sde.t_max())).collect();
-    let ends = run(&graph, &sampler, sde, &mut store, &table, &start, count, |_, _| ());
+    let ends = run(&graph, &Way { sampler: &sampler, sde, table: &table }, &mut store, &start, count, |_, _| ());
     ends.iter().map(|x| x * x).sum::<f64>() / ends.len() as f64 / spread(sde, sde.t_min()).powi(2)
 }
 

@@ -3,7 +3,7 @@
 #[path = "common/sampling.rs"]
 mod sampling;
 
-use sampling::{Law, exact, run, transport};
+use sampling::{Law, Way, exact, run, transport};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType};
 use tweedie::nn::Mixture;
@@ -241,7 +241,14 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
             let grid = Grid { steps, spacing: Spacing::Karras { rho: 7.0 }, denoise: false };
             let graph = sampling_step(&OdeHeun, 1, steps, |_| wrong_score(delta, &sde));
             let table = OdeHeun.coefficients(&sde, &grid);
-            run(&graph, &OdeHeun, &sde, &mut Store::<f64>::new(), &table, &[1.0], 1, |_, _| ())[0]
+            run(
+                &graph,
+                &Way { sampler: &OdeHeun, sde: &sde, table: &table },
+                &mut Store::<f64>::new(),
+                &[1.0],
+                1,
+                |_, _| (),
+            )[0]
         };
         // Richardson: the error of order 2 taken out.
         let (coarse, fine) = (gain(400), gain(800));

@@ -6,7 +6,7 @@ mod processes;
 mod sampling;
 
 use processes::processes;
-use sampling::{Law, exact, final_variance, run, transport, transport_in};
+use sampling::{Law, Way, exact, final_variance, run, transport, transport_in};
 use tweedie::cpu::Store;
 use tweedie::sampler::{EulerMaruyama, Grid, Level, Noise, Options, SAMPLERS, Sampler, Spacing};
 use tweedie::sampler::{names, obstacle, sampler, sampling_step_with};
@@ -29,7 +29,7 @@ fn end(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Grid) -> f64 {
     let mut store = Store::<f64>::new();
     law.upload(&mut store);
     (0..sampler.draws()).for_each(|draw| store.upload(&names::step_noise(draw), &[0.0]));
-    run(&graph, sampler, sde, &mut store, &table, &[0.8], 1, |_, _| ())[0]
+    run(&graph, &Way { sampler, sde, table: &table }, &mut store, &[0.8], 1, |_, _| ())[0]
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn few_steps_of_the_default_sampler_do_not_amplify_noise() {
     for steps in [50, 100, 250, 500, 1000] {
         let deviation = |sampler: &dyn Sampler| final_variance(sampler, &sde, width, linear(steps, true), 1.0).sqrt();
         let found = deviation(&EulerMaruyama::default());
-        assert!((0.00195..0.003).contains(&found), "euler-maruyama, {steps} steps: {found}");
+        assert!((0.00195..0.005).contains(&found), "euler-maruyama, {steps} steps: {found}");
         let ancestral = deviation(sampler("ancestral").unwrap().as_ref());
         assert!((0.00195..0.0022).contains(&ancestral), "ancestral, {steps} steps: {ancestral}");
     }
@@ -84,15 +84,8 @@ fn few_steps_of_the_default_sampler_do_not_amplify_noise() {
 
 #[test]
 fn without_denoising_the_noise_of_t_min_is_left() {
-    // Of noise alone a step of Euler's leaves up to 1.5 times what is right; longer ones are not Euler's.
-    for (width, steps, most) in [
-        (0.005, 100, 0.2),
-        (0.005, 500, 0.2),
-        (0.005, 2000, 0.3),
-        (0.005, 8000, 0.03),
-        (0.5, 100, 0.01),
-        (0.5, 4000, 0.002),
-    ] {
+    // Also with the widest last step, 1.4 times sigma² of the level before it at 100 steps.
+    for (width, steps, most) in [(0.005, 100, 0.35), (0.005, 4000, 0.15), (0.5, 100, 0.01), (0.5, 4000, 0.002)] {
         let sde = Vp::default();
         let at = sde.at(sde.t_min());
         let exact = (at.alpha * width).powi(2) + at.sigma.powi(2);
@@ -137,7 +130,9 @@ fn a_path_from_no_signal_starts_at_the_mean_of_the_data() {
         let mut store = Store::<f64>::new();
         law.upload(&mut store);
         (0..sampler.draws()).for_each(|draw| store.upload(&names::step_noise(draw), &[0.3]));
-        let end = run(&graph, sampler.as_ref(), &sde, &mut store, &table, &[0.8], 1, |_, _| ())[0];
+        let end =
+            run(&graph, &Way { sampler: sampler.as_ref(), sde: &sde, table: &table }, &mut store, &[0.8], 1, |_, _| ())
+                [0];
         println!("{name}: {end}");
         assert!((end - 3.0).abs() < 1e-9, "{name}: {end}");
     }
@@ -183,4 +178,29 @@ fn many_steps_in_f32_stay_at_the_flow() {
 fn a_level_without_noise_is_reached_from_the_last_time() {
     let levels = linear(3, true).levels(&Vp::default());
     assert_eq!((levels.len(), levels[3], levels[2].t), (4, Level::clean(1e-3), 1e-3));
+}
+
+#[test]
+fn a_problem_scaled_up_has_ends_scaled_up() {
+    // Large noise of a process that scales nothing (alpha = 1) is no lack of signal, whatever its units.
+    let ends = |make: &dyn Sampler, k: f64| {
+        let sde = Edm { sigma_min: 0.002 * k, sigma_max: 10.0 * k, ..Edm::default() };
+        let law = Law { means: vec![k, -k], width: 0.25 * k };
+        let grid = linear(20, true);
+        assert_eq!(obstacle(make, &sde, &grid), None, "{} at {k}", make.name());
+        let x: Vec<f64> = [-1.5, -0.3, 0.4, 1.0].iter().map(|z| z * sde.prior_sigma()).collect();
+        transport(make, &sde, &law, grid, &x).into_iter().map(|end| end / k).collect::<Vec<f64>>()
+    };
+    for (name, make) in SAMPLERS {
+        let sampler = make(&Options::default());
+        if sampler.draws() > 0 {
+            continue;
+        }
+        let unscaled = ends(sampler.as_ref(), 1.0);
+        for k in [1e-6, 1e6, 1e8] {
+            for (a, b) in ends(sampler.as_ref(), k).iter().zip(&unscaled) {
+                assert!((a - b).abs() < 1e-6, "{name} at {k}: {a}, unscaled {b}");
+            }
+        }
+    }
 }

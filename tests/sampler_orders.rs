@@ -6,7 +6,7 @@ mod processes;
 mod sampling;
 
 use processes::processes;
-use sampling::{Law, final_variance, normal_distribution, run, transport};
+use sampling::{Law, Way, final_variance, normal_distribution, run, transport};
 use tweedie::cpu::Store;
 use tweedie::sampler::{Deis, Grid, Level, Lms, Noise, Options, SAMPLERS, Sampler, Spacing, Sra1, UniPc};
 use tweedie::sampler::{names, obstacle, sampler, sampling_step_with};
@@ -153,13 +153,20 @@ fn sra1_follows_a_path_with_order_one_and_a_half() {
         let mut store = Store::<f64>::new();
         law.upload(&mut store);
         let x: Vec<f64> = (0..paths).map(|path| 3.0 * (path as f64 / paths as f64 - 0.5)).collect();
-        ends.push(run(&graph, &Sra1, &sde, &mut store, &table, &x, paths, |step, store| {
-            let z_1: Vec<f64> = steps[step].iter().map(|[first, _]| first / h.sqrt()).collect();
-            let second = |([_, integral], z_1): (&[f64; 2], &f64)| (2.0 * integral / h.powf(1.5) - z_1) * root_3;
-            let z_2: Vec<f64> = steps[step].iter().zip(&z_1).map(second).collect();
-            store.upload(&names::step_noise(0), &z_1);
-            store.upload(&names::step_noise(1), &z_2);
-        }));
+        ends.push(run(
+            &graph,
+            &Way { sampler: &Sra1, sde: &sde, table: &table },
+            &mut store,
+            &x,
+            paths,
+            |step, store| {
+                let z_1: Vec<f64> = steps[step].iter().map(|[first, _]| first / h.sqrt()).collect();
+                let second = |([_, integral], z_1): (&[f64; 2], &f64)| (2.0 * integral / h.powf(1.5) - z_1) * root_3;
+                let z_2: Vec<f64> = steps[step].iter().zip(&z_1).map(second).collect();
+                store.upload(&names::step_noise(0), &z_1);
+                store.upload(&names::step_noise(1), &z_2);
+            },
+        ));
         let join = |pair: &[Vec<[f64; 2]>]| {
             let both = pair[0].iter().zip(&pair[1]);
             both.map(|(a, b)| [a[0] + b[0], a[1] + b[1] + h * a[0]]).collect()

@@ -55,14 +55,21 @@ fn follow(
     let mut store = Store::<f64>::new();
     store.upload("test.gains", gains.as_flattened().as_flattened());
     // The model knows its gains by row; the levels are not asked for.
-    sampling::run(&graph, sampler, &Vp::default(), &mut store, table, start, batch, |step, store| {
-        if let Some(divisor) = divided.get(step) {
-            store.get_mut(names::X).unwrap().iter_mut().for_each(|x| *x /= divisor);
-        }
-        for draw in 0..sampler.draws() {
-            store.upload(&names::step_noise(draw), &noise[step * sampler.draws() + draw]);
-        }
-    })
+    sampling::run(
+        &graph,
+        &sampling::Way { sampler, sde: &Vp::default(), table },
+        &mut store,
+        start,
+        batch,
+        |step, store| {
+            if let Some(divisor) = divided.get(step) {
+                store.get_mut(names::X).unwrap().iter_mut().for_each(|x| *x /= divisor);
+            }
+            for draw in 0..sampler.draws() {
+                store.upload(&names::step_noise(draw), &noise[step * sampler.draws() + draw]);
+            }
+        },
+    )
 }
 
 fn fixture() -> Json {
@@ -327,11 +334,18 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
         let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, model);
         let mut store = Store::<f64>::new();
         law.upload(&mut store);
-        let ends = sampling::run(&graph, sampler, &sde, &mut store, &table, &start, start.len(), |step, store| {
-            for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {
-                store.upload(&names::step_noise(draw), &noise[step]);
-            }
-        });
+        let ends = sampling::run(
+            &graph,
+            &sampling::Way { sampler, sde: &sde, table: &table },
+            &mut store,
+            &start,
+            start.len(),
+            |step, store| {
+                for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {
+                    store.upload(&names::step_noise(draw), &noise[step]);
+                }
+            },
+        );
         for (end, expected) in ends.iter().zip(numbers(&fixture["reverse"]["ends"][name])) {
             assert!((end - expected).abs() < 1e-9, "{name}: {end}, torchsde {expected}");
         }

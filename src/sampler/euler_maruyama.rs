@@ -10,9 +10,10 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// x ← x − (f(x, t) − g² score(x, t)) dt + g √dt z, with score = (alpha denoised − x) / sigma²
 ///
-/// Euler's step is an approximation only where it is short. Of noise alone it leaves 1 − r + r² of the variance, with r
-/// = g² dt / sigma², where 1 − r would be right. From r = ½ on, half way to the clean data, x is drawn from the forward
-/// process's posterior instead, as in [`Ancestral`](super::Ancestral). A step to no noise gives the denoised mean.
+/// Euler's step is an approximation only where it is short. Where r = g² dt / sigma² is above 1, it would go beyond the
+/// clean data and amplify noise; x is then drawn from the forward process's posterior, as in
+/// [`Ancestral`](super::Ancestral). (Not below: the posterior is right for narrow data, and takes too much of the
+/// variance of wide ones.) A step to no noise gives the denoised mean.
 ///
 /// With `published_end`, steps are those of the published experiments: N steps of t_max / N visit N evenly spaced times
 /// from t_max to t_min, both included, so that the last step begins at t_min; the result is its mean
@@ -24,9 +25,6 @@ pub struct EulerMaruyama {
     /// Whether the path ends as in the published experiments.
     pub published_end: bool,
 }
-
-/// The share of the way to the clean data above which a step is not Euler's.
-const FAR: f64 = 0.5;
 
 /// Euler's step of length `dt` from a level.
 struct Step {
@@ -101,7 +99,7 @@ impl Sampler for EulerMaruyama {
         let row = |pair: &[Level]| {
             let [from, to] = [&pair[0], &pair[1]];
             let step = Step::new(sde, from, from.t - to.t);
-            if to.is_clean() || step.reach > FAR { ddim_row(from, to, 1.0) } else { step.row }
+            if to.is_clean() || step.reach > 1.0 { ddim_row(from, to, 1.0) } else { step.row }
         };
         grid.levels(sde).windows(2).map(row).collect()
     }

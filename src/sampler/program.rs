@@ -9,7 +9,7 @@ pub mod names {
     /// `[Batch, D]`: the samples on their way.
     pub const X: &str = "sampler.x";
     /// `[max_rows, row_width(columns)]`: [`Sampler::coefficients`](super::Sampler::coefficients),
-    /// [flattened](super::flatten).
+    /// [flattened](crate::sampler::flatten).
     pub const TABLE: &str = "sampler.table";
     /// u32 `[4]`: step, first sample, seed.
     pub const CLOCK: &str = "sampler.clock";

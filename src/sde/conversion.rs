@@ -2,7 +2,7 @@
 //!
 //! With x = alpha x_0 + sigma epsilon: score = ∇ₓ log p_t(x), epsilon = E[epsilon | x] = −sigma · score, and Tweedie's
 //! formula denoised = E[x_0 | x] = (x + sigma² score) / alpha. Velocity is p denoised + q epsilon with the p and q that a
-//! process says ([`Sde::velocity`](super::Sde::velocity)).
+//! process says ([`Sde::velocity`]).
 
 use super::Sde;
 use crate::graph::Expr;

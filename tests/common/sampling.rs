@@ -81,17 +81,23 @@ pub fn forget<T: Real>(sampler: &dyn Sampler, store: &mut Store<T>, elements: us
     sampler.states().iter().for_each(|name| store.create(name, elements));
 }
 
-/// Runs all rows of a table from `x`, at the noise levels that a process has at their times. `before` hears of each step before it is taken, say to give it noise.
+/// A sampler's way: its table, and the process that gives the noise levels of its times.
+pub struct Way<'a> {
+    pub sampler: &'a dyn Sampler,
+    pub sde: &'a dyn Sde,
+    pub table: &'a [Vec<f64>],
+}
+
+/// Runs all rows of a table from `x`. `before` hears of each step before it is taken, say to give it noise.
 pub fn run<T: Real>(
     graph: &Graph,
-    sampler: &dyn Sampler,
-    sde: &dyn Sde,
+    way: &Way,
     store: &mut Store<T>,
-    table: &[Vec<f64>],
     x: &[f64],
     batch: usize,
     mut before: impl FnMut(usize, &mut Store<T>),
 ) -> Vec<f64> {
+    let Way { sampler, sde, table } = *way;
     store.upload(names::TABLE, &rounded(&expand(sampler.columns(), table, sde)));
     store.upload(names::X, &rounded(x));
     store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
@@ -116,7 +122,7 @@ pub fn transport_in<T: Real>(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, gr
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Drawn, |_| exact(law.mixture(), sde));
     let mut store = Store::<T>::new();
     law.upload(&mut store);
-    run(&graph, sampler, sde, &mut store, &table, x, x.len(), |_, _| ())
+    run(&graph, &Way { sampler, sde, table: &table }, &mut store, x, x.len(), |_, _| ())
 }
 
 /// The variance at the end for Gaussian data, on which a sampler is linear in its start and in all of its noise: each sample of
@@ -130,7 +136,7 @@ pub fn final_variance(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Gr
     let batch = 1 + table.len() * sampler.draws();
     let mut x = vec![0.0; batch];
     x[0] = variance.sqrt();
-    let ends = run(&graph, sampler, sde, &mut store, &table, &x, batch, |step, store| {
+    let ends = run(&graph, &Way { sampler, sde, table: &table }, &mut store, &x, batch, |step, store| {
         for draw in 0..sampler.draws() {
             let mut noise = vec![0.0; batch];
             noise[1 + step * sampler.draws() + draw] = 1.0;

@@ -110,7 +110,8 @@ impl Chain {
             Self::EulerMaruyama => {
                 let dt = times[number] - times[number + 1];
                 let [rate, g2] = process.rates(times[number]);
-                if g2 * dt > 0.5 * from.sigma.powi(2) {
+                // Endless where alpha is 0, or no number.
+                if g2 * dt > from.sigma.powi(2) || !g2.is_finite() {
                     return moved(implicit(1.0, from, to, x, &denoised, z[0]));
                 }
                 moved(each(&|d| x[d] - (rate * x[d] - g2 * score[d]) * dt + (g2 * dt).sqrt() * z[0][d]))
