@@ -136,13 +136,13 @@ fn a_time_after_the_end_of_the_process_is_refused() {
 fn a_score_that_is_no_number_is_named() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
-    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 9e14, 9e14, 0.0, 0.0]).expect("points");
-    fs::write(at("narrow.toml"), format!("{DATA}{EXACT}").replace("[0.3, 0.2]", "[1e-6, 1e-6]")).expect("a config");
-    let line = "score narrow.toml --device cpu --x far.npy --t 1e-8 --out far-score.npy";
+    write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 9e17, 9e17, 0.0, 0.0]).expect("points");
+    fs::write(at("narrow.toml"), format!("{DATA}{EXACT}").replace("[0.3, 0.2]", "[0.001, 0.001]")).expect("a config");
+    let line = "score narrow.toml --device cpu --x far.npy --t 0.01 --out far-score.npy";
     let said = tweedie(folder.path(), &words(line));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     let last = said.stderr.lines().last().expect("a line");
-    assert!(last.starts_with("error: the score of point 1 ") && last.contains("t = "), "{last}");
+    assert!(last.starts_with("error: the score of point 1 ") && last.contains("t = 0.01"), "{last}");
     assert!(!at("far-score.npy").exists());
     // A GPU once made zeros of squares that are not finite.
     write_npy(&at("far.npy"), &[3, 2], &[0.0, 1.0, 0.0, -1e30, 0.0, 0.0]).expect("points");
@@ -152,8 +152,8 @@ fn a_score_that_is_no_number_is_named() {
         expect_bad(
             folder.path(),
             &[
-                (&score, &["--x far.npy: value 3", "-1e30", "at most 1e15", "32 bits"]),
-                (&sample, &["--noise far.npy: value 3", "-1e30", "at most 1e15", "32 bits"]),
+                (&score, &["--x far.npy: value 3", "-1e30", "at most 1e18", "32 bits"]),
+                (&sample, &["--noise far.npy: value 3", "-1e30", "at most 1e18", "32 bits"]),
             ],
         );
     }

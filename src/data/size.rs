@@ -4,17 +4,18 @@
 
 use std::ops::RangeInclusive;
 
-/// The largest magnitude of a value: room for differences, and for sums of squares over ten million coordinates.
-pub const LARGEST_VALUE: f64 = 1e15;
+/// The largest magnitude of a value: room for differences, and for sums of squares over some eighty coordinates. (Sums
+/// over more that are not held are found where they arise: a loss that is not finite ends training.)
+pub const LARGEST_VALUE: f64 = 1e18;
 
 /// What the largest magnitude among values that are not all 0 is at least.
 pub const LEAST_LARGEST_VALUE: f64 = 1e-18;
 
 /// The largest magnitude of a coordinate of a mixture's mean. Drawn values, up to some ten widths away, are data too.
-pub const LARGEST_MEAN: f64 = 1e14;
+pub const LARGEST_MEAN: f64 = 1e17;
 
 /// The standard deviations of a mixture.
-pub const WIDTHS: RangeInclusive<f64> = 1e-18..=1e14;
+pub const WIDTHS: RangeInclusive<f64> = 1e-18..=1e17;
 
 /// Why that would be right.
 pub(super) const WHY: &str = ", whose square 32 bits hold (about 1 is best)";

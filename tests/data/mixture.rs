@@ -228,7 +228,7 @@ fn annealing_finds_the_weights_that_langevin_dynamics_does_not() {
 #[test]
 fn mixtures_refuse_sizes_whose_squares_32_bits_do_not_hold() {
     let new = |mean: f64, width: f64| Mixture::new(&[1.0], &[vec![0.5, mean]], &[Width::PerAxis(vec![1.0, width])]);
-    for (mean, width) in [(1e14, 1e14), (-1e14, 1e-18), (0.0, 1e-18)] {
+    for (mean, width) in [(1e17, 1e17), (-1e17, 1e-18), (0.0, 1e-18)] {
         // What is drawn of it is data too.
         let drawn = new(mean, width).and_then(|mixture| mixture.dataset("sizes", 60, 0));
         assert!(drawn.is_ok(), "{drawn:?}");

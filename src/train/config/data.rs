@@ -132,10 +132,10 @@ pub struct Mixture {
     /// Share of each component; they sum to 1 within 1e-6.
     #[schemars(length(min = 1), extend("items" = {"type": "number", "minimum": 1e-30}))]
     pub weights: Vec<f64>,
-    /// Centre of each component, as many coordinates as the data has dimensions, each at most 1e14 in size.
+    /// Centre of each component, as many coordinates as the data has dimensions, each at most 1e17 in size.
     #[schemars(length(min = 1))]
     pub means: Vec<Vec<f64>>,
-    /// Standard deviation of each component, from 1e-18 to 1e14: one number for all its axes, or one per axis.
+    /// Standard deviation of each component, from 1e-18 to 1e17: one number for all its axes, or one per axis.
     #[schemars(length(min = 1))]
     pub widths: Vec<Width>,
     /// Number of points drawn, the held-out ones among them.
@@ -173,7 +173,7 @@ impl Keys for Mixture {
 /// Samples from a file: a NumPy array (.npy) whose first axis counts the samples, each of any shape; a table of numbers
 /// (.csv); or images as the field keeps them (IDX, CIFAR-10's binary batches, a folder of pictures).
 ///
-/// Numbers are used as they are, and should be about 1 in size; above 1e15 they are refused, and so are data whose largest
+/// Numbers are used as they are, and should be about 1 in size; above 1e18 they are refused, and so are data whose largest
 /// is below 1e-18. A .npy holds f32, f64, f16 or u8 (`<f4`, `<f8`, `<f2`,
 /// `|u1`), little-endian and in C order; images are `(N, H, W)` or `(N, H, W, C)` with C = 1 or 3, and u8 is taken for
 /// images: 0 to 255 become -1 to 1, as in all files of images. The cells of a .csv are separated by commas, semicolons or
