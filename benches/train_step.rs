@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use tweedie::bench;
+use tweedie::engine::{Device, Engine};
 use tweedie::gpu::Choice;
-use tweedie::train::bench;
-use tweedie::train::engine::{Device, Engine};
 
 /// The step of a 3-128-128-128-2 network at batch 512, noise and Adam included.
 fn step(criterion: &mut Criterion, name: &str, device: &Device) {

@@ -5,11 +5,11 @@
 //! cargo run --release --example inpainting
 //! ```
 
+use tweedie::config::{Config, Overrides};
+use tweedie::engine::Device;
 use tweedie::sampler::{AnySampler, Grid, Inpainting, Twisted};
-use tweedie::train::config::{Config, Overrides};
-use tweedie::train::engine::Device;
+use tweedie::train::draw::sampling::{self, Draw, Drawn, Known};
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
-use tweedie::train::sampling::{self, Draw, Drawn, Known};
 
 /// Modes of width ½ at (−1, −1) and (1, 1).
 const CONFIG: &str = "[data]\nkind = \"mixture\"\nweights = [0.5, 0.5]\nmeans = [[-1.0, -1.0], [1.0, 1.0]]\n\

@@ -16,8 +16,8 @@ use tweedie::loss::{
     SlicedVr, Source, TrainingStep, evaluation_names, evaluation_step, names, training_step,
 };
 use tweedie::nn::{LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::picture::{Curves, write_curves};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
-use tweedie::train::picture::{Curves, write_curves};
 
 /// Rows of a data set.
 const ROWS: usize = 8192;

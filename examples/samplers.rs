@@ -206,7 +206,7 @@ fn print_table(title: &str, errors: &Errors) {
 
 #[cfg(feature = "cli")]
 fn write(folder: &Path, paths: Errors, laws: Errors, plane: Errors) -> Result<(), Box<dyn std::error::Error>> {
-    use tweedie::train::picture::{Curves, write_curves};
+    use tweedie::picture::{Curves, write_curves};
     // Errors of the data's own size tell nothing more.
     let shown = |errors: Errors| -> Vec<(String, Vec<(f64, f64)>)> {
         let small = |points: Vec<(f64, f64)>| points.into_iter().filter(|(_, error)| *error < 1.5).collect();

@@ -12,8 +12,8 @@ use common::gpu;
 use graphs::{World, check, near, run_on};
 use serde_json::Value as Json;
 use tweedie::graph::{Dim, Expr, Graph, Layout, Shape};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::attention;
-use tweedie::plan::lower::{Options, Source, lower};
 use tweedie::plan::{Driver, Limits};
 
 fn x(slot: usize) -> Expr {

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tweedie::train::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
-use tweedie::train::log::{EvaluationLine, LevelLoss, Line, Log, Timing, TrainLine, read};
-use tweedie::train::run_folder::{Existing, RunError, RunFolder, TrainingFolder, check_free};
+use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
+use tweedie::train::run::log::{EvaluationLine, LevelLoss, Line, Log, Timing, TrainLine, read};
+use tweedie::train::run::run_folder::{Existing, RunError, RunFolder, TrainingFolder, check_free};
 
 fn tensor(name: &str, shape: &[usize], first: f32) -> Tensor {
     let n = shape.iter().product::<usize>();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tweedie::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, Time, Weighting, markdown};
 use tweedie::sde::Parameterisation;
-use tweedie::train::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, Time, Weighting, markdown};
 
 /// The smallest config there is.
 const SMALL: &str = "[data]\nkind = \"two-moons\"\n[model]\nkind = \"mlp\"\n[sde]\nkind = \"vp\"\n";

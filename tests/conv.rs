@@ -10,8 +10,8 @@ use common::both::Case;
 use common::gpu::device;
 use common::graphs::{Numbers, World, check, near, run_naive, run_on};
 use tweedie::graph::{ConvLayout, Dim, Expr, Geometry, Graph, Initial, Padding, Shape, Value};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::plan::Driver;
-use tweedie::plan::lower::{Options, Source, lower};
 
 const LAYOUTS: [ConvLayout; 3] = [ConvLayout::Forward, ConvLayout::DataGradient, ConvLayout::WeightGradient];
 

@@ -4,11 +4,11 @@
 mod gpu;
 
 use tempfile::TempDir;
+use tweedie::config::{Config, Overrides};
 use tweedie::data::write_npy;
+use tweedie::engine::{self, Device};
 use tweedie::gpu::OpenOptions;
-use tweedie::plan::lower::Source;
-use tweedie::train::config::{Config, Overrides};
-use tweedie::train::engine::{self, Device};
+use tweedie::lower::Source;
 use tweedie::train::evaluation::{self, Evaluation};
 use tweedie::train::experiment::{Experiment, LEVELS};
 

@@ -9,10 +9,10 @@ mod gpu;
 
 use experiments::{Samples, devices, experiment, log_densities};
 use forward::{Forward, Kind, Level, all};
+use tweedie::engine::Device;
 use tweedie::likelihood::Divergence;
 use tweedie::sampler::dormand_prince::DormandPrince;
-use tweedie::train::engine::Device;
-use tweedie::train::likelihood::Method;
+use tweedie::train::draw::likelihood::Method;
 
 const MEAN: f64 = 0.4;
 const WIDTH: f64 = 0.5;

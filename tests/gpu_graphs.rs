@@ -8,7 +8,7 @@ mod common {
 use common::both::{Case, numbers};
 use common::gpu;
 use tweedie::graph::{Distribution, Expr, Graph, Initial, Layout, Order, Reduction, Shape, Storage, TensorType, Value};
-use tweedie::plan::lower::{Options, Source, lower};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::plan::{Driver, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];

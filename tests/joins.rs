@@ -8,9 +8,10 @@ mod common {
 use common::both::Case;
 use common::gpu::device;
 use tweedie::graph::{ConvLayout, Expr, Geometry, Graph, Initial, Layout, Padding, Shape, Value};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::GroupNorm;
 use tweedie::nn::unet::{Family, Features, Told, UNet, UNetShape};
-use tweedie::plan::lower::{Limits, Options, Source, lower};
+use tweedie::plan::Limits;
 use tweedie::plan::{Driver, Plan};
 
 /// As many buffers as any GPU of these years binds: parts take room.

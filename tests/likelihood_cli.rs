@@ -9,15 +9,15 @@ use std::fs;
 
 use binary::{good, tweedie, words};
 use tempfile::TempDir;
+use tweedie::config::{Config, Overrides};
 use tweedie::data::{Mixture, Width, digits, read_npy, write_npy};
+use tweedie::engine::Device;
 use tweedie::likelihood::Divergence;
 use tweedie::loss::Projection;
 use tweedie::sampler::dormand_prince::DormandPrince;
-use tweedie::train::config::{Config, Overrides};
-use tweedie::train::engine::Device;
+use tweedie::train::draw::likelihood::{Method, Question, evaluate, load};
 use tweedie::train::error::TrainError;
 use tweedie::train::experiment::{Classes, Experiment};
-use tweedie::train::likelihood::{Method, Question, evaluate, load};
 
 const EXACT: &str = r#"
 [data]

@@ -12,8 +12,9 @@ use common::gpu;
 use graphs::{Content, World, near, run_on};
 use serde_json::Value as Json;
 use tweedie::graph::{Expr, Graph, Layout, Reduction, Shape};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::{GroupNorm, dropout, group_norm};
-use tweedie::plan::lower::{Limits, Options, Source, lower};
+use tweedie::plan::Limits;
 
 fn x(slot: usize) -> Expr {
     Expr::input(slot)

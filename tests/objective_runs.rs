@@ -7,13 +7,13 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
-use tweedie::train::checkpoint::{Checkpoint, LEARNED};
-use tweedie::train::config::{Config, Overrides};
 use tweedie::train::experiment::Experiment;
-use tweedie::train::log::{self, Line};
-use tweedie::train::origin;
-use tweedie::train::run_folder::Existing;
+use tweedie::train::run::checkpoint::{Checkpoint, LEARNED};
+use tweedie::train::run::log::{self, Line};
+use tweedie::train::run::origin;
+use tweedie::train::run::run_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
 /// Points in space, which have no pictures.

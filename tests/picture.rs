@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tweedie::data::{Toy, digits};
-use tweedie::train::picture::*;
+use tweedie::picture::*;
 
 /// A folder for a test's pictures; `TWEEDIE_PICTURES` keeps them in a folder of one's own, to look at.
 struct Folder(tempfile::TempDir);

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use tweedie::graph::{Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType};
-use tweedie::plan::lower::{Driver, Limits, LowerError, Options, Source, lower};
+use tweedie::lower::{LowerError, Options, Source, lower};
 use tweedie::plan::{Access, BufferKind, Plan};
+use tweedie::plan::{Driver, Limits};
 
 /// A training step in small: gather, noise, two layers, loss, gradient, plain descent with an EMA, ring, tick.
 fn training_step() -> Graph {

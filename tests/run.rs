@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use binary::{command, everything_in, good, say, start, tweedie, words};
 use tempfile::TempDir;
+use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
-use tweedie::train::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS};
-use tweedie::train::config::{Config, Overrides};
 use tweedie::train::evaluation;
-use tweedie::train::log::{self, Line};
-use tweedie::train::run_folder::Existing;
+use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS};
+use tweedie::train::run::log::{self, Line};
+use tweedie::train::run::run_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
 /// Points in space, which have no pictures: a run of them is over when its steps are.

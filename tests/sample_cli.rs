@@ -13,7 +13,7 @@ use binary::{expect_bad, good};
 use small_run::npy::npy;
 use small_run::{folder, image_folder, pixels};
 use tweedie::data::{read_csv, read_npy, write_npy};
-use tweedie::train::room;
+use tweedie::train::experiment::memory;
 
 #[test]
 fn samples_of_a_run_come_as_pictures_and_as_numbers() {
@@ -220,7 +220,7 @@ fn images_come_as_pictures_and_what_has_no_picture_says_so() {
     good(folder.path(), "sample unet --device cpu --n 2 --out u.npy");
     assert_eq!(read_npy(&at("u.npy")).expect("samples").shape, [2, 4, 5]);
     // 49 moments of so many pictures of 80 bytes are beyond any machine that runs tests.
-    let line = room::for_samples("--n 7", 1 << 50, 20, 48).expect_err("no memory").to_string();
+    let line = memory::for_samples("--n 7", 1 << 50, 20, 48).expect_err("no memory").to_string();
     assert!(["--n 7", "memory", "fewer"].iter().all(|word| line.contains(word)), "{line}");
     // Images are told by their last axis; others are trained on, and the user hears of it.
     fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels())).expect("images");

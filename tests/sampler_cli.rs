@@ -9,12 +9,12 @@ use std::fs;
 
 use binary::{good, tweedie, words};
 use tempfile::TempDir;
+use tweedie::config::{Config, Overrides, SamplerKind};
 use tweedie::data::{read_npy, write_npy};
-use tweedie::train::config::{Config, Overrides, SamplerKind};
-use tweedie::train::engine::Device;
+use tweedie::engine::Device;
+use tweedie::train::draw::sampling::{self, Draw};
 use tweedie::train::error::TrainError;
 use tweedie::train::experiment::{Classes, Experiment};
-use tweedie::train::sampling::{self, Draw};
 
 const EXACT: &str = r#"
 [data]

@@ -8,7 +8,7 @@ mod gpu;
 use both::{Case, numbers};
 use tweedie::graph::expr::{Distribution, Draw, Term};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, random};
-use tweedie::plan::lower::{Options as LowerOptions, Source, lower};
+use tweedie::lower::{Options as LowerOptions, Source, lower};
 use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;

@@ -475,10 +475,10 @@ fn equal_work_is_equal() {
 
 /// Samples of an exact model by a flow, and the times of its grid.
 fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, Vec<f64>) {
-    use tweedie::train::config::{Config, Overrides};
-    use tweedie::train::engine::Device;
+    use tweedie::config::{Config, Overrides};
+    use tweedie::engine::Device;
+    use tweedie::train::draw::sampling::{self, Draw};
     use tweedie::train::experiment::{Classes, Experiment};
-    use tweedie::train::sampling::{self, Draw};
 
     let text = format!(
         "[data]\nkind = \"mixture\"\n{data}\n[model]\nkind = \"exact\"\n[sde]\nkind = \"vp\"\n[sample]\n\

@@ -13,9 +13,10 @@ use tweedie::loss::{
     Denoising, Explicit, Field, Implicit, Loss, Matching, Noise, Objective, Projection, Projections, Reduce,
     ScoreMatching, Sliced, SlicedFd, SlicedVr,
 };
+use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::unet::{Family, Features, Told, UNet, UNetShape};
 use tweedie::nn::{Mixture, Mlp, MlpShape};
-use tweedie::plan::lower::{Driver, Limits, Options, Source, lower};
+use tweedie::plan::{Driver, Limits};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
 const SDE: Vp = Vp { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 };

@@ -1,14 +1,14 @@
 //! Training recovers what is known: the score of a mixture at every noise level, and the weights of its modes.
 #![cfg(feature = "cli")]
 
+use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
 use tweedie::sampler::Grid;
 use tweedie::sde::Quantity;
-use tweedie::train::config::{Config, Overrides};
+use tweedie::train::draw::sampling::{self, Draw};
+use tweedie::train::draw::scoring;
 use tweedie::train::experiment::Classes;
-use tweedie::train::run_folder::Existing;
-use tweedie::train::sampling::{self, Draw};
-use tweedie::train::scoring;
+use tweedie::train::run::run_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Request, Start, Training};
 
 /// Two modes of unequal weight, eight of their widths apart: too far for a sampler without annealing to cross, so the

@@ -6,10 +6,10 @@ use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::names::{CLOCK, STATUS};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, Told, UNet, UNetShape, fourier_features, frequencies};
 use tweedie::nn::{LearningRate, Optimizer};
 use tweedie::plan::BufferKind;
-use tweedie::plan::lower::{Options, Source, lower};
 
 fn weights(shape: &UNetShape) -> usize {
     let mut graph = Graph::new();

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::both::{Case, Content, numbers};
 use common::gpu;
 use tweedie::graph::{Expr, Graph, Parameter, Shape, TensorType};
+use tweedie::lower;
+use tweedie::lower::{Options, Source};
 use tweedie::nn::unet::{Family, Features, Preset, Told, UNet, UNetShape};
 use tweedie::nn::{LearningRate, Optimizer};
-use tweedie::plan::lower::{Options, Source};
-use tweedie::plan::{Dispatch, Limits, lower};
+use tweedie::plan::{Dispatch, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];
 
@@ -123,7 +124,7 @@ fn activations_above_a_binding_are_cut_into_ranges_of_samples() {
     let graph = training(&shape);
     let limits = Limits { binding_bytes: 40 << 10, ..Limits::BASELINE };
     let options = Options { max_batch: 150, limits, driver: gpu::device().driver() };
-    let plan = lower(&[Source { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
+    let plan = lower::lower(&[Source { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
     let dispatches = &plan.programs[0].dispatches;
     for kernel in ["Forward", "DataGradient", "WeightGradient", "pointwise", "reduce Sum over Rows", "copy"] {
         let of_kernel = |dispatch: &&Dispatch| plan.shaders[dispatch.shader].key.contains(kernel);

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 
 use super::CliError;
 use super::settings::{DeviceArguments, cache_folder, note, note_in_place, print};
-use crate::train::bench::{self, Suite};
-use crate::train::engine::Device;
+use crate::bench::{self, Suite};
+use crate::engine::Device;
 use crate::train::error::TrainError;
 
 /// Measure kernels: time, GFLOP/s, GB/s, share of this device's own measured peak

@@ -9,5 +9,5 @@ pub(super) struct Arguments {}
 
 /// Runs the command.
 pub(super) fn run(_: Arguments) -> Result<(), CliError> {
-    print(&crate::train::config::markdown())
+    print(&crate::config::markdown())
 }

@@ -1,11 +1,11 @@
 //! What a command can end with, and the exit codes of that.
 
+use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::gpu::GpuError;
-use crate::train::checkpoint::CheckpointError;
-use crate::train::config::ConfigError;
 use crate::train::error::TrainError;
-use crate::train::run_folder::RunError;
+use crate::train::run::checkpoint::CheckpointError;
+use crate::train::run::run_folder::RunError;
 
 /// Why a command did not do what it was asked to. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

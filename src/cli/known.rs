@@ -6,8 +6,8 @@ use super::CliError;
 use super::source::read_points;
 use crate::data;
 use crate::sampler::{Ancestral, Sampler};
+use crate::train::draw::sampling::Known;
 use crate::train::experiment::Experiment;
-use crate::train::sampling::Known;
 
 /// Reads both files: how many samples to draw, and what is known of each. `known` is one sample, which then is known of
 /// `wanted` or else `usual` samples, or as many as are `wanted` (`None`: as there are); `mask` is of one sample's

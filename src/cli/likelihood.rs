@@ -10,16 +10,16 @@ use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_output, extension, note, print, seed};
 use super::source::{Source, read_points};
+use crate::config::Overrides;
 use crate::data;
+use crate::engine::Device;
 use crate::likelihood::Divergence;
 use crate::loss::Projection;
 use crate::number::short;
 use crate::sampler::dormand_prince::DormandPrince;
-use crate::train::config::Overrides;
-use crate::train::engine::Device;
+use crate::train::draw::likelihood::{self, Likelihood, Mean, Method, Question};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};
-use crate::train::likelihood::{self, Likelihood, Mean, Method, Question};
 
 /// Evaluate the likelihood of data: bits per dimension and nats
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::settings::{ConfigArguments, expect_output, extension, note, print};
+use crate::config::{Config, Origin};
 use crate::data;
-use crate::plan::lower::Options;
-use crate::train::config::{Config, Origin};
+use crate::lower::Options;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 

@@ -11,17 +11,17 @@ use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_
 use super::source::{Source, read_points};
 use super::step_noise::read_step_noise;
 use super::train::FRAMES;
+use crate::config::{Overrides, Sample, SamplerKind, Spacing};
 use crate::data;
+use crate::engine::Device;
 use crate::gpu::Choice;
 use crate::number::short;
 use crate::sampler::{AdaptiveSampler, AnySampler, Inpainting, Noise, Twisted};
-use crate::train::artifacts;
-use crate::train::config::{Overrides, Sample, SamplerKind, Spacing};
-use crate::train::engine::Device;
+use crate::train::draw::artifacts;
+use crate::train::draw::sampling::{self, Draw, Evaluations, Known};
 use crate::train::error::TrainError;
+use crate::train::experiment::memory;
 use crate::train::experiment::{Drawing, Experiment};
-use crate::train::room;
-use crate::train::sampling::{self, Draw, Evaluations, Known};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -315,7 +315,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         )));
     }
     let frames = if format == Format::Gif { FRAMES } else { 0 };
-    room::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
+    memory::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let draw = Draw {
         n,

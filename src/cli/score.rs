@@ -8,15 +8,15 @@ use super::CliError;
 use super::class::one_class;
 use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note};
 use super::source::{Source, read_points};
+use crate::config::Overrides;
 use crate::data;
+use crate::engine::Device;
 use crate::gpu::Choice;
 use crate::number::short;
 use crate::sde::Quantity;
-use crate::train::config::Overrides;
-use crate::train::engine::Device;
+use crate::train::draw::scoring;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::scoring;
 
 /// Evaluate the score at given points and one noise level
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
+use crate::config::{Config, Origin, Overrides};
 use crate::data::whole;
 use crate::gpu::Choice;
-use crate::train::config::{Config, Origin, Overrides};
 
 /// A config file and what overrides it.
 #[derive(Debug, Args)]

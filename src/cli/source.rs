@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::CliError;
+use crate::config::{Config, Model, Origin, Overrides};
 use crate::data;
-use crate::train::checkpoint::{Checkpoint, EMA};
-use crate::train::config::{Config, Model, Origin, Overrides};
-use crate::train::engine::Engine;
+use crate::engine::Engine;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::origin;
-use crate::train::run_folder::{RunFolder, Step};
+use crate::train::run::checkpoint::{Checkpoint, EMA};
+use crate::train::run::origin;
+use crate::train::run::run_folder::{RunFolder, Step};
 use crate::train::training::arena_of;
 
 /// A score that can be evaluated.

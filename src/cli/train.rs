@@ -7,15 +7,15 @@ use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::sample::drawing;
 use super::settings::{ConfigArguments, DeviceArguments, cache_folder, note, print};
+use crate::config::{Model, Origin};
+use crate::engine::Engine;
 use crate::gpu::Choice;
-use crate::train::artifacts;
-use crate::train::config::{Model, Origin};
-use crate::train::engine::Engine;
+use crate::train::draw::artifacts;
+use crate::train::draw::sampling::{self, Draw};
 use crate::train::error::TrainError;
+pub(super) use crate::train::experiment::memory::FRAMES;
 use crate::train::experiment::{Classes, Experiment};
-pub(super) use crate::train::room::FRAMES;
-use crate::train::run_folder::Existing;
-use crate::train::sampling::{self, Draw};
+use crate::train::run::run_folder::Existing;
 use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
 
 /// Steps that `--profile` times, after training.

@@ -22,7 +22,7 @@ impl Trust {
     /// Lowered by this process, from kernels of our own: may run without them.
     ///
     /// # Safety
-    /// Every plan that is loaded with this was made by [`lower`](crate::plan::lower::lower) in this process and not
+    /// Every plan that is loaded with this was made by [`lower`](crate::lower::lower) in this process and not
     /// changed since: its kernels keep their indices inside their bindings, and their loops end.
     pub const unsafe fn own() -> Self {
         Self { own: true }

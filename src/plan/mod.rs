@@ -4,15 +4,13 @@
 //! named buffers. It knows no network, no loss and no wgpu: it can be tested without a GPU, written to a
 //! file, and replayed by another host.
 
-mod emit;
-mod iteration;
-pub mod lower;
+mod limits;
 mod report;
 mod size;
 
 use serde::{Deserialize, Serialize};
 
-pub use lower::{Driver, Limits, LowerError, lower};
+pub use limits::{Driver, Limits};
 pub use report::{KernelReport, ProgramReport, Report};
 pub use size::{Size, Workgroups};
 

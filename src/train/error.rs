@@ -1,13 +1,13 @@
 //! What training, sampling and scoring can fail with.
 
-use super::checkpoint::CheckpointError;
-use super::config::{ConfigError, Origin};
-use super::engine::EngineError;
-use super::log::LogError;
-use super::run_folder::RunError;
+use crate::config::{ConfigError, Origin};
 use crate::data::DataError;
+use crate::engine::EngineError;
 use crate::gpu::GpuError;
 use crate::number::short;
+use crate::train::run::checkpoint::CheckpointError;
+use crate::train::run::log::LogError;
+use crate::train::run::run_folder::RunError;
 
 /// One line for the user.
 #[derive(Debug, thiserror::Error)]

@@ -1,15 +1,15 @@
 //! The held-out loss, and where a loss went wrong.
 
-use super::engine::{Engine, EngineError};
-use super::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
-use super::log::LevelLoss;
+use crate::engine::{Engine, EngineError};
 use crate::loss::{evaluation_names, names};
+use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
+use crate::train::run::log::LevelLoss;
 
 /// Keeps what an evaluation draws apart from what training draws with the same seed.
 const SEED: u64 = 0x7477_6565_6469_6500;
 
 /// The seed of a run's evaluations: samples, levels and noise are the same in all of them.
-pub(super) fn seed(experiment: &Experiment) -> u64 {
+pub(in crate::train) fn seed(experiment: &Experiment) -> u64 {
     experiment.config.train.seed ^ SEED
 }
 

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::advice;
-use super::checkpoint::{Checkpoint, EMA, LEARNED, OPTIMIZER, PARAMS, Tensor};
-use super::config::Config;
-use super::engine::{Device, Engine, News};
-use super::error::TrainError;
-use super::evaluation::{self, Evaluation};
-use super::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
-use super::log::{EvaluationLine, Line, Log, Timing, TrainLine};
-use super::origin;
-use super::room;
-use super::run_folder::{Existing, RunFolder, Step, TrainingFolder};
+use crate::config::Config;
+use crate::engine::{Device, Engine, News};
 use crate::gpu::Choice;
+use crate::train::error::TrainError;
+use crate::train::evaluation::{self, Evaluation};
+use crate::train::experiment::advice;
+use crate::train::experiment::memory;
+use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
+use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, OPTIMIZER, PARAMS, Tensor};
+use crate::train::run::log::{EvaluationLine, Line, Log, Timing, TrainLine};
+use crate::train::run::origin;
+use crate::train::run::run_folder::{Existing, RunFolder, Step, TrainingFolder};
 
 /// What to train, and where.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl Training {
     pub fn start(request: &Request, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let config = &request.config;
         match request.start {
-            Start::New(existing) => super::run_folder::check_free(&request.out, existing)?,
+            Start::New(existing) => crate::train::run::run_folder::check_free(&request.out, existing)?,
             Start::Resume => check_resumable(config, &request.out)?,
         }
         let mut experiment = Experiment::new(config)?;
@@ -143,7 +143,7 @@ impl Training {
             let text = format!("[data]: all samples are the same in {name}: there is nothing to learn");
             return Err(TrainError::unfit("data", text));
         }
-        room::for_training(&experiment)?;
+        memory::for_training(&experiment)?;
         if request.start == Start::Resume {
             check_restorable(&experiment, &request.out)?;
         }
@@ -312,7 +312,7 @@ impl Training {
     }
 
     fn evaluated_at(&self, step: u64) -> Result<bool, TrainError> {
-        let lines = super::log::read(&self.folder.metrics_path())?;
+        let lines = crate::train::run::log::read(&self.folder.metrics_path())?;
         Ok(lines.iter().any(|line| matches!(line, Line::Evaluation(line) if line.step == step)))
     }
 
@@ -337,7 +337,7 @@ impl Training {
 
 fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
     let folder = RunFolder::open(out)?;
-    let old = Config::read(&folder.config_path(), &super::config::Overrides::none())?;
+    let old = Config::read(&folder.config_path(), &crate::config::Overrides::none())?;
     match old.obstacle_to_resuming(config) {
         None => match folder.latest()? {
             Some(Step { step, .. }) if step > config.train.steps => Err(TrainError::bad(format!(
@@ -368,7 +368,7 @@ fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainErro
         origin::check_data(experiment, &checkpoint, &step.path)?;
     }
     if folder.metrics_path().exists() {
-        super::log::read(&folder.metrics_path())?;
+        crate::train::run::log::read(&folder.metrics_path())?;
     }
     Ok(())
 }

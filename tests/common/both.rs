@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use tweedie::cpu;
 use tweedie::gpu::{Options as PlayerOptions, Player, Store, Trust};
 use tweedie::graph::{DType, Graph, Op};
+use tweedie::lower::{Options, Source, lower};
 use tweedie::plan::Plan;
-use tweedie::plan::lower::{Driver, Limits, Options, Source, lower};
+use tweedie::plan::{Driver, Limits};
 
 use super::gpu;
 

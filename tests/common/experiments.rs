@@ -3,15 +3,15 @@
 
 use std::sync::OnceLock;
 
+use tweedie::config::{Config, Overrides};
+use tweedie::engine::{Device, Engine};
 use tweedie::gpu::Choice;
 use tweedie::sampler::Noise;
 use tweedie::sde::{Learned, Quantity};
-use tweedie::train::config::{Config, Overrides};
-use tweedie::train::engine::{Device, Engine};
+use tweedie::train::draw::likelihood::{self, Likelihood, Method, Question};
+use tweedie::train::draw::sampling::{self, Draw};
+use tweedie::train::draw::scoring;
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
-use tweedie::train::likelihood::{self, Likelihood, Method, Question};
-use tweedie::train::sampling::{self, Draw};
-use tweedie::train::scoring;
 
 use crate::forward::{Forward, Kind};
 use crate::gpu;

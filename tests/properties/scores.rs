@@ -1,7 +1,7 @@
 //! Scores: every process, quantity and level.
 
+use tweedie::engine::Device;
 use tweedie::sde::Quantity;
-use tweedie::train::engine::Device;
 
 use crate::cases::{Source, cases};
 use crate::experiments::{Scores, devices};

@@ -1,0 +1,188 @@
+//! One face for both devices: programs over a store, run many times.
+
+#[cfg(feature = "cpu")]
+mod on_cpu;
+mod on_gpu;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::gpu::{self, GpuError};
+use crate::lower::{LowerError, Options, Source};
+use crate::plan::Limits;
+
+/// What a run on either device can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The graph does not fit the device.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The GPU.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The CPU executor.
+    #[cfg(feature = "cpu")]
+    #[error(transparent)]
+    Cpu(#[from] crate::cpu::CpuError),
+}
+
+/// Where to compute.
+pub enum Device {
+    /// The CPU executor in f32.
+    #[cfg(feature = "cpu")]
+    Cpu,
+    /// A GPU.
+    Gpu(gpu::Device),
+}
+
+impl Device {
+    /// What `choice` asks for, and one line that says why; more lines follow where something is worth one. `cache` is a folder for compiled pipelines.
+    ///
+    /// # Errors
+    /// When a GPU was asked for that is not there; the message lists what is.
+    pub fn open(choice: &gpu::Choice, cache: Option<&Path>) -> Result<(Self, String), EngineError> {
+        let options = gpu::OpenOptions { cache_dir: cache.map(Path::to_owned), ..gpu::OpenOptions::default() };
+        let (device, reason) = gpu::Device::choose(choice, &options)?;
+        match device {
+            Some(device) => {
+                // What is worth a line, such as a damaged pipeline cache, follows the reason.
+                let reason = [vec![reason], device.take_notes()].concat().join("\n");
+                Ok((Self::Gpu(device), reason))
+            }
+            #[cfg(feature = "cpu")]
+            None => Ok((Self::Cpu, reason)),
+            #[cfg(not(feature = "cpu"))]
+            None => Err(GpuError::NoAdapter(format!("{reason}; this build has no CPU device (feature cpu)")).into()),
+        }
+    }
+
+    /// What the device allows a plan. (The CPU runs graphs, not plans.)
+    pub fn lower_options(&self, max_batch: u32) -> Options {
+        match self {
+            #[cfg(feature = "cpu")]
+            Self::Cpu => Options { max_batch, ..Options::default() },
+            Self::Gpu(device) => {
+                let limits = device.limits();
+                let limits = Limits {
+                    storage_buffers: limits.storage_buffers as usize,
+                    binding_bytes: limits.binding_bytes,
+                    buffer_bytes: limits.buffer_bytes,
+                    workgroups: limits.workgroups,
+                };
+                Options { max_batch, limits, driver: device.driver() }
+            }
+        }
+    }
+}
+
+/// What the store held when some step had ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News {
+    /// Content of the watched tensors that hold words.
+    pub words: BTreeMap<String, Vec<u32>>,
+    /// Content of the watched tensors that hold floats.
+    pub floats: BTreeMap<String, Vec<f32>>,
+}
+
+/// Programs on a device, over one store.
+pub trait Engine {
+    /// Puts floats into the store; names that no program uses may be ignored.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    fn set_floats(&mut self, name: &str, data: &[f32]) -> Result<(), EngineError>;
+
+    /// Puts words into the store: a clock is `[step, sample_base, seed low word, seed high word]`.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    fn set_words(&mut self, name: &str, data: &[u32]) -> Result<(), EngineError>;
+
+    /// Puts bytes into the store: a data set.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    fn set_bytes(&mut self, name: &str, data: &[u8]) -> Result<(), EngineError>;
+
+    /// The first `count` floats of a store tensor; waits for what is under way.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError>;
+
+    /// The first `count` words of a store tensor; waits for what is under way.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError>;
+
+    /// Writes an input of a program, for runs of `batch` samples.
+    ///
+    /// # Errors
+    /// When there is no such input or its length is another.
+    fn set_input(&mut self, program: &str, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError>;
+
+    /// An output of a program's last run; waits for it.
+    ///
+    /// # Errors
+    /// When there is no such output.
+    fn output(&mut self, program: &str, name: &str) -> Result<Vec<f32>, EngineError>;
+
+    /// From now on [`news`](Self::news) brings these store tensors, at least every `longest` runs.
+    ///
+    /// # Errors
+    /// When a tensor is not in the store.
+    fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError>;
+
+    /// Runs a program between once and `most` times: about a tenth of a second of work. On a GPU this only submits it.
+    /// Returns how often.
+    ///
+    /// # Errors
+    /// When an input is missing, or the device is lost.
+    fn advance(&mut self, program: &str, batch: u32, most: usize) -> Result<usize, EngineError>;
+
+    /// Waits for everything that was submitted.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn wait(&mut self) -> Result<(), EngineError>;
+
+    /// What has arrived of the watched tensors, oldest first. Does not wait.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn news(&mut self) -> Result<Vec<News>, EngineError>;
+
+    /// Time per kernel of a program, if the device is a GPU.
+    ///
+    /// # Errors
+    /// When the GPU has no timestamps.
+    fn profile(&mut self, program: &str, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError>;
+
+    /// Bytes that the device holds for this engine.
+    fn allocated_bytes(&self) -> u64;
+
+    /// Runs a program `times` times, and waits.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    fn run(&mut self, program: &str, batch: u32, times: usize) -> Result<(), EngineError> {
+        let mut left = times;
+        while left > 0 {
+            left -= self.advance(program, batch, left)?;
+        }
+        self.wait()
+    }
+}
+
+/// Loads programs onto a device.
+///
+/// # Errors
+/// When the programs do not fit the device.
+pub fn load(device: &Device, sources: &[Source], max_batch: u32) -> Result<Box<dyn Engine>, EngineError> {
+    match device {
+        #[cfg(feature = "cpu")]
+        Device::Cpu => Ok(Box::new(on_cpu::CpuEngine::new(sources, max_batch)?)),
+        Device::Gpu(gpu) => Ok(Box::new(on_gpu::GpuEngine::new(gpu, sources, &device.lower_options(max_batch))?)),
+    }
+}

@@ -1,0 +1,106 @@
+//! The engine of a GPU: a plan and its player.
+
+use std::collections::BTreeMap;
+
+use super::{Engine, EngineError, News};
+use crate::gpu::{self, Player, Store, Trust};
+use crate::lower::{Options, Source, lower};
+
+pub(super) struct GpuEngine {
+    store: Store,
+    player: Player,
+    /// Names of the store's tensors: what no program uses is not kept.
+    names: Vec<String>,
+    watched: Vec<String>,
+}
+
+impl GpuEngine {
+    pub fn new(device: &gpu::Device, sources: &[Source], options: &Options) -> Result<Self, EngineError> {
+        let plan = lower(sources, options)?;
+        let names = plan.store.iter().map(|port| port.name.clone()).collect();
+        let mut store = Store::new(device);
+        // SAFETY: the plan was lowered three lines above.
+        let trust = unsafe { Trust::own() };
+        let options = gpu::Options { trust, ..gpu::Options::default() };
+        let player = Player::new(device, plan, &mut store, options)?;
+        Ok(Self { store, player, names, watched: Vec::new() })
+    }
+
+    fn set<T: gpu::Element>(&mut self, name: &str, data: &[T]) -> Result<(), EngineError> {
+        if self.names.iter().any(|known| known == name) {
+            self.store.upload(name, 0, data)?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine for GpuEngine {
+    fn set_floats(&mut self, name: &str, data: &[f32]) -> Result<(), EngineError> {
+        self.set(name, data)
+    }
+
+    fn set_words(&mut self, name: &str, data: &[u32]) -> Result<(), EngineError> {
+        self.set(name, data)
+    }
+
+    fn set_bytes(&mut self, name: &str, data: &[u8]) -> Result<(), EngineError> {
+        // Four bytes to a word of the shader.
+        let mut padded = data.to_vec();
+        padded.resize(data.len().next_multiple_of(4), 0);
+        self.set(name, &padded)
+    }
+
+    fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError> {
+        Ok(self.store.download(name, 0, count)?)
+    }
+
+    fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError> {
+        Ok(self.store.download(name, 0, count)?)
+    }
+
+    fn set_input(&mut self, program: &str, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError> {
+        let number = self.player.program(program)?;
+        self.player.set_batch(number, batch)?;
+        Ok(self.player.write_input(number, name, data)?)
+    }
+
+    fn output(&mut self, program: &str, name: &str) -> Result<Vec<f32>, EngineError> {
+        let number = self.player.program(program)?;
+        Ok(self.player.read_output(number, name)?)
+    }
+
+    fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
+        self.player.watch(&self.store, names, longest)?;
+        self.watched = names.iter().map(|name| (*name).to_owned()).collect();
+        Ok(())
+    }
+
+    fn advance(&mut self, program: &str, batch: u32, most: usize) -> Result<usize, EngineError> {
+        let number = self.player.program(program)?;
+        Ok(self.player.advance(number, batch, most)?)
+    }
+
+    fn wait(&mut self) -> Result<(), EngineError> {
+        Ok(self.player.wait()?)
+    }
+
+    fn news(&mut self) -> Result<Vec<News>, EngineError> {
+        let snapshots = self.player.snapshots()?;
+        // A snapshot is bytes: each tensor is given as words and as floats.
+        let news = snapshots.iter().map(|snapshot| News {
+            words: self.watched.iter().map(|name| (name.clone(), snapshot.values(name))).collect::<BTreeMap<_, _>>(),
+            floats: self.watched.iter().map(|name| (name.clone(), snapshot.values(name))).collect(),
+        });
+        Ok(news.collect())
+    }
+
+    fn profile(&mut self, program: &str, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError> {
+        let number = self.player.program(program)?;
+        Ok(Some(self.player.profile(number, batch, runs)?))
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        let memory = self.player.device().memory();
+        memory.allocated_bytes.unwrap_or(memory.buffer_bytes)
+    }
+}

@@ -1,0 +1,10 @@
+//! What is drawn from a model: samples, scores, likelihoods, and the pictures of a run.
+
+mod adaptive;
+#[cfg(feature = "cli")]
+pub mod artifacts;
+pub(super) mod equal_work;
+pub mod likelihood;
+mod particles;
+pub mod sampling;
+pub mod scoring;

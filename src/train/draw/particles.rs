@@ -1,0 +1,82 @@
+//! Drawing samples around what is known, each by a group of particles.
+
+use crate::engine::Engine;
+use crate::graph::random;
+use crate::sampler::twisted_names::{LOG_RATIO, LOG_TWIST, SHIFT};
+use crate::sampler::{ParticleWeights, Sampler, names};
+use crate::train::draw::sampling::{Draw, Drawn, Evaluations, lay_out, put_back, start};
+use crate::train::error::TrainError;
+use crate::train::experiment::Experiment;
+
+/// [`sampling::draw`](crate::train::draw::sampling::draw) by `particles` for each sample, with an engine made for
+/// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its
+/// own.
+///
+/// The host waits for each step, weighs, and where a group has become poor, puts other rows in the place of its own.
+pub(in crate::train) fn draw(
+    engine: &mut dyn Engine,
+    experiment: &Experiment,
+    sampler: &dyn Sampler,
+    draw: &Draw,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Drawn, TrainError> {
+    let (dims, particles) = (experiment.dims(), draw.particles());
+    let (table, times) = lay_out(engine, experiment, sampler, draw)?;
+    let steps = table.len();
+    let mut drawn = Drawn {
+        samples: Vec::with_capacity(draw.n * dims),
+        frames: Vec::new(),
+        frame_times: Vec::new(),
+        times,
+        evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
+    };
+    let chunk = experiment.samples_at_a_time(draw.n, particles);
+    let total = (draw.n.div_ceil(chunk) * steps) as u64;
+    for base in (0..draw.n).step_by(chunk) {
+        let batch = chunk.min(draw.n - base);
+        let rows = batch * particles;
+        start(engine, experiment, sampler.states(), draw, base, batch)?;
+        let mut weights = ParticleWeights::new(batch, particles);
+        for (step, row) in table.iter().enumerate() {
+            engine.run("sample", rows as u32, 1)?;
+            let [log_ratio, log_twist] = [engine.floats(LOG_RATIO, rows)?, engine.floats(LOG_TWIST, rows)?];
+            let last = step + 1 == steps;
+            let x = if last { engine.floats(names::X, rows * dims)? } else { Vec::new() };
+            if [&log_ratio, &log_twist, &x].into_iter().flatten().any(|value| !value.is_finite()) {
+                let sigma = experiment.sde.at(row[0]).sigma;
+                return Err(TrainError::SampleNotFinite {
+                    step: step as u64 + 1,
+                    steps: steps as u64,
+                    t: row[0],
+                    sigma,
+                });
+            }
+            weights.advance(&log_ratio, &log_twist);
+            let uniform = |group: usize| uniform(draw.seed, base + group, step);
+            if last {
+                let chosen = weights.choose(uniform);
+                let mut samples: Vec<f32> = chosen.iter().flat_map(|row| &x[row * dims..][..dims]).copied().collect();
+                if let Some(known) = &draw.known {
+                    put_back(known, base * dims, &mut samples);
+                }
+                drawn.samples.extend(samples);
+            } else if let Some(heirs) = weights.resample(uniform) {
+                for state in [names::X, SHIFT] {
+                    let old = engine.floats(state, rows * dims)?;
+                    let new: Vec<f32> = heirs.iter().flat_map(|row| &old[row * dims..][..dims]).copied().collect();
+                    engine.set_floats(state, &new)?;
+                }
+            }
+            if !progress((base / chunk * steps + step + 1) as u64, total) {
+                return Err(TrainError::Interrupted);
+            }
+        }
+    }
+    Ok(drawn)
+}
+
+/// A number in (0, 1) for a sample after a step, by its address.
+fn uniform(seed: u64, sample: usize, step: usize) -> f64 {
+    let clock = [step as u32, 0, seed as u32, (seed >> 32) as u32];
+    f64::from(random::uniform(random::words(clock, sample as u32, 0, random::stream("particles.resampled"))[0]))
+}

@@ -1,0 +1,37 @@
+//! Evaluating the score at given points.
+
+use crate::engine::Engine;
+use crate::sde::Quantity;
+use crate::train::error::TrainError;
+use crate::train::experiment::{Classes, Experiment};
+
+/// `quantity` at the points `x` (`[n, D]`) of these classes and the time `t`, with an engine that has the program
+/// `score`.
+///
+/// # Errors
+/// When a value is not finite, naming its point; or the device is lost.
+pub fn evaluate(
+    engine: &mut dyn Engine,
+    experiment: &Experiment,
+    x: &[f32],
+    classes: Classes,
+    t: f64,
+    quantity: Quantity,
+) -> Result<Vec<f32>, TrainError> {
+    let dims = experiment.dims();
+    let level = experiment.sde.at(t).level().map(|number| number as f32);
+    let chunk = experiment.chunk(x.len() / dims) as usize;
+    let mut result = Vec::with_capacity(x.len());
+    for (part, points) in x.chunks(chunk * dims).enumerate() {
+        let batch = (points.len() / dims) as u32;
+        experiment.set_classes(engine, classes, part * chunk, batch as usize)?;
+        engine.set_input("score", "x", batch, points)?;
+        engine.set_input("score", "level", batch, &level)?;
+        engine.run("score", batch, 1)?;
+        result.extend(engine.output("score", quantity.name())?);
+    }
+    if let Some(place) = result.iter().position(|value| !value.is_finite()) {
+        return Err(TrainError::ScoreNotFinite { quantity: quantity.name(), point: place / dims, t });
+    }
+    Ok(result)
+}

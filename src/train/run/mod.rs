@@ -1,0 +1,6 @@
+//! The folder that a run leaves behind: its checkpoints, its metrics, and where they come from.
+
+pub mod checkpoint;
+pub mod log;
+pub mod origin;
+pub mod run_folder;
