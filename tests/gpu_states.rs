@@ -8,6 +8,8 @@ mod common {
 
 use common::both::{Case, numbers};
 use tweedie::graph::{Expr, Graph, Initial, Layout, Shape, TensorType, Value};
+use tweedie::nn::{Average, Optimizer};
+use tweedie::plan::Dispatch;
 
 fn input(slot: usize) -> Expr {
     Expr::input(slot)
@@ -165,4 +167,75 @@ fn what_is_not_computed_can_be_a_result() {
     let y = graph.map(&[x], &input(0).exp());
     graph.output("y", y);
     Case::new("little computed", &graph, 3).filled().floats("kept", numbers(3, 9)).check();
+}
+
+/// A step that moves 70 weights, with these averages besides `ema`.
+fn step_with_averages(decays: &[f64]) -> Graph {
+    let averages = decays.iter().enumerate().map(|(i, decay)| Average { state: format!("average_{i}"), decay: *decay });
+    let optimizer = Optimizer { averages: averages.collect(), ..Optimizer::default() };
+    let mut graph = Graph::new();
+    let weights = graph.parameter("w", &[70], Initial::Zeros);
+    let target = graph.input("target", Shape::fixed(&[70]));
+    let error = graph.map(&[weights, target], &(input(0) - input(1)).square());
+    let loss = graph.sum_all(error);
+    let gradient = graph.gradient(loss, &[weights]);
+    let gradient = graph.pack(&gradient);
+    let clock = graph.clock("clock");
+    let status = state(&mut graph, "status", &[1]);
+    let update = optimizer.update(&mut graph, gradient, loss, status, clock);
+    let ticked = graph.tick(clock, update.status);
+    graph.assign("clock", ticked);
+    graph.assign("status", update.status);
+    graph
+}
+
+#[test]
+fn further_averages_follow_the_weights_in_a_second_dispatch() {
+    const DECAYS: [f64; 5] = [0.0, 0.05, 0.3, 0.999, 0.15];
+    let graph = step_with_averages(&DECAYS);
+    let first = numbers(128, 5);
+    let case = |runs: usize, target: Vec<f32>| {
+        let mut case = Case::new("averages", &graph, 1).input("target", target).words("clock", vec![0, 0, 1, 2]);
+        for name in ["params", "ema", "average_0", "average_1", "average_2", "average_3", "average_4"] {
+            case = case.floats(name, first.clone());
+        }
+        case.runs = runs;
+        case
+    };
+    let target = numbers(70, 6);
+    let weights: Vec<Vec<f64>> =
+        (0..=3).map(|runs| case(runs.max(1), target.clone()).on_cpu::<f64>()["state params"].clone()).collect();
+    let whole = case(3, target.clone());
+    whole.check();
+    let found = whole.on_gpu(false);
+    for (i, decay) in DECAYS.iter().enumerate() {
+        for place in 0..70 {
+            let mut average = f64::from(first[place]);
+            for (run, weights) in weights.iter().enumerate().skip(1) {
+                let n = run as f64;
+                let decay = decay.min((1.0 + n) / (10.0 + n));
+                average = decay * average + (1.0 - decay) * weights[place];
+            }
+            let found = f64::from(found[&format!("state average_{i}")][place]);
+            assert!((found - average).abs() < 1e-6, "average {i}, weight {place}: {found} instead of {average}");
+        }
+    }
+
+    // Eight bindings have room for four averages beside the weights, the scalar, the clock and the rates.
+    let dispatches = |count: usize| {
+        let graph = step_with_averages(&DECAYS[..count]);
+        let plan = Case::new("averages", &graph, 1).plan();
+        let of_averages =
+            |dispatch: &&Dispatch| dispatch.label == "averages pointwise" && dispatch.bytes.at(1) > 4 * 70;
+        plan.programs[0].dispatches.iter().filter(of_averages).count()
+    };
+    assert_eq!([0, 1, 4, 5].map(dispatches), [0, 1, 1, 2]);
+
+    // A step that is not finite leaves them as they are.
+    let mut bad = target;
+    bad[3] = f32::NAN;
+    let kept = case(1, bad).on_gpu(false);
+    for i in 0..DECAYS.len() {
+        assert_eq!(kept[&format!("state average_{i}")][..70], first[..70]);
+    }
 }

@@ -22,5 +22,5 @@ pub use group_norm::{GroupNorm, group_norm};
 pub use init::initial_parameters;
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpShape};
-pub use optimizer::{LearningRate, Optimizer};
+pub use optimizer::{Average, LearningRate, Optimizer};
 pub use time_embedding::{TimeEmbedding, sinusoidal_features};

@@ -1,7 +1,9 @@
 //! Clip, Adam and the moving average of the weights, as one pointwise bundle over the flat arenas.
 //!
 //! What lasts are the states `params`, `adam_m`, `adam_v`, `ema`, each `[arena_elements]`. The bundle reads them, the
-//! gradient, one scalar, and a row of rates that the clock's step gives, and writes the four: eight tensors with the clock.
+//! gradient, one scalar, and a row of rates that the clock's step gives, and writes the four: eight tensors with the clock,
+//! which is all that the smallest devices bind. What else follows the weights, such as further [averages](Average), reads
+//! the new weights in a second dispatch, which has room for four such states; more of them take a third.
 //! Where the scalar is negative nothing changes, bit for bit.
 
 use self::names::{ADAM_M, ADAM_V, EMA, PARAMS};
@@ -51,9 +53,18 @@ impl LearningRate {
     }
 }
 
+/// A further moving average of the weights, in a state of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Average {
+    /// The state, `[arena_elements]`. It starts at the first weights.
+    pub state: String,
+    /// After n steps the decay is min(decay, (1 + n) / (10 + n)).
+    pub decay: f64,
+}
+
 /// Adam (Kingma and Ba 2015), AdamW where `weight_decay` is above 0 (Loshchilov and Hutter 2019), with a moving average
 /// of the weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     /// Step size.
     pub learning_rate: LearningRate,
@@ -69,6 +80,8 @@ pub struct Optimizer {
     pub clip_norm: Option<f64>,
     /// After n steps the average's decay is min(ema_decay, (1 + n) / (10 + n)).
     pub ema_decay: f64,
+    /// Averages besides `ema`.
+    pub averages: Vec<Average>,
 }
 
 impl Default for Optimizer {
@@ -81,6 +94,7 @@ impl Default for Optimizer {
             weight_decay: 0.0,
             clip_norm: Some(1.0),
             ema_decay: 0.999,
+            averages: Vec::new(),
         }
     }
 }
@@ -113,12 +127,13 @@ impl Optimizer {
         let scalars = graph.pointwise(&[norm_squared, loss, status], &[norm, status_after, scale], Some(one.clone()));
         let step = Expr::new(Term::Step(0));
         let learning_rate = graph.pointwise(&[clock], &[self.learning_rate.at(&step)], Some(one))[0];
-        self.step(graph, gradient, scalars[2], clock);
+        let weights = self.step(graph, gradient, scalars[2], clock);
+        self.average(graph, weights, scalars[2], clock);
         Update { gradient_norm: scalars[0], learning_rate, status: scalars[1] }
     }
 
-    /// The bundle itself.
-    fn step(&self, graph: &mut Graph, gradient: Value, scale: Value, clock: Value) {
+    /// The bundle itself. Returns the new weights.
+    fn step(&self, graph: &mut Graph, gradient: Value, scale: Value, clock: Value) -> Value {
         let shape = Shape::fixed(&[graph.arena_elements()]);
         let states = [PARAMS, ADAM_M, ADAM_V, EMA];
         let old = states.map(|name| graph.state(name, TensorType::f32(shape.clone())));
@@ -135,8 +150,7 @@ impl Optimizer {
             self.learning_rate.at(&Expr::new(Term::Step(0))),
             1.0 / correction(self.beta1),
             1.0 / correction(self.beta2),
-            // 1 − min(decay, (1 + n) / (10 + n))
-            (9.0 / (&updates + 10.0)).max(1.0 - self.ema_decay),
+            share_of_new(&updates, self.ema_decay),
         ];
         let rates = graph.scoped("adam", |graph| {
             let rates = graph.pointwise(&[clock], &rates, Some(Shape::fixed(&[1, 1])));
@@ -155,8 +169,38 @@ impl Optimizer {
         let [weight, mean, square, ema] = old;
         let inputs = [weight, mean, square, ema, gradient, scale, clock, rates];
         let new = graph.scoped("adam", |graph| graph.pointwise(&inputs, &exprs, Some(shape)));
+        let weights = new[0];
         for (name, value) in states.into_iter().zip(new) {
             graph.assign(name, value);
         }
+        weights
     }
+
+    /// The further averages, which follow the new `weights`.
+    fn average(&self, graph: &mut Graph, weights: Value, scale: Value, clock: Value) {
+        if self.averages.is_empty() {
+            return;
+        }
+        let shape = Shape::fixed(&[graph.arena_elements()]);
+        let updates = Expr::new(Term::Step(0)) + 1.0;
+        let rates: Vec<Expr> = self.averages.iter().map(|average| share_of_new(&updates, average.decay)).collect();
+        graph.scoped("averages", |graph| {
+            let rates = graph.pointwise(&[clock], &rates, Some(Shape::fixed(&[1, 1])));
+            let rates = graph.concat(&rates, 1);
+            for (column, Average { state, .. }) in self.averages.iter().enumerate() {
+                let old = graph.state(state, TensorType::f32(shape.clone()));
+                let [old_, weight, scale_] = [0, 1, 2].map(Expr::input);
+                let share = Expr::new(Term::Table { table: 4, clock: 3, column });
+                let new = scale_.less(0.0).select(&old_, &old_ + share * (weight - &old_));
+                let inputs = [old, weights, scale, clock, rates];
+                let new = graph.pointwise(&inputs, &[new], Some(shape.clone()));
+                graph.assign(state, new[0]);
+            }
+        });
+    }
+}
+
+/// What a moving average takes of the newest weights: 1 − min(decay, (1 + n) / (10 + n)) after n updates.
+fn share_of_new(updates: &Expr, decay: f64) -> Expr {
+    (9.0 / (updates + 10.0)).max(1.0 - decay)
 }

@@ -200,6 +200,7 @@ impl Experiment {
             weight_decay: train.weight_decay,
             clip_norm: (train.clip_norm > 0.0).then_some(train.clip_norm),
             ema_decay: train.ema_decay,
+            averages: Vec::new(),
         }
     }
 
