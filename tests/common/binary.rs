@@ -1,5 +1,4 @@
 //! The program as a user runs it: its exit code, what it says, and what it leaves on the disk.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::fs;

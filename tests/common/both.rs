@@ -1,5 +1,4 @@
 //! Runs one graph on the GPU and on the CPU executor, and compares every output and every state.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use tweedie::lower::{Options, Source, lower};
 use tweedie::plan::Plan;
 use tweedie::plan::{Driver, Limits};
 
-use super::gpu;
+use crate::common::gpu;
 
 /// What the store holds before the run.
 #[derive(Clone, Debug)]

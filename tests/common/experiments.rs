@@ -1,5 +1,4 @@
 //! Configs run as the program runs them, in f32, on the CPU and on the tests' GPU.
-#![allow(dead_code)]
 
 use std::sync::OnceLock;
 
@@ -13,8 +12,8 @@ use tweedie::train::draw::sampling::{self, Draw};
 use tweedie::train::draw::scoring;
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
 
-use crate::forward::{Forward, Kind};
-use crate::gpu;
+use crate::common::forward::{Forward, Kind};
+use crate::common::gpu;
 
 /// Both devices, and their names.
 pub fn devices() -> [(&'static str, &'static Device); 2] {

@@ -1,5 +1,4 @@
 //! Forward processes by their definitions, in f64 and without the library: what its numbers are held to.
-#![allow(dead_code)]
 
 use std::f64::consts::FRAC_PI_2;
 

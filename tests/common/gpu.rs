@@ -1,5 +1,4 @@
 //! One device for all GPU tests of a process. Without an adapter they fail: nothing is skipped.
-#![allow(dead_code)]
 
 use std::sync::OnceLock;
 

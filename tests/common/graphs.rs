@@ -1,7 +1,6 @@
 //! The meaning of a graph, spelled out: a naive interpreter in f64, one node and one element at a time.
 //!
 //! It is the truth that the executors are compared with, and shares no code with them.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 

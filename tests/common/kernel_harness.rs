@@ -2,7 +2,6 @@
 //!
 //! One device for all tests of a process, with the limits of WebGPU's baseline, and no features but subgroups where the
 //! adapter has them. Without an adapter the tests fail: nothing is skipped.
-#![allow(dead_code)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};

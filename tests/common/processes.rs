@@ -1,5 +1,4 @@
 //! Every process, with its default numbers and at its awkward ends.
-#![allow(dead_code)]
 
 use tweedie::sde::{Cosine, PROCESSES, RectifiedFlow, Sde, Shifted, Sigmoid, Vp, ZeroTerminalSnr, log_snr_shift};
 

@@ -1,15 +1,11 @@
 //! A small run that tests of commands start from.
-#![allow(dead_code)]
-
-#[path = "npy.rs"]
-pub mod npy;
 
 use std::fs;
 
 use tempfile::TempDir;
 use tweedie::data::write_npy;
 
-use crate::binary::good;
+use crate::common::{binary::good, npy};
 
 pub const DATA: &str = r#"
 [data]

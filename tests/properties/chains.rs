@@ -1,6 +1,6 @@
 //! Stochastic samplers by the formulas of docs/sampling.md, in f64.
 
-use crate::forward::{Forward, Level};
+use crate::common::forward::{Forward, Level};
 use crate::mixture::Mixture;
 
 /// A sampler with its options.

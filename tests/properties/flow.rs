@@ -1,6 +1,6 @@
 //! The probability flow of a mixture, solved tightly in f64.
 
-use crate::forward::{Forward, Level};
+use crate::common::forward::{Forward, Level};
 use crate::mixture::Mixture;
 
 /// Of a step, relative to the size of x.
@@ -70,7 +70,7 @@ fn the_solver_knows_gaussians() {
     // x − alpha mean keeps its place in units of the standard deviation.
     let (mean, widths) = ([0.7, -2.0], [0.3, 5.0]);
     let law = Mixture::gaussian(mean.to_vec(), widths.to_vec());
-    for process in crate::forward::all() {
+    for process in crate::common::forward::all() {
         let [from, to] = [process.t_max, process.t_min].map(|t| process.at(t));
         let spread = |level: Level, d: usize| (level.alpha * widths[d]).hypot(level.sigma);
         let x = [1.3, -0.4].map(|z| z * process.prior());

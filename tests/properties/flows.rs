@@ -1,9 +1,9 @@
 //! Deterministic samplers against the flow.
 
 use crate::cases::{Source, cases};
-use crate::experiments::{Samples, devices};
+use crate::common::experiments::{Samples, devices};
+use crate::common::forward::{Forward, all};
 use crate::flow::carried;
-use crate::forward::{Forward, all};
 use crate::mixture::{Mixture, ROUNDING, Sizes};
 
 /// Samplers, their orders p, and the constants C of their errors C h^p, where h is the length of a step in ln(alpha /

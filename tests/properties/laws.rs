@@ -2,8 +2,8 @@
 
 use crate::cases::{Source, cases};
 use crate::chains::{Chain, propagated};
-use crate::experiments::{Samples, devices};
-use crate::forward::{Forward, all};
+use crate::common::experiments::{Samples, devices};
+use crate::common::forward::{Forward, all};
 use crate::mixture::{Mixture, ROUNDING, Sizes};
 
 /// Few steps and many.
@@ -173,7 +173,7 @@ fn many_affine_steps_end_in_the_law_of_the_data() {
             for process in all().into_iter().filter(|process| !process.loses_all_signal()) {
                 let [mean, width] = [case.random.normal(), case.random.size(0.1, 1.0)];
                 let [first, last] = [process.t_max, process.t_min].map(|t| process.at(t));
-                let spread = |level: crate::forward::Level| (level.alpha * width).powi(2) + level.sigma.powi(2);
+                let spread = |level: crate::common::forward::Level| (level.alpha * width).powi(2) + level.sigma.powi(2);
                 let end = |steps: usize| {
                     let way = chain.way(&process, "log-snr", steps, false);
                     propagated(chain, &process, &way, [mean, width], spread(first))[1] / spread(last) - 1.0

@@ -14,12 +14,8 @@
 //!
 //! A failure names the seed of its case; with that seed, and one case, it comes again.
 
-#[path = "../common/experiments.rs"]
-mod experiments;
-#[path = "../common/forward.rs"]
-mod forward;
-#[path = "../common/gpu.rs"]
-mod gpu;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod cases;
 mod chains;

@@ -1,7 +1,7 @@
 //! A Gaussian mixture, its noised scores, and how exactly f32 can know them.
 
 use crate::cases::Source;
-use crate::forward::Level;
+use crate::common::forward::Level;
 
 /// Half the distance of neighbouring floats at 1.
 pub const ROUNDING: f64 = 1.0 / (1 << 24) as f64;

@@ -1,11 +1,11 @@
 //! Scores: every process, quantity and level.
 
+use crate::common::experiments::{Scores, devices};
+use crate::common::forward::{Forward, Kind, Level, all};
 use tweedie::engine::Device;
 use tweedie::sde::Quantity;
 
 use crate::cases::{Source, cases};
-use crate::experiments::{Scores, devices};
-use crate::forward::{Forward, Kind, Level, all};
 use crate::mixture::{Exact, Mixture, ROUNDING, Sizes};
 
 /// Points at each level.
