@@ -15,7 +15,7 @@ use tweedie::loss::{
     Denoising, Evaluation, Explicit, Implicit, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
     SlicedVr, Source, TrainingStep, evaluation_names, evaluation_step, names, training_step,
 };
-use tweedie::nn::{LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::picture::{Curves, write_curves};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
@@ -63,8 +63,8 @@ fn objectives(dims: usize) -> Vec<(&'static str, Box<dyn Objective>)> {
 }
 
 fn network(graph: &mut Graph, dims: usize) -> Box<dyn Model> {
-    let mlp = Mlp::new(graph, MlpShape { dims, width: 64, depth: 2, embedding: 16 });
-    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(graph, MlpShape { dims, width: 64, depth: 2, embedding: 16, classes: 0 });
+    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     Box::new(Network { sde: &SDE, parameterisation: Parameterisation::Preconditioned, sigma_data: 1.0, network })
 }
 

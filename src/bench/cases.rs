@@ -2,7 +2,7 @@
 
 use crate::graph::{Expr, Graph, Layout, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{Denoising, RING_COLUMNS, Source, TrainingStep, names, training_step};
-use crate::nn::{self, Linear, Mlp, MlpShape, Optimizer};
+use crate::nn::{self, Conditioning, Linear, Mlp, MlpShape, Optimizer};
 use crate::sampler::{self, EulerMaruyama, Grid, Sampler, flatten, sampling_step};
 use crate::sde::{Model, Network, Parameterisation, Sde, Vp};
 
@@ -170,8 +170,8 @@ fn small_model<'a>(graph: &mut Graph, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
 }
 
 fn large_model<'a>(graph: &mut Graph, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
-    let mlp = Mlp::new(graph, MlpShape { dims: 64, width: 256, depth: 4, embedding: 64 });
-    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(graph, MlpShape { dims: 64, width: 256, depth: 4, embedding: 64, classes: 0 });
+    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     Box::new(Network { sde, parameterisation: Parameterisation::Preconditioned, sigma_data: 0.5, network })
 }
 

@@ -3,7 +3,8 @@
 use super::cases::{self, Case, Content, numbers};
 use crate::graph::{ConvLayout, Geometry, Graph, Padding, Shape};
 use crate::loss::names;
-use crate::nn::unet::{Family, Features, Preset, Told, UNet, UNetShape};
+use crate::nn::Conditioning;
+use crate::nn::unet::{Family, Features, Preset, UNet, UNetShape};
 use crate::sde::{Model, Network, Parameterisation, Sde};
 
 /// A network, with the batch that it is measured at.
@@ -57,8 +58,8 @@ impl Size {
 
     fn model<'a>(&self, graph: &mut Graph, sde: &'a dyn Sde, trains: bool) -> Box<dyn Model + 'a> {
         let unet = UNet::new(graph, &self.shape);
-        let told = Told { clock: trains.then(|| graph.clock(names::CLOCK)), ..Told::default() };
-        let network = move |graph: &mut Graph, x, level| unet.forward(graph, x, level, told);
+        let conditioning = Conditioning { clock: trains.then(|| graph.clock(names::CLOCK)), ..Conditioning::default() };
+        let network = move |graph: &mut Graph, x, level| unet.forward(graph, x, level, conditioning);
         Box::new(Network { sde, parameterisation: Parameterisation::Epsilon, sigma_data: 0.5, network })
     }
 

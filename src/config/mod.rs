@@ -27,7 +27,7 @@ pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissR
 pub use docs::markdown;
 pub use error::ConfigError;
 pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time, Weighting};
-pub use model::{Activation, Exact, Mlp, Model};
+pub use model::{Activation, Exact, Misfit, Mlp, Model};
 pub use overrides::{Origin, Overrides};
 pub use sample::{Sample, SamplerKind, Spacing};
 pub use sde::{Cosine, Edm, Ends, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
@@ -114,8 +114,8 @@ impl Config {
         document.expect_tables(&[Data::TABLE, Model::TABLE, Sde::TABLE, Loss::TABLE, Train::TABLE, Sample::TABLE])?;
         let data: Data = document.choice()?;
         document.resolve((Sde::TABLE, "sigma_max"), "visible", || data.visible_sigma())?;
-        if document.kind(Model::TABLE) == Some("unet") {
-            document.fill((Model::TABLE, "preset"), UNet::defaults_of);
+        if let Some(kind) = document.kind(Model::TABLE).map(str::to_owned) {
+            document.fill((Model::TABLE, "preset"), |name| Model::preset(&kind, name));
         }
         let config = Self {
             data,
@@ -273,12 +273,13 @@ impl Config {
     /// The name of the first key in which a run with config `other` could not go on as `self`, and both values:
     /// `(key, own value, other's value)`. `None` where one can be resumed as the other.
     pub fn obstacle_to_resuming(&self, other: &Self) -> Option<(String, String, String)> {
-        let (own, others) = (self.binding_leaves(), other.binding_leaves());
+        let (own, others) = (self.leaves(), other.leaves());
         let absent = || "absent".to_string();
         let of = |leaves: &[(String, String)], key: &str| {
             leaves.iter().find(|(name, _)| name == key).map_or_else(absent, |(_, value)| value.clone())
         };
-        let keys = own.iter().chain(&others).map(|(key, _)| key);
+        let bound = [self.binding_leaves(), other.binding_leaves()].concat();
+        let keys = bound.iter().map(|(key, _)| key);
         // A differing kind explains all other differences in its table.
         let differing: Vec<&String> = keys.filter(|key| of(&own, key) != of(&others, key)).collect();
         let first = differing.iter().find(|key| key.ends_with(".kind")).or(differing.first())?;
@@ -298,17 +299,25 @@ impl Config {
 
     /// `table.key` and value of everything that a resumed run has to share, sorted by key.
     fn binding_leaves(&self) -> Vec<(String, String)> {
+        let is_free = |key: &str| {
+            FREE_WHEN_RESUMING.iter().any(|free| key == *free || (free.ends_with('.') && key.starts_with(free)))
+        };
+        let idle = self.model.idle_keys();
+        let is_idle = |key: &str| key.strip_prefix("model.").is_some_and(|key| idle.contains(&key));
+        let mut binding = self.leaves();
+        binding.retain(|(key, _)| !is_free(key) && !is_idle(key));
+        binding.sort();
+        binding
+    }
+
+    /// `table.key` and value of everything.
+    fn leaves(&self) -> Vec<(String, String)> {
         let leaves = self.tables().into_iter().flat_map(|(table, keys)| match keys {
             toml::Value::Table(keys) => {
                 keys.into_iter().map(|(key, value)| (format!("{table}.{key}"), value.to_string())).collect::<Vec<_>>()
             }
             other => vec![(table, other.to_string())],
         });
-        let is_free = |key: &str| {
-            FREE_WHEN_RESUMING.iter().any(|free| key == *free || (free.ends_with('.') && key.starts_with(free)))
-        };
-        let mut binding: Vec<_> = leaves.filter(|(key, _)| !is_free(key)).collect();
-        binding.sort();
-        binding
+        leaves.collect()
     }
 }

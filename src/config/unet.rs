@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
+use super::model::{Misfit, ModelKeys, classes};
 use super::table::Keys;
+use crate::data::Dataset;
+use crate::nn::Architecture;
 use crate::nn::unet::{self, Family, Preset};
 
 /// A U-Net for images, told the noise level in every residual block.
@@ -113,32 +116,27 @@ impl UNet {
         }
     }
 
-    /// All keys of the published network of this name, if there is one.
-    pub(super) fn defaults_of(preset: &str) -> Option<toml::Table> {
-        let preset = Preset::deserialize(toml::Value::String(preset.to_owned())).ok()?;
-        toml::Table::try_from(Self::published(preset)).ok()
-    }
-
-    /// The network for images of this height, width and number of channels, with so many classes.
+    /// The network for images of this height, width and number of channels, with so many classes in the data.
     ///
     /// # Errors
-    /// The key and what would be right, where the levels do not fit the image.
-    pub fn shape(&self, image: [usize; 3], classes: usize) -> Result<unet::UNetShape, (&'static str, String)> {
+    /// The levels do not fit the image.
+    pub fn shape(&self, image: [usize; 3], classes: usize) -> Result<unet::UNetShape, Misfit> {
         let [height, width, _] = image;
         let halvings = self.multipliers.len() - 1;
         let fits = |length: usize| length.trailing_zeros() as usize >= halvings;
         if !fits(height) || !fits(width) {
             let most = 1 + height.trailing_zeros().min(width.trailing_zeros());
-            let text = format!(
-                "{} levels do not fit images of {height} x {width}, which halve {} times: must have at most {most} entries",
+            let what = format!(
+                "model.multipliers: {} levels do not fit images of {height} x {width}, which halve {} times: must have at most {most} entries",
                 halvings + 1,
                 most - 1
             );
-            return Err(("model.multipliers", text));
+            return Err(Misfit { key: "model.multipliers", what });
         }
         let heights: Vec<usize> = (0..=halvings).map(|level| height >> level).collect();
         if let Some(stray) = self.attention.iter().find(|wanted| !heights.contains(wanted)) {
-            return Err(("model.attention", format!("no level is {stray} pixels high: must be of {heights:?}")));
+            let what = format!("model.attention: no level is {stray} pixels high: must be of {heights:?}");
+            return Err(Misfit { key: "model.attention", what });
         }
         Ok(unet::UNetShape {
             family: self.family,
@@ -158,6 +156,26 @@ impl UNet {
             classes: if self.conditional { classes } else { 0 },
             augment_dim: 0,
         })
+    }
+}
+
+impl ModelKeys for UNet {
+    fn architecture(&self, data: &Dataset) -> Result<Option<Box<dyn Architecture>>, Misfit> {
+        let Some(image) = data.image() else {
+            let what =
+                format!("model.kind = \"unet\": needs images, but {} has samples of shape {:?}", data.name, data.shape);
+            return Err(Misfit { key: "model.kind", what });
+        };
+        Ok(Some(Box::new(self.shape(image, classes(self.conditional, data)?)?)))
+    }
+
+    fn label_dropout(&self) -> f64 {
+        self.label_dropout
+    }
+
+    fn preset(name: &str) -> Option<toml::Table> {
+        let preset = Preset::deserialize(toml::Value::String(name.to_owned())).ok()?;
+        toml::Table::try_from(Self::published(preset)).ok()
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A layer's `new` adds its parameters to a graph once; its `forward` may be called any number of times.
 
+pub mod architecture;
 mod attention;
+mod class_embedding;
 mod conv2d;
 mod dropout;
 pub mod exact;
@@ -14,7 +16,9 @@ pub mod optimizer;
 mod time_embedding;
 pub mod unet;
 
+pub use architecture::{Activations, Architecture, Conditioning, Constant, Forward};
 pub use attention::attention;
+pub use class_embedding::ClassEmbedding;
 pub use conv2d::Conv2d;
 pub use dropout::dropout;
 pub use exact::Mixture;

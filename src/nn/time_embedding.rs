@@ -39,7 +39,17 @@ impl TimeEmbedding {
 
     /// Noise level `[n, 1]` → `[n, size]`.
     pub fn forward(&self, graph: &mut Graph, level: Value) -> Value {
-        let features = sinusoidal_features(graph, level, self.size);
+        let features = self.features(graph, level);
+        self.forward_from(graph, features)
+    }
+
+    /// What the learned layer reads: noise level `[n, 1]` → `[n, size]`.
+    pub fn features(&self, graph: &mut Graph, level: Value) -> Value {
+        sinusoidal_features(graph, level, self.size)
+    }
+
+    /// The layer and SiLU after other features, `[n, size]`.
+    pub fn forward_from(&self, graph: &mut Graph, features: Value) -> Value {
         let hidden = self.projection.forward(graph, features);
         graph.map(&[hidden], &Expr::input(0).silu())
     }

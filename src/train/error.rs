@@ -1,6 +1,6 @@
 //! What training, sampling and scoring can fail with.
 
-use crate::config::{ConfigError, Origin};
+use crate::config::{ConfigError, Misfit, Origin};
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::gpu::GpuError;
@@ -113,6 +113,12 @@ pub enum TrainError {
         /// The time.
         t: f64,
     },
+}
+
+impl From<Misfit> for TrainError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Unfit { key: misfit.key, what: misfit.what }
+    }
 }
 
 impl TrainError {

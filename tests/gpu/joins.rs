@@ -4,8 +4,9 @@ use crate::common::both::Case;
 use crate::common::gpu::device;
 use tweedie::graph::{ConvLayout, Expr, Geometry, Graph, Initial, Layout, Padding, Shape, Value};
 use tweedie::lower::{Options, Source, lower};
+use tweedie::nn::Conditioning;
 use tweedie::nn::GroupNorm;
-use tweedie::nn::unet::{Family, Features, Told, UNet, UNetShape};
+use tweedie::nn::unet::{Family, Features, UNet, UNetShape};
 use tweedie::plan::Limits;
 use tweedie::plan::{Driver, Plan};
 
@@ -125,7 +126,7 @@ fn a_unet_copies_no_skip() {
         let net = UNet::new(&mut graph, &shape);
         let [image, level] = [("x", 64), ("level", 1)].map(|(name, n)| graph.input(name, Shape::batch(&[n])));
         let clock = graph.clock("clock");
-        let y = net.forward(&mut graph, image, level, Told { clock: Some(clock), ..Told::default() });
+        let y = net.forward(&mut graph, image, level, Conditioning { clock: Some(clock), ..Conditioning::default() });
         let loss = loss(&mut graph, &[y]);
         let weights = graph.parameter_values();
         let gradients = graph.gradient(loss, &weights);

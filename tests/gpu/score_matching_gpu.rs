@@ -9,8 +9,8 @@ use tweedie::loss::{
     ScoreMatching, Sliced, SlicedFd, SlicedVr,
 };
 use tweedie::lower::{Options, Source, lower};
-use tweedie::nn::unet::{Family, Features, Told, UNet, UNetShape};
-use tweedie::nn::{Mixture, Mlp, MlpShape};
+use tweedie::nn::unet::{Family, Features, UNet, UNetShape};
+use tweedie::nn::{Conditioning, Mixture, Mlp, MlpShape};
 use tweedie::plan::{Driver, Limits};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
@@ -48,8 +48,8 @@ fn objectives_and_their_gradients_for_a_perceptron() {
         ("explicit without noise", explicit),
     ];
     let mut graph = Graph::new();
-    let mlp = Mlp::new(&mut graph, MlpShape { dims: 2, width: 6, depth: 1, embedding: 4 });
-    let network = |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(&mut graph, MlpShape { dims: 2, width: 6, depth: 1, embedding: 4, classes: 0 });
+    let network = |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     let model = Network { sde: &SDE, parameterisation: Parameterisation::Score, sigma_data: 1.0, network };
     let mut sum: Option<Value> = None;
     for (name, objective) in &objectives {
@@ -99,8 +99,8 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     assert!((mean(&vec![1.0; points.len()]) - 1.0).abs() < 1e-6);
 
     let mut graph = Graph::new();
-    let mlp = Mlp::new(&mut graph, MlpShape { dims: 2, width: 6, depth: 1, embedding: 4 });
-    let network = |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(&mut graph, MlpShape { dims: 2, width: 6, depth: 1, embedding: 4, classes: 0 });
+    let network = |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     let model = Network { sde: &SDE, parameterisation: Parameterisation::Score, sigma_data: 1.0, network };
     let [x0, noise] = ["x0", "noise"].map(|name| graph.input(name, Shape::batch(&[2])));
     let time = graph.full(t, Shape::batch(&[1]));
@@ -174,8 +174,8 @@ fn sliced_matching_of_a_unet_lowers_and_has_the_gradient_of_differences() {
     let mut graph = Graph::new();
     let unet = UNet::new(&mut graph, &shape);
     let clock = graph.clock("clock");
-    let told = Told { clock: Some(clock), ..Told::default() };
-    let network = move |graph: &mut Graph, x, level| unet.forward(graph, x, level, told);
+    let conditioning = Conditioning { clock: Some(clock), ..Conditioning::default() };
+    let network = move |graph: &mut Graph, x, level| unet.forward(graph, x, level, conditioning);
     let model = Network { sde: &SDE, parameterisation: Parameterisation::Preconditioned, sigma_data: 0.5, network };
     let vr = ScoreMatching::new(SlicedVr { projections: projections(Projection::Rademacher, 2) });
     let mean = loss(&mut graph, &model, 16, &vr).mean;

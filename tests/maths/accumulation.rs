@@ -6,10 +6,10 @@ use tweedie::loss::{
     Denoising, RING_COLUMNS, Source, TrainingStep, accumulation_names, accumulation_step, names, training_step,
     update_step,
 };
-use tweedie::nn::{Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Vp};
 
-const SHAPE: MlpShape = MlpShape { dims: 3, width: 8, depth: 1, embedding: 4 };
+const SHAPE: MlpShape = MlpShape { dims: 3, width: 8, depth: 1, embedding: 4, classes: 0 };
 const ROWS: usize = 50;
 const STEPS: usize = 5;
 const RING: usize = 8;
@@ -20,7 +20,7 @@ fn model<'a>(graph: &mut Graph, sde: &'a Vp) -> Box<dyn Model + 'a> {
         sde,
         parameterisation: Parameterisation::Preconditioned,
         sigma_data: 1.0,
-        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
+        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default()),
     })
 }
 

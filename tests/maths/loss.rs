@@ -6,7 +6,7 @@ use tweedie::loss::{
     Denoising, Evaluation, RING_COLUMNS, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step,
     flip_half, names, training_step,
 };
-use tweedie::nn::{LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
 
 /// The score −A x with A = diag(0.7, 0.3).
@@ -99,11 +99,11 @@ fn network<'a>(graph: &mut Graph, sde: &'a dyn Sde, shape: MlpShape) -> Box<dyn 
         sde,
         parameterisation: Parameterisation::Preconditioned,
         sigma_data: 1.0,
-        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
+        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default()),
     })
 }
 
-const SMALL: MlpShape = MlpShape { dims: 2, width: 24, depth: 2, embedding: 8 };
+const SMALL: MlpShape = MlpShape { dims: 2, width: 24, depth: 2, embedding: 8, classes: 0 };
 const DATA: Source = Source { rows: 64, dims: 2, storage: Storage::F32 };
 
 /// Two clusters.

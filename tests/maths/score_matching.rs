@@ -8,7 +8,7 @@ use tweedie::loss::{
     Denoising, Explicit, Field, Implicit, Matching, Noise, Objective, Projection, Projections, Reduce, ScoreMatching,
     Sliced, SlicedFd, SlicedVr, Weighting,
 };
-use tweedie::nn::{Linear, Mixture, Mlp, MlpShape};
+use tweedie::nn::{Conditioning, Linear, Mixture, Mlp, MlpShape};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
 
 const CLOCK: &str = "clock";
@@ -29,8 +29,8 @@ fn scored<'a>(sde: &'a dyn Sde, score: impl Fn(&mut Graph, Value) -> Value + 'a)
 
 /// A network whose output is the score, told the noise level.
 fn network<'a>(graph: &mut Graph, sde: &'a dyn Sde, dims: usize) -> Box<dyn Model + 'a> {
-    let mlp = Mlp::new(graph, MlpShape { dims, width: 6, depth: 1, embedding: 4 });
-    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(graph, MlpShape { dims, width: 6, depth: 1, embedding: 4, classes: 0 });
+    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     Box::new(Network { sde, parameterisation: Parameterisation::Score, sigma_data: 1.0, network })
 }
 

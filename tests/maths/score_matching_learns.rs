@@ -7,15 +7,15 @@ use tweedie::loss::{
     Denoising, Evaluation, Explicit, Implicit, Noise, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
     SlicedVr, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names, training_step,
 };
-use tweedie::nn::{LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve};
 
 const ROWS: usize = 4000;
 const LEVELS: usize = 4;
 
 fn network<'a>(graph: &mut Graph, sde: &'a dyn Sde, parameterisation: Parameterisation) -> Box<dyn Model + 'a> {
-    let mlp = Mlp::new(graph, MlpShape { dims: 2, width: 24, depth: 1, embedding: 8 });
-    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level);
+    let mlp = Mlp::new(graph, MlpShape { dims: 2, width: 24, depth: 1, embedding: 8, classes: 0 });
+    let network = move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default());
     Box::new(Network { sde, parameterisation, sigma_data: 1.0, network })
 }
 

@@ -3,12 +3,12 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Initial, PARAMETER_ALIGNMENT, Shape, TensorType};
 use tweedie::loss::Denoising;
-use tweedie::nn::{LearningRate, Mlp, MlpShape, Optimizer, initial_parameters, sinusoidal_features};
+use tweedie::nn::{Conditioning, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters, sinusoidal_features};
 use tweedie::sampler::score_graph;
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve, Vp};
 
-const DIGITS: MlpShape = MlpShape { dims: 64, width: 128, depth: 3, embedding: 64 };
-const SMALL: MlpShape = MlpShape { dims: 3, width: 10, depth: 2, embedding: 6 };
+const DIGITS: MlpShape = MlpShape { dims: 64, width: 128, depth: 3, embedding: 64, classes: 0 };
+const SMALL: MlpShape = MlpShape { dims: 3, width: 10, depth: 2, embedding: 6, classes: 0 };
 
 fn network<'a>(
     graph: &mut Graph,
@@ -21,7 +21,7 @@ fn network<'a>(
         sde,
         parameterisation,
         sigma_data: 0.5,
-        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level),
+        network: move |graph: &mut Graph, x, level| mlp.forward(graph, x, level, Conditioning::default()),
     })
 }
 
@@ -44,7 +44,10 @@ fn one_level_for_all_is_that_level_for_each() {
     let x = graph.input("x", Shape::batch(&[3]));
     let each = graph.input("each", Shape::batch(&[1]));
     let all = graph.input("all", Shape::fixed(&[1]));
-    let (a, b) = (mlp.forward(&mut graph, x, each), mlp.forward(&mut graph, x, all));
+    let (a, b) = (
+        mlp.forward(&mut graph, x, each, Conditioning::default()),
+        mlp.forward(&mut graph, x, all, Conditioning::default()),
+    );
     assert_eq!(graph.shape(a), &Shape::batch(&[3]));
     graph.output("a", a);
     graph.output("b", b);

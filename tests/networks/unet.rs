@@ -7,8 +7,8 @@ use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::names::{CLOCK, STATUS};
 use tweedie::lower::{Options, Source, lower};
-use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, Told, UNet, UNetShape, fourier_features, frequencies};
-use tweedie::nn::{LearningRate, Optimizer};
+use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, UNet, UNetShape, fourier_features, frequencies};
+use tweedie::nn::{Conditioning, LearningRate, Optimizer};
 use tweedie::plan::BufferKind;
 
 fn weights(shape: &UNetShape) -> usize {
@@ -74,7 +74,7 @@ fn graph(checkpointed: bool) -> Graph {
     let x = graph.input("x", Shape::batch(&[64]));
     let features = graph.input("features", Shape::batch(&[8]));
     let target = graph.input("target", Shape::batch(&[64]));
-    let y = net.forward_from(&mut graph, x, features, Told::default());
+    let y = net.forward_from(&mut graph, x, features, Conditioning::default());
     graph.output("y", y);
     let square = (Expr::input(0) - Expr::input(1)).square() * (1.0 / (3.0 * 64.0));
     let squares = graph.map(&[y, target], &square);
@@ -159,8 +159,8 @@ fn a_class_is_told_and_the_null_class_is_none() {
     let x = graph.input("x", Shape::batch(&[32]));
     let level = graph.input("level", Shape::batch(&[1]));
     let class = graph.input("class", Shape::batch(&[1]));
-    let told = net.forward(&mut graph, x, level, Told { class: Some(class), ..Told::default() });
-    let untold = net.forward(&mut graph, x, level, Told::default());
+    let told = net.forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
+    let untold = net.forward(&mut graph, x, level, Conditioning::default());
     graph.output("told", told);
     graph.output("untold", untold);
     let mut store = Store::new();
@@ -184,7 +184,7 @@ fn a_gradient_sees_the_mask_of_its_own_forward_pass() {
     let x = graph.input("x", Shape::batch(&[32]));
     let level = graph.input("level", Shape::batch(&[1]));
     let clock = graph.clock(CLOCK);
-    let y = net.forward(&mut graph, x, level, Told { clock: Some(clock), ..Told::default() });
+    let y = net.forward(&mut graph, x, level, Conditioning { clock: Some(clock), ..Conditioning::default() });
     let weight = Expr::input(0) * (Expr::column() + 1.0).sin();
     let y = graph.map(&[y], &weight);
     let loss = graph.sum_all(y);

@@ -7,8 +7,8 @@ use crate::common::gpu;
 use tweedie::graph::{Expr, Graph, Parameter, Shape, TensorType};
 use tweedie::lower;
 use tweedie::lower::{Options, Source};
-use tweedie::nn::unet::{Family, Features, Preset, Told, UNet, UNetShape};
-use tweedie::nn::{LearningRate, Optimizer};
+use tweedie::nn::unet::{Family, Features, Preset, UNet, UNetShape};
+use tweedie::nn::{Conditioning, LearningRate, Optimizer};
 use tweedie::plan::{Dispatch, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];
@@ -48,7 +48,7 @@ fn training(shape: &UNetShape) -> Graph {
     let target = graph.input("target", Shape::batch(&[pixels]));
     let clock = graph.clock("clock");
     let class = (shape.classes > 0).then(|| graph.input("class", Shape::batch(&[1])));
-    let y = net.forward(&mut graph, x, level, Told { clock: Some(clock), class, augmentation: None });
+    let y = net.forward(&mut graph, x, level, Conditioning { clock: Some(clock), class, augmentation: None });
     let square = (Expr::input(0) - Expr::input(1)).square() / (Expr::batch() * pixels as f64);
     let squares = graph.map(&[y, target], &square);
     let loss = graph.sum_all(squares);

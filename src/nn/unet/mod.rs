@@ -14,27 +14,16 @@ pub use presets::Preset;
 pub use residual::ResidualBlock;
 
 use super::time_embedding::{as_column, sinusoidal_features};
-use super::{Conv2d, GroupNorm, Linear};
+use super::{Activations, Architecture, ClassEmbedding, Conditioning, Constant, Conv2d, Forward, GroupNorm, Linear};
 use crate::graph::{Expr, Graph, Shape, Value};
-
-/// What a U-Net is told besides image and noise level.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
-    /// In training: the clock by which dropout draws. `None` drops nothing.
-    pub clock: Option<Value>,
-    /// The class of each sample, `[n, 1]` (n the batch or 1): a whole number; any number from
-    /// [`classes`](UNetShape::classes) on is the null class. `None` is the null class for all.
-    pub class: Option<Value>,
-    /// The augmentation of each sample, `[n, augment_dim]`; `None` is 0.
-    pub augmentation: Option<Value>,
-}
+use std::rc::Rc;
 
 /// Blocks down to coarser levels and up again, each block on the way up joined by what its twin on the way down gave;
 /// the last convolution starts at 0.
 #[derive(Clone, Debug)]
 pub struct UNet {
     shape: UNetShape,
-    class: Option<Linear>,
+    class: Option<ClassEmbedding>,
     augmentation: Option<Linear>,
     embedding: [Linear; 2],
     steps: Vec<(Step, Layer)>,
@@ -56,7 +45,7 @@ impl UNet {
         let (features, channels) = (shape.channels, shape.image[2]);
         let last = shape.width(0);
         graph.scoped("network", |graph| Self {
-            class: (shape.classes > 0).then(|| Linear::new(graph, "class", shape.classes, features)),
+            class: (shape.classes > 0).then(|| ClassEmbedding::new(graph, "class", shape.classes, features)),
             augmentation: (shape.augment_dim > 0)
                 .then(|| Linear::without_bias(graph, "augmentation", shape.augment_dim, features)),
             embedding: [
@@ -90,21 +79,21 @@ impl UNet {
     }
 
     /// x `[Batch, height · width · channels]` and noise level `[Batch, 1]`, `[1, 1]` or `[1]` → the shape of x.
-    pub fn forward(&self, graph: &mut Graph, x: Value, level: Value, told: Told) -> Value {
+    pub fn forward(&self, graph: &mut Graph, x: Value, level: Value, conditioning: Conditioning) -> Value {
         let level = as_column(graph, level);
         let features = graph.scoped("network", |graph| match self.shape.features {
             Features::Sinusoidal => sinusoidal_features(graph, level, self.shape.channels),
             Features::Fourier { .. } => fourier_features(graph, level, self.shape.channels),
         });
-        self.forward_from(graph, x, features, told)
+        self.forward_from(graph, x, features, conditioning)
     }
 
     /// [`forward`](Self::forward) from other features of the noise level than its own: `[Batch, channels]` or
     /// `[1, channels]`.
-    pub fn forward_from(&self, graph: &mut Graph, x: Value, features: Value, told: Told) -> Value {
+    pub fn forward_from(&self, graph: &mut Graph, x: Value, features: Value, conditioning: Conditioning) -> Value {
         let flat = graph.shape(x).clone();
         graph.scoped("network", |graph| {
-            let embedded = self.embed(graph, features, told);
+            let embedded = self.embed(graph, features, conditioning);
             let mut hidden = graph.reshape(x, Shape::batch(&self.shape.image));
             let mut skips = Vec::new();
             for (step, layer) in &self.steps {
@@ -113,7 +102,7 @@ impl UNet {
                     let body = |graph: &mut Graph, x: Value| {
                         let x = skip.map_or(x, |skip| graph.concat(&[x, skip], 3));
                         match (layer, &step.stage) {
-                            (Layer::Block(block), _) => block.forward(graph, x, embedded, told.clock),
+                            (Layer::Block(block), _) => block.forward(graph, x, embedded, conditioning.clock),
                             (Layer::Convolution(conv), Stage::Down(_)) => conv.downsample(graph, x),
                             (Layer::Convolution(conv), Stage::Up(_)) => conv.upsample(graph, x),
                             (Layer::Convolution(conv), _) => conv.forward(graph, x),
@@ -132,24 +121,45 @@ impl UNet {
     }
 
     /// Noise level, class and augmentation as one vector: `[n, embedding]`, n the batch or 1.
-    fn embed(&self, graph: &mut Graph, mut features: Value, told: Told) -> Value {
+    fn embed(&self, graph: &mut Graph, mut features: Value, conditioning: Conditioning) -> Value {
         if let Some(layer) = &self.class {
-            let count = self.shape.classes;
-            let class = told.class.unwrap_or_else(|| graph.full(count as f64, Shape::fixed(&[1, 1])));
-            let shape = graph.shape(class).with_axis(1, count.into());
-            // Scaled so that one of many has unit mean square; the null class is all zeros.
-            let is_class = (Expr::input(0) - Expr::column()).abs().less(0.5);
-            let one_hot = graph.map_to(&[class], &is_class.select((count as f64).sqrt(), 0.0), &shape);
-            let told = layer.forward(graph, one_hot);
-            features = graph.plus(features, told);
+            let embedded = layer.forward(graph, conditioning.class);
+            features = graph.plus(features, embedded);
         }
-        if let (Some(layer), Some(augmentation)) = (&self.augmentation, told.augmentation) {
-            let told = layer.forward(graph, augmentation);
-            features = graph.plus(features, told);
+        if let (Some(layer), Some(augmentation)) = (&self.augmentation, conditioning.augmentation) {
+            let embedded = layer.forward(graph, augmentation);
+            features = graph.plus(features, embedded);
         }
         self.embedding.iter().fold(features, |hidden, layer| {
             let hidden = layer.forward(graph, hidden);
             graph.map(&[hidden], &Expr::input(0).silu())
         })
+    }
+}
+
+impl Architecture for UNetShape {
+    fn declare(&self, graph: &mut Graph, activations: Activations) -> Forward {
+        let unet = UNet::new(graph, self);
+        let unet = if activations == Activations::Recomputed { unet.checkpointed() } else { unet };
+        Rc::new(move |graph, x, level, conditioning| unet.forward(graph, x, level, conditioning))
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        match self.features {
+            Features::Sinusoidal => Vec::new(),
+            Features::Fourier { scale } => {
+                let values = frequencies(self.channels, scale).into_iter().map(|w| w as f32).collect();
+                vec![Constant { name: FREQUENCIES, values }]
+            }
+        }
+    }
+
+    /// As many as in training: what is inside of a U-Net is larger than a sample.
+    fn largest_chunk(&self, training_batch: usize) -> usize {
+        training_batch
     }
 }

@@ -16,8 +16,8 @@ use crate::loss::{
     evaluation_names, evaluation_step, names, second_moment_names, training_step, update_step,
 };
 use crate::lower;
-use crate::nn::unet::{self, Features, UNetShape};
-use crate::nn::{self, LearningRate, Optimizer};
+use crate::nn::architecture::LARGEST_CHUNK;
+use crate::nn::{self, Architecture, LearningRate, Optimizer};
 use crate::plan::Plan;
 use crate::sampler::{
     self, AnySampler, Noise, Obstacle, adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step_with,
@@ -28,7 +28,7 @@ use crate::train::draw::equal_work;
 use crate::train::error::TrainError;
 use crate::train::evaluation;
 use crate::train::experiment::evaluation_levels::levels_of_samples;
-use crate::train::experiment::model::{Purpose, label_names, unet_shape};
+use crate::train::experiment::model::{Purpose, label_names};
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
@@ -36,8 +36,6 @@ pub const RING_ROWS: usize = 512;
 pub const RING_COLUMNS: usize = crate::loss::RING_COLUMNS.len();
 /// Noise levels at which the held-out loss is measured.
 pub const LEVELS: usize = 10;
-/// Samples that evaluation, sampling and scoring take at a time, unless there are fewer.
-const CHUNK: usize = 1024;
 /// Rows of a sampler's table, unless more are asked for: so that the number of steps changes no plan.
 const TABLE_ROWS: usize = 4096;
 
@@ -55,8 +53,8 @@ pub struct Experiment {
     pub sde: Box<dyn Sde>,
     /// Root mean square of the data's coordinates.
     pub sigma_data: f64,
-    /// The sizes of a U-Net; `None` for other models.
-    pub unet: Option<UNetShape>,
+    /// The network; `None` for an exact score.
+    pub architecture: Option<Box<dyn Architecture>>,
     parameters: Vec<Parameter>,
     arena_elements: usize,
 }
@@ -98,7 +96,7 @@ impl Experiment {
             return Err(TrainError::unfit(key, what));
         }
         let (mean, std) = split.train.mean_std();
-        let unet = unet_shape(&config.model, &dataset)?;
+        let architecture = config.model.architecture(&dataset)?;
         if config.train.flip && dataset.image().is_none() {
             let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
             return Err(TrainError::unfit("train.flip", text));
@@ -120,7 +118,7 @@ impl Experiment {
             mixture: dataset.exact,
             sde,
             sigma_data: mean.hypot(std).max(1e-6),
-            unet,
+            architecture,
             parameters: Vec::new(),
             arena_elements: 0,
         };
@@ -133,7 +131,7 @@ impl Experiment {
 
     /// Whether there is a network.
     pub fn is_trainable(&self) -> bool {
-        !matches!(self.config.model, config::Model::Exact(_))
+        self.architecture.is_some()
     }
 
     /// Coordinates of a sample.
@@ -330,10 +328,11 @@ impl Experiment {
         TABLE_ROWS.max(rows)
     }
 
-    /// How many of `n` samples are taken at a time: of images in a U-Net as many as in training.
+    /// How many of `n` samples are taken at a time: as many as the network wants at most.
     pub fn chunk(&self, n: usize) -> u32 {
-        let most = if self.unet.is_some() { (self.batch() as usize).min(CHUNK) } else { CHUNK };
-        n.clamp(1, most) as u32
+        let training_batch = self.batch() as usize;
+        let most = self.architecture.as_ref().map_or(LARGEST_CHUNK, |network| network.largest_chunk(training_batch));
+        n.clamp(1, most.clamp(1, LARGEST_CHUNK)) as u32
     }
 
     /// How many of `n` samples are taken at a time where each has so many rows of a batch: as many as
@@ -344,15 +343,12 @@ impl Experiment {
 
     /// Classes that the network knows; 0 where it is told none.
     pub fn classes(&self) -> usize {
-        self.unet.as_ref().map_or(0, |unet| unet.classes)
+        self.architecture.as_ref().map_or(0, |network| network.classes())
     }
 
     /// Whether the model knows samples of which no class is said: as in training, where a share of classes is withheld.
     pub fn knows_any_class(&self) -> bool {
-        match &self.config.model {
-            config::Model::UNet(unet) => self.classes() == 0 || unet.label_dropout > 0.0,
-            _ => true,
-        }
+        self.classes() == 0 || self.config.model.label_dropout() > 0.0
     }
 
     /// Samples of one evaluation run.
@@ -362,7 +358,7 @@ impl Experiment {
 
     /// Samples of a whole evaluation: every held-out sample at least once, whole rounds of levels.
     pub fn evaluation_samples(&self) -> usize {
-        self.held_out.len().max(CHUNK).next_multiple_of(LEVELS)
+        self.held_out.len().max(LARGEST_CHUNK).next_multiple_of(LEVELS)
     }
 
     /// The noise level of each sample of an evaluation, as a number among [`evaluation_times`](Self::evaluation_times).
@@ -408,9 +404,8 @@ impl Experiment {
                 engine.set_floats(name, &values)?;
             }
         }
-        if let Some(UNetShape { features: Features::Fourier { scale }, channels, .. }) = self.unet {
-            let frequencies: Vec<f32> = unet::frequencies(channels, scale).iter().map(|w| *w as f32).collect();
-            engine.set_floats(unet::FREQUENCIES, &frequencies)?;
+        for constant in self.architecture.iter().flat_map(|network| network.constants()) {
+            engine.set_floats(constant.name, &constant.values)?;
         }
         engine.set_floats(sampler::names::STATUS, &[0.0])
     }
