@@ -5,7 +5,7 @@ use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::train::error::TrainError;
 use crate::train::run::checkpoint::CheckpointError;
-use crate::train::run::run_folder::RunError;
+use crate::train::run::error::RunError;
 
 /// Why a command did not do what it was asked to. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,12 +6,10 @@ use super::CliError;
 use crate::config::{Config, Model, Origin, Overrides};
 use crate::data;
 use crate::engine::Engine;
-use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::run::checkpoint::{Checkpoint, EMA};
-use crate::train::run::origin;
-use crate::train::run::run_folder::{RunFolder, Step};
-use crate::train::training::arena_of;
+use crate::train::restore;
+use crate::train::run::checkpoint::Loaded;
+use crate::train::run::run_folder::RunFolder;
 
 /// A score that can be evaluated.
 #[derive(Debug)]
@@ -29,10 +27,8 @@ pub(super) enum Source {
         origin: Origin,
         /// What it says.
         config: Box<Config>,
-        /// Which checkpoint.
-        step: Step,
-        /// What lies in it.
-        checkpoint: Checkpoint,
+        /// The checkpoint.
+        saved: Loaded,
     },
 }
 
@@ -64,15 +60,15 @@ impl Source {
         }
         let (run, step) = RunFolder::find(argument)?;
         let config = Config::read(&run.config_path(), overrides)?;
-        let checkpoint = run.read(&step)?;
-        Ok(Self::Trained { origin: origin(&run.config_path()), config: Box::new(config), step, checkpoint })
+        let saved = run.read(&step)?;
+        Ok(Self::Trained { origin: origin(&run.config_path()), config: Box::new(config), saved })
     }
 
     /// Where the score comes from, for messages: `the exact score of NAME.toml`, `runs/digits/step-6000 (step 6000)`.
     pub fn describe(&self) -> String {
         match self {
             Self::Exact { origin, .. } => format!("the exact score of {}", origin.name()),
-            Self::Trained { step, checkpoint, .. } => format!("{} (step {})", step.path.display(), checkpoint.step),
+            Self::Trained { saved, .. } => format!("{} (step {})", saved.path.display(), saved.checkpoint.step),
         }
     }
 
@@ -87,18 +83,16 @@ impl Source {
     pub fn experiment(&self) -> Result<Experiment, CliError> {
         let (Self::Exact { config, origin } | Self::Trained { config, origin, .. }) = self;
         let mut experiment = Experiment::new(config).map_err(|error| error.in_config(origin))?;
-        if let Self::Trained { checkpoint, .. } = self {
-            origin::restore(&mut experiment, checkpoint);
+        if let Self::Trained { saved, .. } = self {
+            restore::follow(&mut experiment, &saved.checkpoint);
         }
         Ok(experiment)
     }
 
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
     pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
-        if let Self::Trained { config, step, checkpoint, .. } = self {
-            let arenas = arena_of(experiment, &step.path, checkpoint, EMA, &[""])?;
-            origin::check_config(config, checkpoint, &step.path)?;
-            engine.set_floats("ema", &arenas[0]).map_err(TrainError::from)?;
+        if let Self::Trained { saved, .. } = self {
+            restore::restore_average(experiment, engine, saved)?;
         }
         Ok(())
     }

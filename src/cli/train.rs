@@ -15,7 +15,7 @@ use crate::train::draw::sampling::{self, Draw};
 use crate::train::error::TrainError;
 pub(super) use crate::train::experiment::memory::FRAMES;
 use crate::train::experiment::{Classes, Experiment};
-use crate::train::run::run_folder::Existing;
+use crate::train::run::training_folder::Existing;
 use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
 
 /// Steps that `--profile` times, after training.

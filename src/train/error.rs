@@ -6,8 +6,8 @@ use crate::engine::EngineError;
 use crate::gpu::GpuError;
 use crate::number::short;
 use crate::train::run::checkpoint::CheckpointError;
+use crate::train::run::error::RunError;
 use crate::train::run::log::LogError;
-use crate::train::run::run_folder::RunError;
 
 /// One line for the user.
 #[derive(Debug, thiserror::Error)]

@@ -5,14 +5,6 @@ use crate::loss::{evaluation_names, names};
 use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
 use crate::train::run::log::LevelLoss;
 
-/// Keeps what an evaluation draws apart from what training draws with the same seed.
-const SEED: u64 = 0x7477_6565_6469_6500;
-
-/// The seed of a run's evaluations: samples, levels and noise are the same in all of them.
-pub(in crate::train) fn seed(experiment: &Experiment) -> u64 {
-    experiment.config.train.seed ^ SEED
-}
-
 /// The held-out loss.
 pub struct Evaluation {
     /// Mean over samples and noise levels.
@@ -28,7 +20,7 @@ pub struct Evaluation {
 /// When the device is lost.
 pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
-    engine.set_words(evaluation_names::CLOCK, &clock(0, 0, seed(experiment)))?;
+    engine.set_words(evaluation_names::CLOCK, &clock(0, 0, experiment.evaluation_seed()))?;
     let level_of = experiment.evaluation_levels();
     let mut levels = [Moments::default(); LEVELS];
     let knows_least = experiment.knows_least_loss();

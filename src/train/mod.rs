@@ -4,5 +4,6 @@ pub mod draw;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;
+pub mod restore;
 pub mod run;
 pub mod training;

@@ -11,10 +11,11 @@ use crate::train::evaluation::{self, Evaluation};
 use crate::train::experiment::advice;
 use crate::train::experiment::memory;
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
-use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, OPTIMIZER, PARAMS, Tensor};
-use crate::train::run::log::{EvaluationLine, Line, Log, Timing, TrainLine};
-use crate::train::run::origin;
-use crate::train::run::run_folder::{Existing, RunFolder, Step, TrainingFolder};
+use crate::train::restore;
+use crate::train::run::checkpoint::Loaded;
+use crate::train::run::log::{self, EvaluationLine, Line, Log, Timing, TrainLine};
+use crate::train::run::run_folder::RunFolder;
+use crate::train::run::training_folder::{Existing, TrainingFolder, check_free};
 
 /// What to train, and where.
 #[derive(Clone, Debug)]
@@ -129,10 +130,7 @@ impl Training {
     /// Bad input, before anything is touched; or a device that fails.
     pub fn start(request: &Request, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let config = &request.config;
-        match request.start {
-            Start::New(existing) => crate::train::run::run_folder::check_free(&request.out, existing)?,
-            Start::Resume => check_resumable(config, &request.out)?,
-        }
+        let place = Place::find(request)?;
         let mut experiment = Experiment::new(config)?;
         if !experiment.is_trainable() {
             let text = "model.kind = \"exact\": has nothing to train; use `sample` or `score` on the config";
@@ -144,34 +142,20 @@ impl Training {
             return Err(TrainError::unfit("data", text));
         }
         memory::for_training(&experiment)?;
-        if request.start == Start::Resume {
-            check_restorable(&experiment, &request.out)?;
-        }
+        place.check(&experiment)?;
         let (device, reason) = Device::open(&request.device, request.cache.as_deref())?;
         let mut engine = experiment.training_engine(&device)?;
-        let toml = config.to_toml();
-        let (folder, checkpoint) = match request.start {
-            Start::New(existing) => (TrainingFolder::create(&request.out, existing, &toml)?, None),
-            Start::Resume => {
-                let folder = TrainingFolder::resume(&request.out)?;
-                let checkpoint = match folder.latest()? {
-                    Some(step) => Some((step.path.clone(), folder.read(&step)?)),
-                    None => None,
-                };
-                folder.write_config(&toml)?;
-                (folder, checkpoint)
-            }
-        };
+        let (folder, latest) = place.enter(request)?;
         // Only now: of bad input nothing is said but what is wrong with it.
         observer.device(&reason);
         if let Some(note) = folder.note() {
             observer.note(note);
         }
         advice::notes(&experiment).iter().for_each(|note| observer.note(note));
-        let step = checkpoint.as_ref().map_or(0, |(_, checkpoint)| checkpoint.step);
+        let step = latest.as_ref().map_or(0, |latest| latest.checkpoint.step);
         experiment.fill_store(engine.as_mut())?;
-        match &checkpoint {
-            Some((path, checkpoint)) => restore(&experiment, engine.as_mut(), path, checkpoint)?,
+        match latest {
+            Some(latest) => restore::restore(&experiment, engine.as_mut(), &latest)?,
             None => experiment.initialise(engine.as_mut())?,
         }
         experiment.follow_store(engine.as_mut())?;
@@ -312,7 +296,7 @@ impl Training {
     }
 
     fn evaluated_at(&self, step: u64) -> Result<bool, TrainError> {
-        let lines = crate::train::run::log::read(&self.folder.metrics_path())?;
+        let lines = log::read(&self.folder.metrics_path())?;
         Ok(lines.iter().any(|line| matches!(line, Line::Evaluation(line) if line.step == step)))
     }
 
@@ -329,140 +313,50 @@ impl Training {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.log.sync()?;
-        let checkpoint = snapshot(&self.experiment, self.engine.as_mut(), self.arrived)?;
+        let checkpoint = restore::snapshot(&self.experiment, self.engine.as_mut(), self.arrived)?;
         self.folder.save(&checkpoint, self.experiment.config.train.keep)?;
         Ok(())
     }
 }
 
-fn check_resumable(config: &Config, out: &Path) -> Result<(), TrainError> {
-    let folder = RunFolder::open(out)?;
-    let old = Config::read(&folder.config_path(), &crate::config::Overrides::none())?;
-    match old.obstacle_to_resuming(config) {
-        None => match folder.latest()? {
-            Some(Step { step, .. }) if step > config.train.steps => Err(TrainError::bad(format!(
-                "{}: is at step {step} already, and train.steps = {} is less; ask for {step} steps or more",
-                out.display(),
-                config.train.steps
-            ))),
-            _ => Ok(()),
-        },
-        Some((key, was, is)) => Err(TrainError::bad(format!(
-            "{}: was trained with {key} = {was} and cannot go on with {is}; leave the key as it was, or start a new run \
-             with --out",
-            out.display()
-        ))),
-    }
+/// A run's folder before the first step, unchanged until all else is known to be good.
+enum Place {
+    /// Free for a new run.
+    Free(Existing),
+    /// Of a run that is to go on, from its latest checkpoint.
+    Taken(TrainingFolder, Option<Loaded>),
 }
 
-/// Reads what is to be restored, before anything is touched.
-fn check_restorable(experiment: &Experiment, out: &Path) -> Result<(), TrainError> {
-    let folder = RunFolder::open(out)?;
-    if let Some(step) = folder.latest()? {
-        let checkpoint = folder.read(&step)?;
-        arena_of(experiment, &step.path, &checkpoint, PARAMS, &[""])?;
-        arena_of(experiment, &step.path, &checkpoint, EMA, &[""])?;
-        arena_of(experiment, &step.path, &checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
-        learned(experiment, &step.path, &checkpoint)?;
-        origin::check_config(&experiment.config, &checkpoint, &step.path)?;
-        origin::check_data(experiment, &checkpoint, &step.path)?;
-    }
-    if folder.metrics_path().exists() {
-        crate::train::run::log::read(&folder.metrics_path())?;
-    }
-    Ok(())
-}
-
-/// Everything that a resumed run needs.
-fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Result<Checkpoint, TrainError> {
-    let mut states = Vec::new();
-    for (name, elements) in experiment.learned_states() {
-        states.push(Tensor { name: name.to_owned(), shape: vec![elements], values: engine.floats(name, elements)? });
-    }
-    let elements = experiment.arena_elements();
-    let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<Tensor>, TrainError> {
-        let flat = engine.floats(arena, elements)?;
-        Ok(experiment
-            .parameters()
-            .iter()
-            .map(|parameter| Tensor {
-                name: format!("{prefix}{}", parameter.name),
-                shape: parameter.shape.clone(),
-                values: flat[parameter.offset..parameter.offset + parameter.elements()].to_vec(),
-            })
-            .collect())
-    };
-    let mut moments = tensors("adam_m", "adam_m.")?;
-    moments.extend(tensors("adam_v", "adam_v.")?);
-    let groups = [
-        (PARAMS.to_owned(), tensors("params", "")?),
-        (EMA.to_owned(), tensors("ema", "")?),
-        (OPTIMIZER.to_owned(), moments),
-    ];
-    Ok(Checkpoint {
-        step,
-        seed: experiment.config.train.seed,
-        fingerprint: experiment.config.fingerprint(),
-        extra: origin::record(experiment),
-        groups: groups.into_iter().chain((!states.is_empty()).then(|| (LEARNED.to_owned(), states))).collect(),
-    })
-}
-
-/// Puts a checkpoint back into the store.
-fn restore(
-    experiment: &Experiment,
-    engine: &mut dyn Engine,
-    path: &Path,
-    checkpoint: &Checkpoint,
-) -> Result<(), TrainError> {
-    for (arena, group, prefix) in [("params", PARAMS, ""), ("ema", EMA, "")] {
-        engine.set_floats(arena, &arena_of(experiment, path, checkpoint, group, &[prefix])?[0])?;
-    }
-    let moments = arena_of(experiment, path, checkpoint, OPTIMIZER, &["adam_m.", "adam_v."])?;
-    engine.set_floats("adam_m", &moments[0])?;
-    engine.set_floats("adam_v", &moments[1])?;
-    for tensor in learned(experiment, path, checkpoint)? {
-        engine.set_floats(&tensor.name, &tensor.values)?;
-    }
-    Ok(())
-}
-
-/// What a checkpoint holds of the states that are learned besides the arenas.
-fn learned<'a>(
-    experiment: &Experiment,
-    path: &Path,
-    checkpoint: &'a Checkpoint,
-) -> Result<Vec<&'a Tensor>, TrainError> {
-    let expected: Vec<(String, Vec<usize>)> =
-        experiment.learned_states().into_iter().map(|(name, elements)| (name.to_owned(), vec![elements])).collect();
-    if expected.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(checkpoint.expect(path, LEARNED, &expected)?)
-}
-
-/// The flat arenas that a group of a checkpoint holds, one for each prefix of names.
-pub fn arena_of(
-    experiment: &Experiment,
-    path: &Path,
-    checkpoint: &Checkpoint,
-    group: &str,
-    prefixes: &[&str],
-) -> Result<Vec<Vec<f32>>, TrainError> {
-    let parameters = experiment.parameters();
-    let expected: Vec<(String, Vec<usize>)> = prefixes
-        .iter()
-        .flat_map(|prefix| parameters.iter().map(move |p| (format!("{prefix}{}", p.name), p.shape.clone())))
-        .collect();
-    let found = checkpoint.expect(path, group, &expected)?;
-    Ok(found
-        .chunks(parameters.len())
-        .map(|tensors| {
-            let mut arena = vec![0.0; experiment.arena_elements()];
-            for (parameter, tensor) in parameters.iter().zip(tensors) {
-                arena[parameter.offset..parameter.offset + tensor.values.len()].copy_from_slice(&tensor.values);
+impl Place {
+    fn find(request: &Request) -> Result<Self, TrainError> {
+        match request.start {
+            Start::New(existing) => {
+                check_free(&request.out, existing)?;
+                Ok(Self::Free(existing))
             }
-            arena
-        })
-        .collect())
+            Start::Resume => {
+                let (folder, latest) = restore::resume(&request.config, &request.out)?;
+                Ok(Self::Taken(folder, latest))
+            }
+        }
+    }
+
+    fn check(&self, experiment: &Experiment) -> Result<(), TrainError> {
+        match self {
+            Self::Free(_) => Ok(()),
+            Self::Taken(folder, latest) => restore::check(experiment, folder, latest.as_ref()),
+        }
+    }
+
+    /// Makes or changes the folder. Gives the checkpoint to go on from.
+    fn enter(self, request: &Request) -> Result<(TrainingFolder, Option<Loaded>), TrainError> {
+        let toml = request.config.to_toml();
+        match self {
+            Self::Free(existing) => Ok((TrainingFolder::create(&request.out, existing, &toml)?, None)),
+            Self::Taken(folder, latest) => {
+                folder.go_on(&toml)?;
+                Ok((folder, latest))
+            }
+        }
+    }
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
+use tweedie::train::run::error::RunError;
 use tweedie::train::run::log::{EvaluationLine, LevelLoss, Line, Log, Timing, TrainLine, read};
-use tweedie::train::run::run_folder::{Existing, RunError, RunFolder, TrainingFolder, check_free};
+use tweedie::train::run::run_folder::RunFolder;
+use tweedie::train::run::training_folder::{Existing, TrainingFolder, check_free};
 
 fn tensor(name: &str, shape: &[usize], first: f32) -> Tensor {
     let n = shape.iter().product::<usize>();
@@ -234,6 +236,78 @@ fn two_processes_do_not_train_in_one_folder() {
     TrainingFolder::resume(&path).expect("free again");
 }
 
+/// Runs `wait`, which stops at the lock of the folder, does `meanwhile` what another process may do there, and lets it go
+/// on: a pipe in the lock's place is opened for writing only when something reads.
+#[cfg(unix)]
+fn at_the_lock<T: Send + 'static>(
+    path: &Path,
+    wait: impl FnOnce() -> T + Send + 'static,
+    meanwhile: impl FnOnce(),
+) -> T {
+    let lock = path.join("lock");
+    let made = std::process::Command::new("mkfifo").arg(&lock).status().expect("mkfifo is part of every Unix");
+    assert!(made.success());
+    let waiting = std::thread::spawn(wait);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!waiting.is_finished(), "it should wait for the lock");
+    meanwhile();
+    let pipe = fs::File::options().read(true).write(true).open(&lock).expect("a pipe");
+    let result = waiting.join().expect("no panic");
+    drop(pipe);
+    result
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_finished_between_the_first_look_and_the_lock_is_not_erased() {
+    let folder = TempDir::new().unwrap();
+    let run = new_run(&folder);
+    run.save(&checkpoint(3), 2).unwrap();
+    let finished = run.path().to_path_buf();
+    drop(run);
+    fs::remove_file(finished.join("lock")).unwrap();
+    for existing in [Existing::Refuse, Existing::Overwrite] {
+        let path = folder.path().join(format!("{existing:?}"));
+        fs::create_dir(&path).unwrap();
+        let wait = {
+            let path = path.clone();
+            move || TrainingFolder::create(&path, existing, "b = 2\n").map(drop)
+        };
+        let made = at_the_lock(&path, wait, || copy(&finished, &path));
+        let left = names(&path);
+        match existing {
+            Existing::Refuse => {
+                assert!(matches!(made, Err(RunError::Exists { .. })), "{made:?}");
+                assert_eq!(left, ["config.toml", "latest", "lock", "step-3"]);
+            }
+            Existing::Overwrite => {
+                made.expect("a new run");
+                assert_eq!(left, ["config.toml", "lock"]);
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_another_process_saved_before_the_lock_is_the_one_to_go_on_from() {
+    let folder = TempDir::new().unwrap();
+    let run = new_run(&folder);
+    run.save(&checkpoint(10), 2).unwrap();
+    let path = run.path().to_path_buf();
+    drop(run);
+    fs::remove_file(path.join("lock")).unwrap();
+    let wait = {
+        let path = path.clone();
+        move || TrainingFolder::resume(&path).map(|(_, latest)| latest)
+    };
+    let loaded = at_the_lock(&path, wait, || {
+        checkpoint(20).write(&path.join("step-20")).unwrap();
+        fs::write(path.join("latest"), "step-20\n").unwrap();
+    });
+    assert_eq!(loaded.expect("a run").expect("a checkpoint").checkpoint, checkpoint(20));
+}
+
 #[test]
 fn old_checkpoints_go_and_the_latest_is_found() {
     let folder = TempDir::new().unwrap();
@@ -284,7 +358,11 @@ fn what_only_looks_unfinished_is_nobody_elses_business() {
     // In a run they stay, whatever is done.
     mine.iter().for_each(|name| fs::create_dir(path.join(name)).unwrap());
     ours.iter().for_each(|name| fs::write(path.join(name), "half").unwrap());
-    drop(TrainingFolder::resume(&path).unwrap());
+    let (run, latest) = TrainingFolder::resume(&path).unwrap();
+    assert_eq!(latest, None);
+    assert!(ours.iter().all(|name| path.join(name).exists()), "nothing is changed before it goes on");
+    run.go_on("").unwrap();
+    drop(run);
     drop(TrainingFolder::create(&path, Existing::Overwrite, "").unwrap());
     let mut left: Vec<&str> = mine.into_iter().chain(["config.toml", "lock"]).collect();
     left.sort_unstable();
@@ -345,7 +423,10 @@ fn a_kill_at_any_moment_leaves_the_last_checkpoint_whole() {
         let (_, step) = RunFolder::find(&killed).unwrap();
         assert_eq!((step.step, Checkpoint::read(&step.path).unwrap()), (*latest, checkpoint(*latest)), "{moment}");
         // The resumed run goes through the same step and ends as if nothing had happened.
-        let run = TrainingFolder::resume(&killed).unwrap();
+        let (run, loaded) = TrainingFolder::resume(&killed).unwrap();
+        let loaded = loaded.expect("a checkpoint");
+        assert_eq!((loaded.path, loaded.checkpoint), (killed.join(format!("step-{latest}")), checkpoint(*latest)));
+        run.go_on("a = 1\n").unwrap();
         assert!(!names(&killed).iter().any(|name| name.ends_with(".unfinished")), "{moment}");
         run.save(&checkpoint(20), 1).unwrap();
         assert_eq!(names(&killed), ["config.toml", "latest", "lock", "step-20"], "{moment}");

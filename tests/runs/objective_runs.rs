@@ -7,10 +7,10 @@ use crate::common::gpu;
 use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
 use tweedie::train::experiment::Experiment;
+use tweedie::train::restore;
 use tweedie::train::run::checkpoint::{Checkpoint, LEARNED};
 use tweedie::train::run::log::{self, Line};
-use tweedie::train::run::origin;
-use tweedie::train::run::run_folder::Existing;
+use tweedie::train::run::training_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
 /// Points in space, which have no pictures.
@@ -160,7 +160,7 @@ fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
     // What is read back goes by the same schedule.
     let mut experiment = Experiment::new(&stopped.config).expect("an experiment");
     let before = experiment.sde.scheduled(0.5);
-    origin::restore(&mut experiment, &read("straight"));
+    restore::follow(&mut experiment, &read("straight"));
     let after = experiment.sde.scheduled(0.5);
     assert_eq!(after, training.experiment.sde.scheduled(0.5));
     assert!((experiment.sde.at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);

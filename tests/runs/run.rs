@@ -13,7 +13,7 @@ use tweedie::gpu::Choice;
 use tweedie::train::evaluation;
 use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS};
 use tweedie::train::run::log::{self, Line};
-use tweedie::train::run::run_folder::Existing;
+use tweedie::train::run::training_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
 /// Points in space, which have no pictures: a run of them is over when its steps are.
@@ -415,6 +415,38 @@ fn what_came_after_the_checkpoint_and_a_torn_line_are_dropped_from_the_metrics()
     stopped.start = Start::Resume;
     training::train(&stopped, &mut Silent).expect("training");
     assert_same(&at("straight"), &at("torn"), 60, true);
+}
+
+/// Every file of the checkpoint is a pipe that gives its bytes once, and is gone then.
+#[cfg(unix)]
+#[test]
+fn resuming_reads_the_checkpoint_once() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    good(folder.path(), "train tiny.toml --device cpu --out straight");
+    let mut resumed = request(at("resumed"), Choice::Cpu, &[]);
+    training::train(&resumed, &mut Silent).expect("training");
+    fs::remove_dir_all(at("resumed/step-60")).expect("a checkpoint");
+    fs::write(at("resumed/latest"), "step-40\n").expect("a pointer");
+    let mut files = 0;
+    for entry in fs::read_dir(at("resumed/step-40")).expect("a checkpoint") {
+        let path = entry.expect("a file").path();
+        let bytes = fs::read(&path).expect("a file");
+        fs::remove_file(&path).expect("a file");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo is part of every Unix");
+        assert!(made.success());
+        files += 1;
+        std::thread::spawn(move || {
+            let mut pipe = fs::File::options().write(true).open(&path).expect("a reader");
+            fs::remove_file(&path).expect("a pipe");
+            std::io::Write::write_all(&mut pipe, &bytes).expect("a reader");
+        });
+    }
+    assert_eq!(files, 4);
+    resumed.start = Start::Resume;
+    let (_, outcome) = training::train(&resumed, &mut Silent).expect("training");
+    assert_eq!(outcome, Outcome::Finished);
+    assert_same(&at("straight"), &at("resumed"), 60, true);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tweedie::sde::Quantity;
 use tweedie::train::draw::sampling::{self, Draw};
 use tweedie::train::draw::scoring;
 use tweedie::train::experiment::Classes;
-use tweedie::train::run::run_folder::Existing;
+use tweedie::train::run::training_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Request, Start, Training};
 
 /// Two modes of unequal weight, eight of their widths apart: too far for a sampler without annealing to cross, so the

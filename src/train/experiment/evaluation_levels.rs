@@ -1,7 +1,17 @@
 //! At which noise level each sample of an evaluation is seen.
 
 use crate::graph::random::permute;
-use crate::train::experiment::LEVELS;
+use crate::train::experiment::{Experiment, LEVELS};
+
+/// Keeps what an evaluation draws apart from what training draws with the same seed.
+const SEED: u64 = 0x7477_6565_6469_6500;
+
+impl Experiment {
+    /// The seed of a run's evaluations: samples, levels and noise are the same in all of them.
+    pub(in crate::train) fn evaluation_seed(&self) -> u64 {
+        self.config.train.seed ^ SEED
+    }
+}
 
 /// The number of the level, below [`LEVELS`], of each of `samples` samples, which are held-out row i mod `rows` for
 /// sample i.

@@ -26,7 +26,6 @@ use crate::sampler::{
 use crate::sde::{Sde, work_graph};
 use crate::train::draw::equal_work;
 use crate::train::error::TrainError;
-use crate::train::evaluation;
 use crate::train::experiment::evaluation_levels::levels_of_samples;
 use crate::train::experiment::model::{Purpose, label_names};
 
@@ -363,7 +362,7 @@ impl Experiment {
 
     /// The noise level of each sample of an evaluation, as a number among [`evaluation_times`](Self::evaluation_times).
     pub fn evaluation_levels(&self) -> Vec<usize> {
-        levels_of_samples(self.held_out.len(), self.evaluation_samples(), evaluation::seed(self))
+        levels_of_samples(self.held_out.len(), self.evaluation_samples(), self.evaluation_seed())
     }
 
     /// The times at which the held-out loss is measured: the middles of equal parts of the way from t_min to t_max; without

@@ -5,7 +5,6 @@ use crate::engine::{Engine, EngineError};
 use crate::loss::{EndsSpec, LearnedEnds, TimeWarp};
 use crate::sde;
 use crate::train::experiment::Experiment;
-use crate::train::run::checkpoint::{Checkpoint, EMA};
 
 impl Experiment {
     /// Makes the process go at the pace that the averaged weights in the store say.
@@ -23,11 +22,9 @@ impl Experiment {
         Ok(())
     }
 
-    /// The same for the averaged weights in a checkpoint.
-    pub(in crate::train) fn follow_checkpoint(&mut self, checkpoint: &Checkpoint) {
-        let tensors = || checkpoint.groups.get(EMA).into_iter().flatten();
-        let of = |name: &str| tensors().find(|tensor| tensor.name == name).map(|tensor| &tensor.values[..]);
-        if let Some(process) = self.following(&of) {
+    /// The same for averaged weights that are found by their names, if all that a schedule needs are there.
+    pub(in crate::train) fn follow<'v>(&mut self, of: &dyn Fn(&str) -> Option<&'v [f32]>) {
+        if let Some(process) = self.following(of) {
             self.sde = process;
         }
     }

@@ -87,6 +87,15 @@ pub struct Checkpoint {
     pub groups: BTreeMap<String, Vec<Tensor>>,
 }
 
+/// A checkpoint, and the folder that it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The folder, for errors.
+    pub path: PathBuf,
+    /// What lies in it.
+    pub checkpoint: Checkpoint,
+}
+
 /// The group of the raw weights.
 pub const PARAMS: &str = "params";
 /// The group of the moving averages of the weights.
