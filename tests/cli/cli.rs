@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::common::binary::{self, everything_in, good, tweedie, words};
 use crate::common::gpu;
+use crate::common::skip::skip;
 use crate::common::small_run::folder;
 use tweedie::plan::Plan;
 
@@ -38,9 +39,11 @@ fn the_plan_is_plain_data_and_its_kernels_are_wgsl() {
 }
 
 /// A disk that cannot be written to is nobody's input.
-#[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_written_is_no_bad_input() {
+    if !cfg!(target_os = "linux") {
+        return skip("what cannot be written is no bad input (cli)", "it needs /proc, of Linux");
+    }
     let folder = folder();
     for line in [
         "score exact.toml --device cpu --x x.npy --t 0.25 --out /proc/score.npy",
@@ -56,9 +59,11 @@ fn what_cannot_be_written_is_no_bad_input() {
 }
 
 /// `tweedie train … 2>&1 | head -1`, and a full disk behind stderr: nobody listens, and the work goes on.
-#[cfg(target_os = "linux")]
 #[test]
 fn training_goes_on_when_stderr_goes_away() {
+    if !cfg!(target_os = "linux") {
+        return skip("training goes on when stderr goes away (cli)", "it needs /dev/full, of Linux");
+    }
     let folder = folder();
     let (reader, closed) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -72,9 +77,11 @@ fn training_goes_on_when_stderr_goes_away() {
 }
 
 /// On a terminal, what follows the progress bar has a line of its own. (util-linux's `script` is a terminal.)
-#[cfg(target_os = "linux")]
 #[test]
 fn the_bar_on_a_terminal_ends_its_line() {
+    if !cfg!(target_os = "linux") {
+        return skip("the bar on a terminal ends its line (cli)", "it needs util-linux's `script`, of Linux");
+    }
     let folder = folder();
     let line = format!("{} sample exact.toml --device cpu --out a.npy", env!("CARGO_BIN_EXE_tweedie"));
     let mut script = std::process::Command::new("script");
@@ -98,7 +105,7 @@ fn a_damaged_pipeline_cache_is_mentioned() {
     assert!(!run().contains("cache"));
     let Ok(files) = fs::read_dir(&cache) else {
         assert_ne!(gpu::choice(), "llvmpipe", "Mesa's driver keeps a cache");
-        return;
+        return skip("a damaged pipeline cache is mentioned (cli)", "this driver keeps no cache");
     };
     for file in files {
         fs::write(file.expect("an entry").path(), "something else").expect("a file");

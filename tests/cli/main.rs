@@ -12,3 +12,9 @@ mod rooms;
 mod sample_cli;
 mod sampler_cli;
 mod score_cli;
+
+#[cfg(not(unix))]
+#[test]
+fn what_needs_unix_is_skipped() {
+    common::skip::skip("symbolic links and device files (bad_input_cli)", "they need Unix");
+}

@@ -1,7 +1,8 @@
 //! One device for all GPU tests of a process. Without an adapter they fail: nothing is skipped.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
+use crate::common::skip::skip;
 use tweedie::gpu::{Adapters, Choice, Device, OpenOptions};
 
 /// What to do when there is no adapter.
@@ -15,9 +16,20 @@ pub fn adapter() -> (Adapters, usize) {
     let selection = named.or_else(|_| adapters.select(&Choice::Gpu));
     let index = selection.ok().and_then(|selection| selection.adapter);
     match index {
-        Some(index) => (adapters, index),
+        Some(index) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| match is_llvmpipe(&adapters, index) {
+                true => skip("the GPU tests on hardware", "they run on Mesa's llvmpipe wherever it is installed"),
+                false => skip("the GPU tests on a software driver", "Mesa's llvmpipe is not installed"),
+            });
+            (adapters, index)
+        }
         None => panic!("{INSTALL} (found: {:?})", adapters.reports()),
     }
+}
+
+fn is_llvmpipe(adapters: &Adapters, index: usize) -> bool {
+    adapters.select(&Choice::Named("llvmpipe".to_string())).is_ok_and(|selection| selection.adapter == Some(index))
 }
 
 /// What `--device` has to say for [`adapter`].
@@ -25,9 +37,7 @@ pub fn choice() -> &'static str {
     static CHOICE: OnceLock<&str> = OnceLock::new();
     CHOICE.get_or_init(|| {
         let (adapters, index) = adapter();
-        let is_llvmpipe =
-            adapters.select(&Choice::Named("llvmpipe".to_string())).is_ok_and(|s| s.adapter == Some(index));
-        if is_llvmpipe { "llvmpipe" } else { "gpu" }
+        if is_llvmpipe(&adapters, index) { "llvmpipe" } else { "gpu" }
     })
 }
 

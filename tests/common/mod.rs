@@ -16,5 +16,6 @@ pub mod npy;
 pub mod processes;
 #[cfg(feature = "cpu")]
 pub mod sampling;
+pub mod skip;
 #[cfg(feature = "cli")]
 pub mod small_run;

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::gpu;
+use crate::common::skip::skip;
 use tweedie::gpu::{
     Choice, Device, DeviceLimits, GpuError, Hardware, OpenOptions, Options, Player, Store, Trust, validate,
 };
@@ -581,8 +582,7 @@ fn pipelines_are_made_once_and_kept_on_disk() {
         let name = device.raw().adapter_info().name;
         assert!(!name.contains("llvmpipe"), "{name} has lost its pipeline cache");
         assert!(files().is_empty());
-        println!("{name} keeps no pipeline cache: nothing more to check");
-        return;
+        return skip("pipeline caches on disk (gpu_replay)", &format!("{name} keeps none"));
     }
     assert_eq!(files().len(), 1, "one file, and no draft left: {:?}", files());
 

@@ -3,11 +3,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod gpu_graphs;
 mod gpu_replay;
-mod gpu_states;
-mod joins;
 mod kernels;
-mod sampler_gpu;
-mod score_matching_gpu;
 mod shaders;
+
+#[cfg(feature = "cpu")]
+mod gpu_graphs;
+#[cfg(feature = "cpu")]
+mod gpu_states;
+#[cfg(feature = "cpu")]
+mod joins;
+#[cfg(feature = "cpu")]
+mod sampler_gpu;
+#[cfg(feature = "cpu")]
+mod score_matching_gpu;
