@@ -7,7 +7,7 @@
 mod sampling;
 
 use sampling::{Law, transport, transport_in};
-use tweedie::sampler::{Grid, Options, SAMPLERS, Sampler, Spacing, obstacle};
+use tweedie::sampler::{Grid, Sampler, SamplerOptions, Spacing, obstacle, stepwise_samplers};
 use tweedie::sde::{Cosine, Edm, RectifiedFlow, Sde, Sigmoid, Vp, ZeroTerminalSnr};
 
 /// Quantiles of the prior from which paths start, in units of its standard deviation.
@@ -18,8 +18,8 @@ fn starts(sde: &dyn Sde) -> Vec<f64> {
 }
 
 fn without_noise() -> Vec<Box<dyn Sampler>> {
-    let all = SAMPLERS.iter().map(|(_, make)| make(&Options::default()));
-    all.filter(|sampler| sampler.draws() == 0 && sampler.name() != "ddim").collect()
+    let all = stepwise_samplers(&SamplerOptions::default());
+    all.into_iter().filter(|sampler| sampler.draws() == 0 && sampler.name() != "ddim").collect()
 }
 
 /// The largest difference between f32 and f64.

@@ -14,8 +14,8 @@ use tweedie::graph::random;
 use tweedie::nn::Mixture;
 use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::{
-    ADAPTIVE_SAMPLERS, AdaptiveSampler, Grid, Noise, Options, SAMPLERS, Sampler, Spacing, adaptive_begin,
-    adaptive_step, denoised_end, names, sampling_step_with,
+    AdaptiveSampler, Correction, Grid, LangevinSteps, Noise, Sampler, SamplerOptions, Spacing, Tolerances,
+    adaptive_begin, adaptive_samplers, adaptive_step, denoised_end, names, sampling_step_with, stepwise_samplers,
 };
 use tweedie::sde::{Sde, Vp};
 
@@ -164,29 +164,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (x, spent) = draw(&two, &normals(2 * count, 2));
         add(&mut plane, spent, distance(&two, &x, &in_two));
     };
-    for (name, make) in SAMPLERS {
+    // Langevin's dynamics wants many steps a level, whatever is to be had; and in one or two dimensions the norms of a
+    // single sample have no mean.
+    let langevin = LangevinSteps { steps_per_level: Some(8), ..LangevinSteps::default() };
+    let correction = Correction { batch_norms: Some(true), ..Correction::default() };
+    for sampler in stepwise_samplers(&SamplerOptions { langevin, correction, ..SamplerOptions::default() }) {
         for evaluations in [8, 16, 32, 64, 128, 256] {
-            // Langevin's dynamics wants many steps a level, whatever is to be had; and in one or two dimensions the norms of
-            // a single sample have no mean.
-            let sampler = make(&Options { steps_per_level: Some(8), batch_norms: Some(true), ..Options::default() });
             let fits = |steps: &usize| {
                 let grid = Grid { steps: *steps, spacing: Spacing::LogSnr, denoise: true };
                 *steps >= sampler.least_steps() && sampler.evaluations(&grid) <= evaluations
             };
             let Some(steps) = (1..=evaluations).rev().find(fits) else { continue };
             let grid = Grid { steps, spacing: Spacing::LogSnr, denoise: true };
-            measure(name, sampler.draws() > 0, &|law, x| {
+            measure(sampler.name(), sampler.draws() > 0, &|law, x| {
                 (samples(sampler.as_ref(), &sde, law, grid, x), sampler.evaluations(&grid) as f64)
             });
         }
     }
-    for (name, make) in ADAPTIVE_SAMPLERS {
-        // Smaller ones change a stochastic sampler's paths, not its law.
-        let tolerances = [1e-1, 3e-2, 1e-2, 1e-3, 1e-4, 1e-5];
-        let stochastic = make(&Options::default()).draws() > 0;
-        for tolerance in tolerances.into_iter().take(if stochastic { 4 } else { 6 }) {
-            let sampler = make(&Options { atol: Some(tolerance), rtol: Some(tolerance), ..Options::default() });
-            measure(name, stochastic, &|law, x| adaptive_samples(sampler.as_ref(), &sde, law, x));
+    for tolerance in [1e-1, 3e-2, 1e-2, 1e-3, 1e-4, 1e-5] {
+        let tolerances = Tolerances { atol: Some(tolerance), rtol: Some(tolerance) };
+        for sampler in adaptive_samplers(&SamplerOptions { tolerances, ..SamplerOptions::default() }) {
+            let stochastic = sampler.draws() > 0;
+            // Smaller ones change a stochastic sampler's paths, not its law.
+            if !stochastic || tolerance >= 1e-3 {
+                measure(sampler.name(), stochastic, &|law, x| adaptive_samples(sampler.as_ref(), &sde, law, x));
+            }
         }
     }
     print_table("1-D, deterministic: root mean square error of the path's end", &paths);

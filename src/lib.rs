@@ -25,5 +25,7 @@ pub mod plan;
 pub mod sampler;
 pub mod sde;
 pub mod train;
+mod violation;
+mod word;
 
 pub use wgpu;

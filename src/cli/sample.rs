@@ -11,12 +11,12 @@ use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_
 use super::source::{Source, read_points};
 use super::step_noise::read_step_noise;
 use super::train::FRAMES;
-use crate::config::{Overrides, Sample, SamplerKind, Spacing};
+use crate::config::{Overrides, word};
 use crate::data;
 use crate::engine::Device;
 use crate::gpu::Choice;
 use crate::number::short;
-use crate::sampler::{AdaptiveSampler, AnySampler, Inpainting, Noise, Twisted};
+use crate::sampler::{AnySampler, Inpainting, Noise, SAMPLERS, SamplerKind, SamplerOptions, Spacing, Twisted};
 use crate::train::draw::artifacts;
 use crate::train::draw::sampling::{self, Draw, Evaluations, Known};
 use crate::train::error::TrainError;
@@ -33,14 +33,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     n: Option<String>,
     /// Name of the sampler, see --list [default: the config's sample.kind]
-    #[arg(long, value_name = "NAME", value_parser = SamplerKind::named)]
+    #[arg(long, value_name = "NAME", value_parser = word::<SamplerKind>)]
     sampler: Option<SamplerKind>,
     /// Steps of the sampler [default: the config's sample.steps]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<String>,
     /// How the times of the steps are spread: linear, equal-work, quadratic, log-snr, arsinh, karras, exponential
     /// [default: the config's sample.spacing, or else what suits the process]
-    #[arg(long, value_name = "NAME", value_parser = Spacing::named)]
+    #[arg(long, value_name = "NAME", value_parser = word::<Spacing>)]
     spacing: Option<Spacing>,
     /// Seed of the prior draw and the sampler's noise [default: the config's sample.seed]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -148,9 +148,9 @@ impl Arguments {
             let gif = (format == Format::Gif).then_some(out.as_path());
             check_particles(particles, self.known.is_some(), sampler.name(), &inputs[..2], gif)?;
         }
-        if let AnySampler::Adaptive(sampler) = source.config().sample.sampler() {
+        if let AnySampler::Adaptive(_) = source.config().sample.sampler() {
             let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
-            refuse_common_steps(sampler.as_ref(), &overrides, files, &out, format)?;
+            refuse_common_steps(&source.config().sample.sampler, &overrides, files, &out, format)?;
         }
         let wanted = self.n.map(|_| source.config().sample.n);
         Ok(Request {
@@ -182,7 +182,7 @@ impl Arguments {
             )));
         }
         if let Some(sampler) = self.sampler {
-            overrides.insert("--sampler", "sample", "kind", sampler.name());
+            overrides.insert("--sampler", "sample", "kind", sampler.name);
         }
         if let Some(spacing) = self.spacing {
             overrides.insert("--spacing", "sample", "spacing", spacing.name());
@@ -196,13 +196,13 @@ impl Arguments {
 
 /// An adaptive sampler's samples have no steps in common: what speaks of such is refused.
 fn refuse_common_steps(
-    sampler: &dyn AdaptiveSampler,
+    sampler: &SamplerKind,
     overrides: &Overrides,
     files: [(&str, &Option<PathBuf>); 2],
     out: &Path,
     format: Format,
 ) -> Result<(), CliError> {
-    let name = sampler.name();
+    let name = sampler.name;
     for key in ["steps", "spacing", "rho"] {
         if let Some(flag) = overrides.flag_of("sample", key) {
             let flag = if flag == "--set" { format!("--set sample.{key}") } else { flag.to_string() };
@@ -233,22 +233,20 @@ fn refuse_common_steps(
 fn list() -> String {
     let head = ["sampler", "order", "evaluations", "draws", "options", "what"].map(str::to_owned);
     let row = |kind: &SamplerKind| {
-        let sampler = Sample { sampler: *kind, ..Sample::default() }.sampler();
-        let options = match sampler.options() {
-            [] => "-".to_string(),
-            options => options.join(" "),
-        };
+        let sampler = kind.make(&SamplerOptions::default());
+        let options = kind.options();
+        let options = if options.is_empty() { "-".to_string() } else { options.join(" ") };
         let evaluations = sampler.evaluations_per_step().to_string();
         [
-            kind.name().to_string(),
+            kind.name.to_string(),
             sampler.order().map_or_else(|| "-".to_string(), |order| order.to_string()),
             evaluations,
             sampler.draws().to_string(),
             options,
-            kind.about().to_string(),
+            kind.about.to_string(),
         ]
     };
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(SamplerKind::ALL.iter().map(row)).collect();
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(SAMPLERS.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = String::new();

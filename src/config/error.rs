@@ -1,5 +1,8 @@
 //! What can be wrong with a config, in one line.
 
+pub(super) use crate::violation::Violation;
+use crate::word::Word;
+
 /// A config that cannot be used. Its `Display` is one line: file, key, value, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}")]
@@ -19,21 +22,6 @@ impl ConfigError {
     }
 }
 
-/// A key whose value is not allowed, seen from inside its table; the document adds file and value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Violation {
-    /// Relative key, with an index where an entry of an array is meant: `widths[2]`.
-    pub key: String,
-    /// What would be right.
-    pub wanted: String,
-}
-
-impl Violation {
-    pub fn new(key: &str, wanted: &str) -> Self {
-        Self { key: key.to_string(), wanted: wanted.to_string() }
-    }
-}
-
 /// `allowed` as a list, with the nearest match to `word` where one is near enough to be a slip of the keyboard.
 pub(super) fn allowed(word: &str, allowed: &[&str]) -> String {
     let mut line = format!("allowed: {}", allowed.join(", "));
@@ -44,6 +32,15 @@ pub(super) fn allowed(word: &str, allowed: &[&str]) -> String {
         line += &format!(" (did you mean {candidate}?)");
     }
     line
+}
+
+/// The value of this word.
+///
+/// # Errors
+/// There is none; the text says which there are.
+pub fn word<W: Word>(name: &str) -> Result<W, String> {
+    let names: Vec<&str> = W::all().iter().map(Word::name).collect();
+    W::named(name).ok_or_else(|| allowed(name, &names))
 }
 
 /// Levenshtein's distance: the fewest insertions, deletions and replacements that turn `a` into `b`.

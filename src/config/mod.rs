@@ -25,17 +25,17 @@ use serde::Serialize;
 
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
-pub use error::ConfigError;
+pub use error::{ConfigError, word};
 pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time, Weighting};
 pub use model::{Activation, Exact, Misfit, Mlp, Model};
 pub use overrides::{Origin, Overrides};
-pub use sample::{Sample, SamplerKind, Spacing};
+pub use sample::Sample;
 pub use sde::{Cosine, Edm, Ends, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
 use crate::loss::Noise;
-use crate::sampler::{self, Grid};
+use crate::sampler::{Grid, Spacing};
 use document::Document;
 use table::{Choice, Single};
 
@@ -252,7 +252,7 @@ impl Config {
 
     /// The steps of samplers, and where they go.
     pub fn grid(&self) -> Grid {
-        self.sample.grid(sampler::Spacing::of(self.sde.process().as_ref()))
+        self.sample.grid(Spacing::of(self.sde.process().as_ref()))
     }
 
     /// What is said where neighbouring levels of that grid are not told apart.

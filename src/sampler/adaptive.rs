@@ -50,9 +50,6 @@ pub trait AdaptiveSampler {
         0
     }
 
-    /// The names of the [`Options`](super::Options) that it takes.
-    fn options(&self) -> &'static [&'static str];
-
     /// Whether it cannot start where the process has no signal.
     fn needs_signal(&self) -> bool {
         false

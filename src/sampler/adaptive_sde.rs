@@ -2,7 +2,7 @@
 
 use super::brownian_tree::{BrownianTree, TICKS};
 use super::step_control::{Attempt, StepControl, either, tolerated};
-use super::{AdaptiveSampler, names as sampler_names};
+use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, names as sampler_names};
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time};
 
@@ -68,9 +68,22 @@ impl Way {
     }
 }
 
+impl AdaptiveSde {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new(
+        "adaptive-sde",
+        "The reverse SDE on a Brownian tree by an adaptive pair, every sample with its own steps.",
+        |options| {
+            let (Self { absolute, relative }, Tolerances { rtol, atol }) = (Self::default(), options.tolerances);
+            adaptive(Self { absolute: atol.unwrap_or(absolute), relative: rtol.unwrap_or(relative) })
+        },
+    )
+    .taking(&[Tolerances::NAMES]);
+}
+
 impl AdaptiveSampler for AdaptiveSde {
     fn name(&self) -> &'static str {
-        "adaptive-sde"
+        Self::KIND.name
     }
 
     fn path(&self) -> &'static str {
@@ -87,10 +100,6 @@ impl AdaptiveSampler for AdaptiveSde {
 
     fn draws(&self) -> usize {
         1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["rtol", "atol"]
     }
 
     fn needs_signal(&self) -> bool {

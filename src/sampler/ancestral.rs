@@ -2,7 +2,7 @@
 
 use super::Column::{Carried, Number, Time};
 use super::ddim::ddim_row;
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -17,6 +17,10 @@ use crate::sde::{Model, Quantity, Sde};
 pub struct Ancestral;
 
 impl Ancestral {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("ancestral", "Draws from the forward process's posterior, as in DDPM.", |_| stepwise(Self));
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         levels.windows(2).map(|pair| ddim_row(&pair[0], &pair[1], 1.0)).collect()
@@ -25,7 +29,7 @@ impl Ancestral {
 
 impl Sampler for Ancestral {
     fn name(&self) -> &'static str {
-        "ancestral"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

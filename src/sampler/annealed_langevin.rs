@@ -1,7 +1,8 @@
 //! Langevin's dynamics at one noise level after the other.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::options::options;
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -20,7 +21,30 @@ pub struct AnnealedLangevin {
     pub steps_per_level: usize,
 }
 
+options! {
+    /// How long Langevin's dynamics go on at a level.
+    LangevinSteps {
+        /// The step of `annealed-langevin`, in units of sigma². Without it, 0.2.
+        #[schemars(range(min = 1e-9, max = 10.0))]
+        step_size: f64,
+        /// Steps of `annealed-langevin` at each of its levels. Without it, 100.
+        #[schemars(range(min = 1, max = 100_000))]
+        steps_per_level: usize,
+    }
+}
+
 impl AnnealedLangevin {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("annealed-langevin", "Langevin dynamics at one noise level after the other.", |options| {
+            let LangevinSteps { step_size, steps_per_level } = options.langevin;
+            stepwise(Self {
+                step_size: step_size.unwrap_or(Self::DEFAULT.step_size),
+                steps_per_level: steps_per_level.unwrap_or(Self::DEFAULT.steps_per_level),
+            })
+        })
+        .taking(&[LangevinSteps::NAMES]);
+
     /// The published numbers.
     pub const DEFAULT: Self = Self { step_size: 0.2, steps_per_level: 100 };
 
@@ -38,7 +62,7 @@ impl AnnealedLangevin {
 
 impl Sampler for AnnealedLangevin {
     fn name(&self) -> &'static str {
-        "annealed-langevin"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -59,10 +83,6 @@ impl Sampler for AnnealedLangevin {
 
     fn draws(&self) -> usize {
         1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["step_size", "steps_per_level"]
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -1,8 +1,8 @@
-//! Samplers of either kind, by name.
+//! Samplers of either kind.
 
-use super::dormand_prince::DormandPrince;
-use super::{AdaptiveSampler, AdaptiveSde, Grid, Obstacle, Options, Rk45, Sampler, obstacle, sampler_with};
+use super::{AdaptiveSampler, Grid, Obstacle, Sampler, SamplerKind, SamplerOptions, obstacle};
 use crate::sde::Sde;
+use crate::word::Word;
 
 /// A sampler: in steps that are laid down beforehand, or in each sample's own.
 pub enum AnySampler<'a> {
@@ -12,31 +12,20 @@ pub enum AnySampler<'a> {
     Adaptive(Box<dyn AdaptiveSampler + 'a>),
 }
 
-/// Makes an adaptive sampler.
-type MakeAdaptive = fn(&Options) -> Box<dyn AdaptiveSampler>;
+/// A sampler in laid down steps.
+pub(super) fn stepwise(sampler: impl Sampler + 'static) -> AnySampler<'static> {
+    AnySampler::Stepwise(Box::new(sampler))
+}
 
-/// Every adaptive sampler, by name.
-pub const ADAPTIVE_SAMPLERS: &[(&str, MakeAdaptive)] = &[
-    ("rk45", |options| {
-        let DormandPrince { absolute, relative } = DormandPrince::default();
-        let solver =
-            DormandPrince { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) };
-        Box::new(Rk45 { solver })
-    }),
-    ("adaptive-sde", |options| {
-        let AdaptiveSde { absolute, relative } = AdaptiveSde::default();
-        Box::new(AdaptiveSde { absolute: options.atol.unwrap_or(absolute), relative: options.rtol.unwrap_or(relative) })
-    }),
-];
+/// A sampler by a tolerance.
+pub(super) fn adaptive(sampler: impl AdaptiveSampler + 'static) -> AnySampler<'static> {
+    AnySampler::Adaptive(Box::new(sampler))
+}
 
 impl AnySampler<'_> {
     /// The sampler of this name with these options; those that it does not take are ignored.
-    pub fn named(name: &str, options: &Options) -> Option<AnySampler<'static>> {
-        let adaptive = ADAPTIVE_SAMPLERS.iter().find(|(known, _)| *known == name);
-        match adaptive {
-            Some((_, make)) => Some(AnySampler::Adaptive(make(options))),
-            None => sampler_with(name, options).map(AnySampler::Stepwise),
-        }
+    pub fn named(name: &str, options: &SamplerOptions) -> Option<AnySampler<'static>> {
+        SamplerKind::named(name).map(|kind| kind.make(options))
     }
 
     /// The name on the command line.
@@ -68,14 +57,6 @@ impl AnySampler<'_> {
         match self {
             Self::Stepwise(sampler) => sampler.draws(),
             Self::Adaptive(sampler) => sampler.draws(),
-        }
-    }
-
-    /// The names of the [`Options`] that it takes.
-    pub fn options(&self) -> &'static [&'static str] {
-        match self {
-            Self::Stepwise(sampler) => sampler.options(),
-            Self::Adaptive(sampler) => sampler.options(),
         }
     }
 

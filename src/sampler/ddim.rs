@@ -1,7 +1,8 @@
 //! Denoising diffusion implicit models.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::options::options;
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -17,7 +18,24 @@ pub struct Ddim {
     pub eta: f64,
 }
 
+options! {
+    /// How random a path is.
+    NewNoise {
+        /// How much of the noise is new in `ddim` (0, the default, is deterministic) and `dpm++2m-sde` (1 without it).
+        #[schemars(range(min = 0.0, max = 1.0))]
+        eta: f64,
+    }
+}
+
 impl Ddim {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new(
+        "ddim",
+        "DDIM: the probability flow in Euler steps, with new noise where eta is above 0.",
+        |options| stepwise(Self { eta: options.new_noise.eta.unwrap_or(0.0) }),
+    )
+    .taking(&[NewNoise::NAMES]);
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         levels.windows(2).map(|pair| ddim_row(&pair[0], &pair[1], self.eta)).collect()
@@ -26,7 +44,7 @@ impl Ddim {
 
 impl Sampler for Ddim {
     fn name(&self) -> &'static str {
-        "ddim"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -39,10 +57,6 @@ impl Sampler for Ddim {
 
     fn draws(&self) -> usize {
         usize::from(self.eta > 0.0)
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["eta"]
     }
 
     fn columns(&self) -> &'static [Column] {

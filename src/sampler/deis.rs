@@ -1,6 +1,6 @@
 //! The exponential integrator that extrapolates in the logarithm of the noise level.
 
-use super::{Column, Grid, Level, Row, Sampler, adams};
+use super::{Column, Grid, Level, MultistepOrder, Row, Sampler, SamplerKind, adams, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 
@@ -17,6 +17,13 @@ pub struct Deis {
 }
 
 impl Deis {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("deis", "DEIS, polynomials in the logarithm of the noise.", |options| {
+            stepwise(Self { order: options.multistep.order.unwrap_or(3) })
+        })
+        .taking(&[MultistepOrder::NAMES]);
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         adams::table(levels, self.order, |past, to| {
@@ -58,7 +65,7 @@ fn moments(end: f64) -> [f64; 4] {
 
 impl Sampler for Deis {
     fn name(&self) -> &'static str {
-        "deis"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -71,10 +78,6 @@ impl Sampler for Deis {
 
     fn least_steps(&self) -> usize {
         self.order
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["order"]
     }
 
     fn states(&self) -> &'static [&'static str] {

@@ -2,7 +2,7 @@
 
 use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -19,6 +19,9 @@ pub struct Dpm2m;
 const PAST: [&str; 1] = ["sampler.denoised_1"];
 
 impl Dpm2m {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new("dpm++2m", "DPM-Solver++(2M).", |_| stepwise(Self));
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |i: usize| {
@@ -42,7 +45,7 @@ pub(super) fn trend(levels: &[Level], i: usize) -> f64 {
 
 impl Sampler for Dpm2m {
     fn name(&self) -> &'static str {
-        "dpm++2m"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

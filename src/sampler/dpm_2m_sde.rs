@@ -3,7 +3,7 @@
 use super::Column::{Carried, Number, Time};
 use super::dpm_2m::trend;
 use super::history::{recall, remember};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, NewNoise, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -23,6 +23,12 @@ pub struct Dpm2mSde {
 const PAST: [&str; 1] = ["sampler.denoised_1"];
 
 impl Dpm2mSde {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new("dpm++2m-sde", "DPM-Solver++(2M) for the reverse SDE.", |options| {
+        stepwise(Self { eta: options.new_noise.eta.unwrap_or(1.0) })
+    })
+    .taking(&[NewNoise::NAMES]);
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |i: usize| {
@@ -46,7 +52,7 @@ impl Dpm2mSde {
 
 impl Sampler for Dpm2mSde {
     fn name(&self) -> &'static str {
-        "dpm++2m-sde"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -63,10 +69,6 @@ impl Sampler for Dpm2mSde {
 
     fn least_steps(&self) -> usize {
         2
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["eta"]
     }
 
     fn states(&self) -> &'static [&'static str] {

@@ -4,7 +4,7 @@ use super::Column::{Carried, Number, Time};
 use super::dpm_2m::Dpm2m;
 use super::history::{recall, remember};
 use super::level::usable;
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -27,6 +27,9 @@ pub struct Dpm3m;
 const PAST: [&str; 2] = ["sampler.denoised_1", "sampler.denoised_2"];
 
 impl Dpm3m {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new("dpm++3m", "DPM-Solver++(3M).", |_| stepwise(Self));
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let second_order = Dpm2m.table(levels);
@@ -58,7 +61,7 @@ impl Dpm3m {
 
 impl Sampler for Dpm3m {
     fn name(&self) -> &'static str {
-        "dpm++3m"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

@@ -2,9 +2,11 @@
 
 use super::Column::{Carried, Number, Time};
 use super::ode_heun::{heun_row, heun_step};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::options::options;
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
+use crate::violation::Violation;
 
 /// The stochastic sampler of Karras et al. (2022, algorithm 2), in y = x / alpha and s = sigma / alpha: before each step of
 /// Heun's method noise is added, and the step starts from there:
@@ -25,7 +27,51 @@ pub struct EdmStochastic {
     pub churn_noise: f64,
 }
 
+options! {
+    /// Noise that is put back in.
+    Churn {
+        /// Noise that `edm-stochastic` adds on the whole way. Without it, 40.
+        #[schemars(range(min = 0.0, max = 1e6))]
+        churn: f64,
+        /// The least sigma / alpha at which it is added. Without it, 0.05.
+        #[schemars(range(min = 0.0, max = 1e9))]
+        churn_min: f64,
+        /// The largest sigma / alpha at which it is added. Without it, 50.
+        #[schemars(range(min = 0.0, max = 1e9))]
+        churn_max: f64,
+        /// The standard deviation of what is added, in units of what would be exact. Without it, 1.003.
+        #[schemars(range(min = 0.0, max = 10.0))]
+        churn_noise: f64,
+    }
+}
+
+impl Churn {
+    fn check(&self) -> Result<(), Violation> {
+        let EdmStochastic { churn_min, churn_max, .. } = EdmStochastic::DEFAULT;
+        let (low, high) = (self.churn_min.unwrap_or(churn_min), self.churn_max.unwrap_or(churn_max));
+        if low <= high {
+            return Ok(());
+        }
+        let key = if self.churn_max.is_some() { "churn_max" } else { "churn_min" };
+        Err(Violation::new(key, &format!("must leave churn_min = {low} at most churn_max = {high}")))
+    }
+}
+
 impl EdmStochastic {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("edm-stochastic", "Heun steps on the probability flow with noise put back in.", |options| {
+            let Churn { churn, churn_min, churn_max, churn_noise } = options.churn;
+            stepwise(Self {
+                churn: churn.unwrap_or(Self::DEFAULT.churn),
+                churn_min: churn_min.unwrap_or(Self::DEFAULT.churn_min),
+                churn_max: churn_max.unwrap_or(Self::DEFAULT.churn_max),
+                churn_noise: churn_noise.unwrap_or(Self::DEFAULT.churn_noise),
+            })
+        })
+        .taking(&[Churn::NAMES])
+        .checked(|options| options.churn.check());
+
     /// The published numbers, those of ImageNet but for churn_noise.
     pub const DEFAULT: Self = Self { churn: 40.0, churn_min: 0.05, churn_max: 50.0, churn_noise: 1.003 };
 
@@ -50,7 +96,7 @@ impl EdmStochastic {
 
 impl Sampler for EdmStochastic {
     fn name(&self) -> &'static str {
-        "edm-stochastic"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -63,10 +109,6 @@ impl Sampler for EdmStochastic {
 
     fn draws(&self) -> usize {
         1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["churn", "churn_min", "churn_max", "churn_noise"]
     }
 
     fn columns(&self) -> &'static [Column] {

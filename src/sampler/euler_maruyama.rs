@@ -2,7 +2,7 @@
 
 use super::Column::{Carried, Number, Time};
 use super::ddim::ddim_row;
-use super::{Column, Grid, Level, Row, Sampler, Spacing};
+use super::{Column, Grid, Level, PublishedEnd, Row, Sampler, SamplerKind, Spacing, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -67,9 +67,18 @@ fn published(sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>> {
     (0..grid.steps).map(row).collect()
 }
 
+impl EulerMaruyama {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("euler-maruyama", "The reverse SDE in Euler-Maruyama steps.", |options| {
+            stepwise(Self { published_end: options.end.published() })
+        })
+        .taking(&[PublishedEnd::NAMES]);
+}
+
 impl Sampler for EulerMaruyama {
     fn name(&self) -> &'static str {
-        "euler-maruyama"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -82,10 +91,6 @@ impl Sampler for EulerMaruyama {
 
     fn draws(&self) -> usize {
         1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["published_end"]
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -57,10 +57,6 @@ impl Sampler for Inpainting<'_> {
         self.sampler.draws()
     }
 
-    fn options(&self) -> &'static [&'static str] {
-        self.sampler.options()
-    }
-
     fn states(&self) -> &'static [&'static str] {
         self.sampler.states()
     }

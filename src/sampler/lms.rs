@@ -1,6 +1,6 @@
 //! The linear multistep method on the noise level.
 
-use super::{Column, Grid, Level, Row, Sampler, adams};
+use super::{Column, Grid, Level, MultistepOrder, PublishedEnd, Row, Sampler, SamplerKind, adams, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 
@@ -21,6 +21,12 @@ pub struct Lms {
 }
 
 impl Lms {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new("lms", "Linear multistep, polynomials in the noise.", |options| {
+        stepwise(Self { order: options.multistep.order.unwrap_or(4), published_end: options.end.published() })
+    })
+    .taking(&[MultistepOrder::NAMES, PublishedEnd::NAMES]);
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         adams::table(levels, self.order, |past, to| {
@@ -41,7 +47,7 @@ impl Lms {
 
 impl Sampler for Lms {
     fn name(&self) -> &'static str {
-        "lms"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -54,10 +60,6 @@ impl Sampler for Lms {
 
     fn least_steps(&self) -> usize {
         self.order
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["order", "published_end"]
     }
 
     fn states(&self) -> &'static [&'static str] {

@@ -3,10 +3,11 @@
 //! A [`Sampler`] is two things: `coefficients`, a table of f64 numbers with one row for each run of the step, computed on the
 //! host; and `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So
 //! neither the number of steps nor the lower order of a multistep method's first steps recompiles anything. What lasts
-//! between steps is a state. A new sampler is one file and a line in [`SAMPLERS`].
+//! between steps is a state. An [`AdaptiveSampler`] has no table: each sample chooses its own steps, by a tolerance.
+//! [`AnySampler`] is one of either kind.
 //!
-//! An [`AdaptiveSampler`] has no table: each sample chooses its own steps, by a tolerance. These are in
-//! [`ADAPTIVE_SAMPLERS`], and [`AnySampler`] is one of either kind.
+//! A new sampler is one file and a line in [`SAMPLERS`]: its file says its name, its options and how it is made of them
+//! ([`SamplerKind`]), and configs and the command line follow.
 
 mod adams;
 pub mod adaptive;
@@ -27,6 +28,7 @@ mod grid;
 mod guidance;
 mod history;
 mod inpainting;
+mod kind;
 mod level;
 mod lms;
 mod ode_euler;
@@ -36,6 +38,7 @@ mod particle_weights;
 mod pndm;
 mod predictor_corrector;
 mod program;
+mod published_end;
 mod reverse_diffusion;
 mod rk45;
 mod sra1;
@@ -47,32 +50,37 @@ mod unipc;
 pub use adaptive::AdaptiveSampler;
 pub use adaptive_sde::AdaptiveSde;
 pub use ancestral::Ancestral;
-pub use annealed_langevin::AnnealedLangevin;
-pub use any::{ADAPTIVE_SAMPLERS, AnySampler};
-pub use ddim::Ddim;
+pub use annealed_langevin::{AnnealedLangevin, LangevinSteps};
+pub use any::AnySampler;
+use any::{adaptive, stepwise};
+pub use ddim::{Ddim, NewNoise};
 pub use deis::Deis;
 pub use dpm_2m::Dpm2m;
 pub use dpm_2m_sde::Dpm2mSde;
 pub use dpm_3m::Dpm3m;
-pub use edm_stochastic::EdmStochastic;
+pub use edm_stochastic::{Churn, EdmStochastic};
 pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
+pub use history::MultistepOrder;
 pub use inpainting::{Inpainting, names as inpainting_names};
+pub use kind::{SAMPLERS, SamplerKind, adaptive_samplers, sampler, sampler_with, stepwise_samplers};
 pub use level::Level;
 pub use lms::Lms;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
-pub use options::Options;
+pub use options::SamplerOptions;
 pub use particle_weights::ParticleWeights;
 pub use pndm::Pndm;
-pub use predictor_corrector::{Norms, PredictorCorrector};
+pub use predictor_corrector::{Correction, Norms, PredictorCorrector};
 pub use program::{
     adaptive_begin, adaptive_step, denoised_end, names, prior_draw, sampling_step, sampling_step_with, score_graph,
 };
+pub use published_end::PublishedEnd;
 pub use reverse_diffusion::ReverseDiffusion;
 pub use rk45::Rk45;
 pub use sra1::Sra1;
+pub use step_control::Tolerances;
 pub use table::{Column, Noise, Row, expand, flatten, row_width};
 pub use twisted::{Twisted, names as twisted_names};
 pub use unipc::UniPc;
@@ -112,11 +120,6 @@ pub trait Sampler {
         0
     }
 
-    /// The names of the [`Options`] that it takes.
-    fn options(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     /// The names of the states (`[Batch, D]`) that last between steps, beside x. They start at 0.
     fn states(&self) -> &'static [&'static str] {
         &[]
@@ -131,66 +134,6 @@ pub trait Sampler {
 
     /// One step from `x` (`[Batch, D]`) to the next, with the numbers of `row`, which also gives the noise.
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value;
-}
-
-/// Makes a sampler.
-type Make = fn(&Options) -> Box<dyn Sampler>;
-
-/// Every sampler, by name.
-pub const SAMPLERS: &[(&str, Make)] = &[
-    ("euler-maruyama", |options| Box::new(EulerMaruyama { published_end: options.published_end() })),
-    ("reverse-diffusion", |options| Box::new(ReverseDiffusion { published_end: options.published_end() })),
-    ("ancestral", |_| Box::new(Ancestral)),
-    ("predictor-corrector", |options| {
-        let PredictorCorrector { snr, corrector_steps, norms, .. } = PredictorCorrector::DEFAULT;
-        Box::new(PredictorCorrector {
-            snr: options.snr.unwrap_or(snr),
-            corrector_steps: options.corrector_steps.unwrap_or(corrector_steps),
-            norms: match options.batch_norms {
-                Some(true) => Norms::Batch,
-                Some(false) => Norms::Sample,
-                None => norms,
-            },
-            published_end: options.published_end(),
-        })
-    }),
-    ("annealed-langevin", |options| {
-        let AnnealedLangevin { step_size, steps_per_level } = AnnealedLangevin::DEFAULT;
-        Box::new(AnnealedLangevin {
-            step_size: options.step_size.unwrap_or(step_size),
-            steps_per_level: options.steps_per_level.unwrap_or(steps_per_level),
-        })
-    }),
-    ("dpm++2m-sde", |options| Box::new(Dpm2mSde { eta: options.eta.unwrap_or(1.0) })),
-    ("sra1", |_| Box::new(Sra1)),
-    ("edm-stochastic", |options| {
-        let EdmStochastic { churn, churn_min, churn_max, churn_noise } = EdmStochastic::DEFAULT;
-        Box::new(EdmStochastic {
-            churn: options.churn.unwrap_or(churn),
-            churn_min: options.churn_min.unwrap_or(churn_min),
-            churn_max: options.churn_max.unwrap_or(churn_max),
-            churn_noise: options.churn_noise.unwrap_or(churn_noise),
-        })
-    }),
-    ("ode-euler", |_| Box::new(OdeEuler)),
-    ("ode-heun", |_| Box::new(OdeHeun)),
-    ("ddim", |options| Box::new(Ddim { eta: options.eta.unwrap_or(0.0) })),
-    ("dpm++2m", |_| Box::new(Dpm2m)),
-    ("dpm++3m", |_| Box::new(Dpm3m)),
-    ("unipc", |options| Box::new(UniPc { order: options.order.unwrap_or(2) })),
-    ("deis", |options| Box::new(Deis { order: options.order.unwrap_or(3) })),
-    ("lms", |options| Box::new(Lms { order: options.order.unwrap_or(4), published_end: options.published_end() })),
-    ("pndm", |options| Box::new(Pndm { published_end: options.published_end() })),
-];
-
-/// The sampler of this name with its own options.
-pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
-    sampler_with(name, &Options::default())
-}
-
-/// The sampler of this name with these options; those that it does not take are ignored.
-pub fn sampler_with(name: &str, options: &Options) -> Option<Box<dyn Sampler>> {
-    SAMPLERS.iter().find(|(known, _)| *known == name).map(|(_, make)| make(options))
 }
 
 /// Why a sampler cannot run on a grid of a process, if it cannot: the process has no signal at t_max, and the spacing or

@@ -1,7 +1,7 @@
 //! The probability flow in Euler steps.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -16,6 +16,10 @@ use crate::sde::{Model, Quantity, Sde};
 pub struct OdeEuler;
 
 impl OdeEuler {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("ode-euler", "The probability flow in Euler steps.", |_| stepwise(Self));
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         // y′ = (s′/s) y + (1 − s′/s) denoised, times alpha′.
@@ -29,7 +33,7 @@ impl OdeEuler {
 
 impl Sampler for OdeEuler {
     fn name(&self) -> &'static str {
-        "ode-euler"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! The probability flow in Heun steps.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, NoiseLevel, Quantity, Sde};
 
@@ -18,6 +18,10 @@ use crate::sde::{Model, NoiseLevel, Quantity, Sde};
 pub struct OdeHeun;
 
 impl OdeHeun {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("ode-heun", "The probability flow in Heun steps.", |_| stepwise(Self));
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |pair: &[Level]| [vec![pair[0].t], heun_row(&pair[0], &pair[1])].concat();
@@ -27,7 +31,7 @@ impl OdeHeun {
 
 impl Sampler for OdeHeun {
     fn name(&self) -> &'static str {
-        "ode-heun"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

@@ -2,7 +2,7 @@
 
 use super::Column::{Carried, Number, Time};
 use super::history::recall;
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, PublishedEnd, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, TensorType, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -36,6 +36,13 @@ fn transfer(from: &Level, to: &Level) -> [f64; 2] {
 }
 
 impl Pndm {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("pndm", "PNDM: Runge-Kutta for three steps, then linear multistep.", |options| {
+            stepwise(Self { published_end: options.end.published() })
+        })
+        .taking(&[PublishedEnd::NAMES]);
+
     /// The table of a path through these levels, with one more level in the middle of each of the first three steps.
     pub fn table(&self, levels: &[Level], middles: &[Level; STARTING]) -> Vec<Vec<f64>> {
         let mut rows = Vec::new();
@@ -82,7 +89,7 @@ fn row(at: &Level, first: f64, gain: f64, of_base: f64, of_epsilon: [f64; 5]) ->
 
 impl Sampler for Pndm {
     fn name(&self) -> &'static str {
-        "pndm"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -103,10 +110,6 @@ impl Sampler for Pndm {
 
     fn least_steps(&self) -> usize {
         STARTING + 1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["published_end"]
     }
 
     fn states(&self) -> &'static [&'static str] {

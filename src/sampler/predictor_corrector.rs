@@ -1,8 +1,9 @@
 //! Steps of the reverse SDE, each after some steps of Langevin's dynamics.
 
 use super::Column::{Carried, Number, Time};
+use super::options::options;
 use super::reverse_diffusion::reverse_diffusion_row;
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, PublishedEnd, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -46,7 +47,40 @@ pub struct PredictorCorrector {
     pub published_end: bool,
 }
 
+options! {
+    /// How corrections are made.
+    Correction {
+        /// The share of noise in a correction of `predictor-corrector`. Without it, 0.16.
+        #[schemars(range(min = 1e-6, max = 10.0))]
+        snr: f64,
+        /// Corrections of `predictor-corrector` at each level. Without it, 1.
+        #[schemars(range(min = 1, max = 100))]
+        corrector_steps: usize,
+        /// Whether the norms of a correction are means over all samples that are taken at a time, as in the publication. A
+        /// sample then depends on the others. Without it samples of D coordinates spread too far, up to (D + 2) / D times
+        /// the mean square where they are normal: much in the plane, nothing in pictures.
+        batch_norms: bool,
+    }
+}
+
 impl PredictorCorrector {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new(
+        "predictor-corrector",
+        "Langevin corrections before each reverse diffusion step.",
+        |options| {
+            let Correction { snr, corrector_steps, batch_norms } = options.correction;
+            stepwise(Self {
+                snr: snr.unwrap_or(Self::DEFAULT.snr),
+                corrector_steps: corrector_steps.unwrap_or(Self::DEFAULT.corrector_steps),
+                norms: batch_norms
+                    .map_or(Self::DEFAULT.norms, |batch| if batch { Norms::Batch } else { Norms::Sample }),
+                published_end: options.end.published(),
+            })
+        },
+    )
+    .taking(&[Correction::NAMES, PublishedEnd::NAMES]);
+
     /// The published numbers for VE.
     pub const DEFAULT: Self = Self { snr: 0.16, corrector_steps: 1, norms: Norms::Sample, published_end: false };
 
@@ -82,7 +116,7 @@ impl PredictorCorrector {
 
 impl Sampler for PredictorCorrector {
     fn name(&self) -> &'static str {
-        "predictor-corrector"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -95,10 +129,6 @@ impl Sampler for PredictorCorrector {
 
     fn draws(&self) -> usize {
         1 + self.corrector_steps
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["snr", "corrector_steps", "batch_norms", "published_end"]
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -1,7 +1,7 @@
 //! The discretised forward process, reversed.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, PublishedEnd, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -21,6 +21,13 @@ pub struct ReverseDiffusion {
 }
 
 impl ReverseDiffusion {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("reverse-diffusion", "The reverse SDE by the discretised forward process.", |options| {
+            stepwise(Self { published_end: options.end.published() })
+        })
+        .taking(&[PublishedEnd::NAMES]);
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |pair: &[Level]| {
@@ -32,7 +39,7 @@ impl ReverseDiffusion {
 
 impl Sampler for ReverseDiffusion {
     fn name(&self) -> &'static str {
-        "reverse-diffusion"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -45,10 +52,6 @@ impl Sampler for ReverseDiffusion {
 
     fn draws(&self) -> usize {
         1
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["published_end"]
     }
 
     fn columns(&self) -> &'static [Column] {

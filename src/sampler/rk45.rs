@@ -1,7 +1,7 @@
 //! The probability flow by an adaptive Runge-Kutta method.
 
 use super::dormand_prince::{DormandPrince, EVALUATIONS, Problem};
-use super::{AdaptiveSampler, names};
+use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, names};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Sde, probability_flow};
 
@@ -14,6 +14,19 @@ pub struct Rk45 {
 }
 
 impl Rk45 {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind = SamplerKind::new(
+        "rk45",
+        "The probability flow by the adaptive pair of Dormand and Prince, every sample with its own steps.",
+        |options| {
+            let DormandPrince { absolute, relative } = DormandPrince::default();
+            let Tolerances { rtol, atol } = options.tolerances;
+            let solver = DormandPrince { absolute: atol.unwrap_or(absolute), relative: rtol.unwrap_or(relative) };
+            adaptive(Self { solver })
+        },
+    )
+    .taking(&[Tolerances::NAMES]);
+
     fn with_problem(sde: &dyn Sde, model: &dyn Model, dims: usize, use_it: impl FnOnce(&Problem)) {
         let field = |graph: &mut Graph, y: &[Value], t: Value| {
             let (velocity, [of_x, of_velocity]) = probability_flow(graph, sde, model, y[0], t);
@@ -27,7 +40,7 @@ impl Rk45 {
 
 impl AdaptiveSampler for Rk45 {
     fn name(&self) -> &'static str {
-        "rk45"
+        Self::KIND.name
     }
 
     fn path(&self) -> &'static str {
@@ -44,10 +57,6 @@ impl AdaptiveSampler for Rk45 {
 
     fn evaluations_per_try(&self) -> usize {
         EVALUATIONS
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["rtol", "atol"]
     }
 
     fn begin(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x: Value, _clock: Value) {

@@ -1,7 +1,7 @@
 //! A stochastic Runge-Kutta method of strong order 1.5.
 
 use super::Column::{Carried, Number, Time};
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -18,6 +18,10 @@ use crate::sde::{Model, Quantity, Sde};
 pub struct Sra1;
 
 impl Sra1 {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("sra1", "The reverse SDE by a Runge-Kutta method of strong order 1.5.", |_| stepwise(Self));
+
     /// The table of a path through these levels, with the level at λ + ¾ h of each step (of one to no noise, any).
     pub fn table(&self, levels: &[Level], between: &[Level]) -> Vec<Vec<f64>> {
         let row = |(pair, between): (&[Level], &Level)| {
@@ -52,7 +56,7 @@ impl Sra1 {
 
 impl Sampler for Sra1 {
     fn name(&self) -> &'static str {
-        "sra1"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {

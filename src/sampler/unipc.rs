@@ -3,9 +3,10 @@
 use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};
 use super::level::usable;
-use super::{Column, Grid, Level, Row, Sampler};
+use super::{Column, Grid, Level, MultistepOrder, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
+use crate::violation::Violation;
 
 /// UniPC (Zhao et al. 2023, algorithms 1 and 2, predicting denoised, with B(h) = e^{−h} − 1, their "bh2"). A step first
 /// corrects the x that the last one predicted, with the denoised value found there, and then predicts from that:
@@ -27,6 +28,17 @@ const STATES: [&str; 4] = [PAST[0], PAST[1], PAST[2], CORRECTED];
 const CORRECTED: &str = "sampler.corrected";
 
 impl UniPc {
+    /// In configs and on the command line.
+    pub const KIND: SamplerKind =
+        SamplerKind::new("unipc", "UniPC, predictor and corrector at one evaluation a step.", |options| {
+            stepwise(Self { order: options.multistep.order.unwrap_or(2) })
+        })
+        .taking(&[MultistepOrder::NAMES])
+        .checked(|options| match options.multistep.order {
+            Some(4..) => Err(Violation::new("order", "must be 1, 2 or 3 for unipc")),
+            _ => Ok(()),
+        });
+
     /// The table of a path through these levels.
     pub fn table(&self, levels: &[Level]) -> Vec<Vec<f64>> {
         let row = |i: usize| {
@@ -122,7 +134,7 @@ fn solve(matrix: &[Vec<f64>], right: &[f64], n: usize) -> Vec<f64> {
 
 impl Sampler for UniPc {
     fn name(&self) -> &'static str {
-        "unipc"
+        Self::KIND.name
     }
 
     fn order(&self) -> Option<usize> {
@@ -135,10 +147,6 @@ impl Sampler for UniPc {
 
     fn least_steps(&self) -> usize {
         self.order
-    }
-
-    fn options(&self) -> &'static [&'static str] {
-        &["order"]
     }
 
     fn states(&self) -> &'static [&'static str] {

@@ -8,11 +8,10 @@ use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
 use tweedie::sampler::{
-    ADAPTIVE_SAMPLERS, AdaptiveSampler, AdaptiveSde, Dpm3m, EdmStochastic, Grid, Norms, Options, Pndm,
-    PredictorCorrector, Rk45, SAMPLERS, Sampler, Twisted, UniPc, adaptive_begin, adaptive_step, inpainting_names,
-    twisted_names,
+    AdaptiveSampler, AdaptiveSde, Dpm3m, EdmStochastic, Grid, Norms, Pndm, PredictorCorrector, Rk45, Sampler,
+    SamplerOptions, Twisted, UniPc, adaptive_begin, adaptive_samplers, adaptive_step, inpainting_names, twisted_names,
 };
-use tweedie::sampler::{flatten, names, sampling_step};
+use tweedie::sampler::{flatten, names, sampling_step, stepwise_samplers};
 use tweedie::sde::{Exact, Model, Sde, Vp};
 
 /// Standard normal data times ½, whose scores are linear.
@@ -72,8 +71,8 @@ fn the_gpu_moves_and_weighs_particles_as_the_cpu() {
 #[test]
 fn a_step_asks_nothing_of_the_host() {
     let sde = Vp::default();
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in stepwise_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         let graph = sampling_step(sampler.as_ref(), 4, 50, |_| gaussian(&sde));
         let options = LowerOptions { max_batch: 8, ..LowerOptions::default() };
         let plan = lower(&[Source { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();
@@ -90,8 +89,8 @@ fn a_step_asks_nothing_of_the_host() {
         found.sort_unstable();
         assert_eq!(found, expected, "{name}: the store is what the sampler says it is");
     }
-    for (name, make) in ADAPTIVE_SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in adaptive_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         let graph = adaptive_step(sampler.as_ref(), &sde, 4, |_| gaussian(&sde));
         let options = LowerOptions { max_batch: 8, ..LowerOptions::default() };
         let plan = lower(&[Source { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();

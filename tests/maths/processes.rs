@@ -5,8 +5,8 @@ use crate::common::sampling::{Law, Way, exact, final_variance, run, transport};
 use tweedie::cpu::Store;
 use tweedie::graph::random;
 use tweedie::nn::Mixture;
-use tweedie::sampler::{EulerMaruyama, Grid, OdeEuler, OdeHeun, Options, SAMPLERS, Sampler, Spacing};
-use tweedie::sampler::{Norms, PredictorCorrector, obstacle, sampling_step};
+use tweedie::sampler::{Churn, Norms, PredictorCorrector, obstacle, sampling_step, stepwise_samplers};
+use tweedie::sampler::{EulerMaruyama, Grid, OdeEuler, OdeHeun, Sampler, SamplerOptions, Spacing};
 use tweedie::sde::{Paced, Sde, Vp};
 
 /// Standard deviation of the data.
@@ -70,10 +70,13 @@ fn the_reverse_sde_follows_a_schedule() {
 
 #[test]
 fn every_sampler_that_takes_a_process_ends_in_the_law_of_the_data() {
-    let options = Options { churn: Some(4.0), churn_noise: Some(1.0), ..Options::default() };
+    let options = SamplerOptions {
+        churn: Churn { churn: Some(4.0), churn_noise: Some(1.0), ..Churn::default() },
+        ..SamplerOptions::default()
+    };
     // Without an order, what Langevin's steps do depends on the data's norms: below, and in tests/maths/langevin.rs.
     let samplers: Vec<Box<dyn Sampler>> =
-        SAMPLERS.iter().map(|(_, make)| make(&options)).filter(|sampler| sampler.order().is_some()).collect();
+        stepwise_samplers(&options).into_iter().filter(|sampler| sampler.order().is_some()).collect();
     let mut without_signal = 0;
     for (name, sde) in processes() {
         let sde = sde.as_ref();

@@ -5,10 +5,13 @@ use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType};
 use tweedie::nn::Mixture;
 use tweedie::sampler::{
-    ADAPTIVE_SAMPLERS, AnySampler, Guided, Inpainting, Norms, Obstacle, PredictorCorrector, inpainting_names,
+    AnySampler, Guided, Inpainting, LangevinSteps, Norms, Obstacle, PredictorCorrector, inpainting_names,
 };
 use tweedie::sampler::{Column, expand, flatten, names, obstacle, prior_draw, sampler, sampling_step, score_graph};
-use tweedie::sampler::{Dpm2m, EulerMaruyama, Grid, OdeEuler, OdeHeun, Options, SAMPLERS, Sampler, Spacing};
+use tweedie::sampler::{
+    Dpm2m, EulerMaruyama, Grid, OdeEuler, OdeHeun, Sampler, SamplerOptions, Spacing, adaptive_samplers,
+    stepwise_samplers,
+};
 use tweedie::sde::{Exact, Model, RectifiedFlow, Sde, SubVp, Ve, Vp};
 
 /// The score −(1 + delta) x, which for standard normal data under VP is exact at delta = 0.
@@ -265,8 +268,9 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
 fn a_sample_does_not_depend_on_its_batch() {
     let (sde, steps, dims) = (Ve::default(), 5, 3);
     let mixture = Mixture { components: 2, dims };
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options { steps_per_level: Some(2), ..Options::default() });
+    let langevin = LangevinSteps { steps_per_level: Some(2), ..LangevinSteps::default() };
+    for sampler in stepwise_samplers(&SamplerOptions { langevin, ..SamplerOptions::default() }) {
+        let name = sampler.name();
         let table = sampler.coefficients(&sde, &Grid::linear(steps));
         let graph = sampling_step(sampler.as_ref(), dims, table.len(), |_| exact(mixture, &sde));
         let draw = |count: usize, base: u32| {
@@ -302,9 +306,10 @@ const SPACINGS: [Spacing; 6] = [
 
 #[test]
 fn samplers_are_found_by_name_and_fill_their_tables() {
-    for (name, make) in SAMPLERS {
-        assert_eq!(sampler(name).unwrap().name(), *name);
-        let sampler = make(&Options::default());
+    for made in stepwise_samplers(&SamplerOptions::default()) {
+        let name = made.name();
+        let sampler = sampler(name).unwrap();
+        assert_eq!(sampler.name(), name);
         for steps in [sampler.least_steps(), 7] {
             for denoise in [false, true] {
                 for sde in [&Vp::default() as &dyn Sde, &Ve::default()] {
@@ -511,8 +516,8 @@ fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
     let at = sde.at(sde.t_min());
     let wanted = (at.alpha * width).powi(2) + at.sigma.powi(2);
     let mut refused = Vec::new();
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in stepwise_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         for spacing in SPACINGS {
             let by_noise = !matches!(spacing, Spacing::Linear | Spacing::Arsinh | Spacing::Quadratic);
             let found = obstacle(sampler.as_ref(), &sde, &Grid { steps: 200, spacing, denoise: false });
@@ -520,11 +525,11 @@ fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
         }
         let grid = Grid { steps: 200, spacing: Spacing::Linear, denoise: false };
         if obstacle(sampler.as_ref(), &sde, &grid).is_some() {
-            refused.push(*name);
+            refused.push(name);
             continue;
         }
         // Corrections have an error of their own, and go by norms that one coordinate does not have.
-        if ["predictor-corrector", "annealed-langevin"].contains(name) {
+        if ["predictor-corrector", "annealed-langevin"].contains(&name) {
             continue;
         }
         let variance = sampling::final_variance(sampler.as_ref(), &sde, width, grid, 1.0);
@@ -534,10 +539,10 @@ fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
     println!("refused: {refused:?}");
     // Their variable is ln s, which is infinite there.
     assert!(refused.contains(&"sra1") && refused.contains(&"pndm"), "{refused:?}");
-    for (name, make) in ADAPTIVE_SAMPLERS {
-        let sampler = AnySampler::Adaptive(make(&Options::default()));
+    for sampler in adaptive_samplers(&SamplerOptions::default()) {
+        let (name, sampler) = (sampler.name(), AnySampler::Adaptive(sampler));
         let found = sampler.obstacle(&sde, &Grid::linear(1));
-        assert_eq!(found, (*name == "adaptive-sde").then_some(Obstacle::Sampler), "{name}");
+        assert_eq!(found, (name == "adaptive-sde").then_some(Obstacle::Sampler), "{name}");
     }
 }
 

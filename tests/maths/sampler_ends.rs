@@ -3,8 +3,8 @@
 use crate::common::processes::processes;
 use crate::common::sampling::{Law, Way, exact, final_variance, run, transport, transport_in};
 use tweedie::cpu::Store;
-use tweedie::sampler::{EulerMaruyama, Grid, Level, Noise, Options, SAMPLERS, Sampler, Spacing};
-use tweedie::sampler::{names, obstacle, sampler, sampling_step_with};
+use tweedie::sampler::{Churn, LangevinSteps, names, obstacle, sampler, sampling_step_with, stepwise_samplers};
+use tweedie::sampler::{EulerMaruyama, Grid, Level, Noise, Sampler, SamplerOptions, Spacing};
 use tweedie::sde::{Edm, RectifiedFlow, Sde, Ve, Vp};
 
 const fn linear(steps: usize, denoise: bool) -> Grid {
@@ -33,10 +33,12 @@ fn every_sampler_ends_with_the_mean_given_its_last_state() {
     for sde in
         [&Vp { t_min: 0.02, ..Vp::default() } as &dyn Sde, &Ve::default(), &Edm { sigma_min: 0.1, ..Edm::default() }]
     {
-        for (name, make) in SAMPLERS {
-            let sampler = make(&Options { churn_min: Some(1.0), steps_per_level: Some(3), ..Options::default() });
+        let churn = Churn { churn_min: Some(1.0), ..Churn::default() };
+        let langevin = LangevinSteps { steps_per_level: Some(3), ..LangevinSteps::default() };
+        for sampler in stepwise_samplers(&SamplerOptions { churn, langevin, ..SamplerOptions::default() }) {
+            let name = sampler.name();
             // Langevin's dynamics takes its steps at all levels whatever comes after; a corrector moves the last state.
-            let steps = match *name {
+            let steps = match name {
                 "annealed-langevin" => 21,
                 "predictor-corrector" => continue,
                 _ => 20,
@@ -114,8 +116,8 @@ fn no_step_of_euler_maruyama_goes_beyond_the_clean_data() {
 fn a_path_from_no_signal_starts_at_the_mean_of_the_data() {
     // Where alpha is 0, x says nothing: the next state is alpha′ E[x_0] and noise, and one step gives E[x_0].
     let (sde, law) = (RectifiedFlow::default(), Law { means: vec![3.0], width: 0.5 });
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in stepwise_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         let grid = Grid { steps: 1, spacing: Spacing::Arsinh, denoise: true };
         if sampler.least_steps() > 1 || obstacle(sampler.as_ref(), &sde, &grid).is_some() {
             continue;
@@ -144,8 +146,8 @@ fn many_steps_in_f32_stay_at_the_flow() {
     let law = Law { means: vec![0.7], width: 0.25 };
     let (sde, z) = (Vp::default(), [-2.0, -1.5, -1.0, -0.5, 0.1, 0.5, 1.0, 1.5, 2.0]);
     let edm = Edm::default();
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in stepwise_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         if sampler.draws() > 0 {
             continue;
         }
@@ -186,8 +188,8 @@ fn a_problem_scaled_up_has_ends_scaled_up() {
         let x: Vec<f64> = [-1.5, -0.3, 0.4, 1.0].iter().map(|z| z * sde.prior_sigma()).collect();
         transport(make, &sde, &law, grid, &x).into_iter().map(|end| end / k).collect::<Vec<f64>>()
     };
-    for (name, make) in SAMPLERS {
-        let sampler = make(&Options::default());
+    for sampler in stepwise_samplers(&SamplerOptions::default()) {
+        let name = sampler.name();
         if sampler.draws() > 0 {
             continue;
         }

@@ -3,8 +3,8 @@
 use crate::common::processes::processes;
 use crate::common::sampling::{self, Law, Way, final_variance, normal_distribution, run, transport};
 use tweedie::cpu::Store;
-use tweedie::sampler::{Deis, Grid, Level, Lms, Noise, Options, SAMPLERS, Sampler, Spacing, Sra1, UniPc};
-use tweedie::sampler::{names, obstacle, sampler, sampling_step_with};
+use tweedie::sampler::{Churn, names, obstacle, sampler, sampling_step_with, stepwise_samplers};
+use tweedie::sampler::{Deis, Grid, Level, Lms, Noise, Sampler, SamplerOptions, Spacing, Sra1, UniPc};
 use tweedie::sde::{Sde, Ve, Vp};
 
 /// Noise so large at the start that the first steps, which multistep methods take at a lower order, hardly matter.
@@ -74,12 +74,12 @@ fn stated_orders_are_reached_in_every_process() {
         );
         let x: Vec<f64> = [0.1, 0.5, 1.3].iter().map(|z| z * sde.prior_sigma()).collect();
         let exact: Vec<f64> = x.iter().map(|x| law.transported(sde, *x)).collect();
-        for (name, make) in SAMPLERS {
-            let sampler = make(&Options::default());
+        for sampler in stepwise_samplers(&SamplerOptions::default()) {
+            let name = sampler.name();
             let grid = |steps| Grid { steps, spacing: Spacing::Arsinh, denoise: false };
             let Some(stated) = sampler.order().filter(|_| sampler.draws() == 0) else { continue };
             if obstacle(sampler.as_ref(), sde, &grid(64)).is_some() {
-                assert!(sde.loses_all_signal() && *name == "pndm", "{process} {name}");
+                assert!(sde.loses_all_signal() && name == "pndm", "{process} {name}");
                 continue;
             }
             let error = |steps| {
@@ -97,11 +97,17 @@ fn stated_orders_are_reached_in_every_process() {
 #[test]
 fn laws_converge_to_the_exact_variance() {
     // Gaussian data stay Gaussian, and each step is linear: the variance at the end is known without sampling.
-    let (width, options) = (0.5, Options { churn: Some(4.0), churn_noise: Some(1.0), ..Options::default() });
+    let (width, options) = (
+        0.5,
+        SamplerOptions {
+            churn: Churn { churn: Some(4.0), churn_noise: Some(1.0), ..Churn::default() },
+            ..SamplerOptions::default()
+        },
+    );
     for sde in [&Vp::default() as &dyn Sde, &Ve { sigma_min: 0.05, sigma_max: 10.0, t_min: 1e-3 }] {
         let variance = |t: f64| (sde.at(t).alpha * width).powi(2) + sde.at(t).sigma.powi(2);
-        for (name, make) in SAMPLERS {
-            let sampler = make(&options);
+        for sampler in stepwise_samplers(&options) {
+            let name = sampler.name();
             // Without an order, Langevin's steps have an error of their own, which more levels do not lessen.
             let Some(stated) = sampler.order().filter(|_| sampler.draws() > 0) else { continue };
             let error = |steps| {
@@ -111,7 +117,7 @@ fn laws_converge_to_the_exact_variance() {
             let (order, stated) = (order(error, 64), stated as f64);
             println!("{} {name} {stated}: {order:.3}", sde.name());
             // Euler-Maruyama in ln sigma, as on VE, is one order better for Gaussian data.
-            let better = *name == "euler-maruyama" && sde.name() == "ve";
+            let better = name == "euler-maruyama" && sde.name() == "ve";
             assert!((order - stated).abs() < 0.2 || better, "{} {name}: order {order}", sde.name());
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::config::{Config, Data, Loss, Model, Overrides, SamplerKind, Sde, Time, Weighting, markdown};
+use tweedie::config::{Config, Data, Loss, Model, Overrides, Sde, Time, Weighting, markdown};
+use tweedie::sampler::{EulerMaruyama, OdeHeun, SAMPLERS};
 use tweedie::sde::Parameterisation;
 
 /// The smallest config there is.
@@ -84,10 +85,10 @@ fn defaults_are_the_published_ones() {
     assert_eq!((config.train.beta1, config.train.beta2, config.train.epsilon), (0.9, 0.999, 1e-8));
     let Sde::Ve(ve) = parse(MIXTURE).sde else { panic!() };
     assert_eq!((ve.sigma_min, ve.sigma_max, ve.t_min), (0.01, 50.0, 1e-5));
-    for &sampler in SamplerKind::ALL {
-        let config = parse(&format!("{SMALL}[sample]\nkind = \"{}\"\n", sampler.name()));
+    for &sampler in SAMPLERS {
+        let config = parse(&format!("{SMALL}[sample]\nkind = \"{}\"\n", sampler.name));
         assert_eq!(config.sample.sampler, sampler);
-        assert_eq!(config.sample.sampler().name(), sampler.name());
+        assert_eq!(config.sample.sampler().name(), sampler.name);
     }
 }
 
@@ -162,9 +163,9 @@ fn the_same_kind_leaves_its_table_alone() {
     // A kind that changes no keys.
     let text = format!("{SMALL}[sample]\nkind = \"ode-heun\"\nsteps = 7\nn = 5\n");
     let sample = parse(&text, &["sample.kind=euler-maruyama"]).sample;
-    assert_eq!((sample.sampler, sample.steps, sample.n), (SamplerKind::EulerMaruyama, 7, 5));
+    assert_eq!((sample.sampler, sample.steps, sample.n), (EulerMaruyama::KIND, 7, 5));
     let sample = parse(&format!("{SMALL}[sample]\nsteps = 7\n"), &["sample.kind=ode-heun"]).sample;
-    assert_eq!((sample.sampler, sample.steps), (SamplerKind::OdeHeun, 7));
+    assert_eq!((sample.sampler, sample.steps), (OdeHeun::KIND, 7));
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Experiment {
         if let Some(obstacle) = config.sample.sampler().obstacle(sde.as_ref(), &config.grid()) {
             let (key, value) = match obstacle {
                 Obstacle::Spacing => ("sample.spacing", config.grid().spacing.name()),
-                Obstacle::Sampler => ("sample.kind", config.sample.sampler.name()),
+                Obstacle::Sampler => ("sample.kind", config.sample.sampler.name),
                 Obstacle::Levels => return Err(TrainError::unfit("sample.steps", config.indistinct_levels())),
             };
             let wanted = match obstacle {
@@ -289,7 +289,7 @@ impl Experiment {
         }
         graphs.push(self.score_program());
         let gridded = matches!(sampler, AnySampler::Stepwise(_));
-        if gridded && self.config.sample.spacing == Some(config::Spacing::EqualWork) {
+        if gridded && self.config.sample.spacing == Some(sampler::Spacing::EqualWork) {
             let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
             graphs.push((equal_work::PROGRAM, work, "ema"));
         }
