@@ -30,12 +30,13 @@ pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, Sl
 pub use model::{Activation, Exact, Misfit, Mlp, Model};
 pub use overrides::{Origin, Overrides};
 pub use sample::Sample;
-pub use sde::{Cosine, Edm, Ends, Learned, RectifiedFlow, Sde, Sigmoid, SubVp, Ve, Vp};
+pub use sde::Sde;
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
 use crate::loss::Noise;
 use crate::sampler::{Grid, Spacing};
+use crate::sde::Ends;
 use document::Document;
 use table::{Choice, Single};
 

@@ -1,21 +1,29 @@
 //! The process in which noise itself is the time.
 
-use super::{Marginal, OutOfRange, Sde};
-use crate::graph::Expr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Noise is added and nothing is scaled: alpha = 1, and time is a measure of sigma (Karras et al. 2022).
-///
-/// sigma(t) = (sigma_min^{1/ρ} + t (sigma_max^{1/ρ} − sigma_min^{1/ρ}))^ρ, so that evenly spaced times are the sampling
-/// grid of that paper (eq. 5). As in [`Ve`](super::Ve), the data count as already carrying noise of sigma_min.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use super::keys::above;
+use super::{Marginal, OutOfRange, ProcessKeys, Sde};
+use crate::graph::Expr;
+use crate::violation::Violation;
+
+/// Noise is added and nothing is scaled, as for `ve`, at another pace: evenly spaced times have evenly spaced
+/// `sigma^(1/rho)`, the sampling grid of Karras et al. (2022).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Edm {
-    /// Noise at time 0, in the units of the data, above 0.
+    /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
-    /// Noise at time 1, above `sigma_min`.
+    /// Standard deviation of the noise at time 1, above `sigma_min`; `"visible"` as for `ve`.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
-    /// ρ, at least 1: the larger, the more of the time has little noise.
+    /// The larger, the more of the time has little noise.
+    #[schemars(range(min = 1.0, max = 100.0))]
     pub rho: f64,
-    /// Where reverse processes end, in [0, 1).
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub t_min: f64,
 }
 
@@ -38,6 +46,20 @@ impl Edm {
     }
 }
 
+impl ProcessKeys for Edm {
+    fn process(&self) -> Box<dyn Sde> {
+        Box::new(*self)
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        above("sigma_max", self.sigma_max, "sigma_min", self.sigma_min)
+    }
+}
+
+/// alpha = 1, and time is a measure of sigma (Karras et al. 2022):
+///
+/// sigma(t) = (sigma_min^{1/ρ} + t (sigma_max^{1/ρ} − sigma_min^{1/ρ}))^ρ, so that evenly spaced times are the sampling
+/// grid of that paper (eq. 5). As in [`Ve`](super::Ve), the data count as already carrying noise of sigma_min.
 impl Sde for Edm {
     fn name(&self) -> &'static str {
         "edm"

@@ -1,88 +1,82 @@
-//! A variance preserving process whose pace is learned.
+//! A process whose pace is learned.
 
-use super::paced::down;
-use super::{OutOfRange, Sde};
-use crate::graph::Expr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Variance preserving, with ln SNR that falls evenly in time, and a learned schedule that says how fast time is gone through:
-/// γ(share) = −ln SNR at the time of that share of the way (Kingma, Salimans, Poole and Ho 2021, section 5). Every monotone γ
-/// between the same ends is this process at another pace.
-///
-/// alpha² = S(ln SNR), sigma² = S(−ln SNR) with the sigmoid S.
-#[derive(Clone, Debug, PartialEq)]
+use super::keys::above;
+use super::{EvenLogSnr, ProcessKeys, Sde};
+use crate::violation::Violation;
+
+/// Variance preserving, with `ln(alpha² / sigma²)` falling from `log_snr_max` at time 0 to `log_snr_min` at time 1: evenly in
+/// time, and along a schedule that is learned with the network (Kingma, Salimans, Poole and Ho 2021). The schedule is a rising
+/// map of the way from data to noise into time, in straight pieces. Training draws times along it, what is drawn more often
+/// counting less, and learns it so that the loss has little variance; samplers with `sample.spacing = "linear"` take steps
+/// that are even along it. `loss.time` says how the way is drawn: `uniform` or `stratified`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Learned {
-    /// ln SNR at time 0 and, below that, at time 1.
-    pub log_snr: [f64; 2],
-    /// The schedule: times at evenly spaced shares of the way from data to noise, two or more that rise, in [0, 1]. The first
-    /// and the last are where reverse processes end and start.
-    pub times: Vec<f64>,
+    /// `ln(alpha² / sigma²)` at time 0.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub log_snr_max: f64,
+    /// The same at time 1; below `log_snr_max`.
+    #[schemars(range(min = -30.0, max = 30.0))]
+    pub log_snr_min: f64,
+    /// Pieces of the schedule.
+    #[schemars(range(min = 2, max = 1024))]
+    pub pieces: usize,
+    /// Whether the ends of the schedule stay at `log_snr_max` and `log_snr_min`.
+    pub ends: Ends,
 }
 
 impl Default for Learned {
     fn default() -> Self {
-        Self { log_snr: [13.3, -5.0], times: vec![0.0, 1.0] }
+        let [log_snr_max, log_snr_min] = EvenLogSnr::default().log_snr;
+        Self { log_snr_max, log_snr_min, pieces: 16, ends: Ends::Fixed }
     }
+}
+
+/// What becomes of the ends of a learned schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ends {
+    /// They stay.
+    Fixed,
+    /// They are learned by the variational bound: what the loss gains or loses by an end is weighed against the bound's prior
+    /// and reconstruction terms. They begin at the keys and go at most 5 to either side; times 0 and 1 are there. Needs data
+    /// of discrete levels (of continuous data less noise is always better), `loss.kind = "denoising"`,
+    /// `loss.weighting = "likelihood"` and no `train.dequantise`.
+    Learned,
 }
 
 impl Learned {
-    /// What ln SNR falls by.
-    fn span(&self) -> f64 {
-        self.log_snr[0] - self.log_snr[1]
+    /// The process before anything is learned.
+    pub fn even(&self) -> EvenLogSnr {
+        let [first, last] = self.ends();
+        let times = (0..=self.pieces).map(|knot| first + (last - first) * knot as f64 / self.pieces as f64).collect();
+        EvenLogSnr { log_snr: [self.log_snr_max + self.room(), self.log_snr_min - self.room()], times }
+    }
+
+    /// The times at which the schedule begins and ends before anything is learned.
+    pub fn ends(&self) -> [f64; 2] {
+        let margin = self.room() / (self.log_snr_max - self.log_snr_min + 2.0 * self.room());
+        [margin, 1.0 - margin]
+    }
+
+    /// How far ln SNR may go beyond its first ends.
+    fn room(&self) -> f64 {
+        match self.ends {
+            Ends::Fixed => 0.0,
+            Ends::Learned => 5.0,
+        }
     }
 }
 
-impl Sde for Learned {
-    fn name(&self) -> &'static str {
-        "learned"
+impl ProcessKeys for Learned {
+    fn process(&self) -> Box<dyn Sde> {
+        Box::new(self.even())
     }
 
-    fn alpha(&self, t: &Expr) -> Expr {
-        // √S(x) = e^{−softplus(−x) / 2}
-        ((-self.log_snr(t)).softplus() * -0.5).exp()
-    }
-
-    fn sigma(&self, t: &Expr) -> Expr {
-        (self.log_snr(t).softplus() * -0.5).exp()
-    }
-
-    fn log_snr(&self, t: &Expr) -> Expr {
-        t * -self.span() + self.log_snr[0]
-    }
-
-    fn noise_to_signal(&self, t: &Expr) -> Expr {
-        (self.log_snr(t) * -0.5).exp()
-    }
-
-    fn drift_rate(&self, t: &Expr) -> Expr {
-        self.diffusion_squared(t) * -0.5
-    }
-
-    fn diffusion_squared(&self, t: &Expr) -> Expr {
-        (-self.log_snr(t)).sigmoid() * self.span()
-    }
-
-    fn t_min(&self) -> f64 {
-        self.times.first().copied().unwrap_or(0.0)
-    }
-
-    fn t_max(&self) -> f64 {
-        self.times.last().copied().unwrap_or(1.0)
-    }
-
-    fn scheduled(&self, share: f64) -> f64 {
-        down(&self.times, share)
-    }
-
-    fn prior_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn t_of_log_snr(&self, log_snr: &Expr) -> Expr {
-        (self.log_snr[0] - log_snr) * (1.0 / self.span())
-    }
-
-    fn t_of_noise_to_signal(&self, ratio: f64) -> Result<f64, OutOfRange> {
-        OutOfRange::check(self, "noise_to_signal", ratio, super::Marginal::noise_to_signal)?;
-        Ok(((self.log_snr[0] + 2.0 * ratio.ln()) / self.span()).clamp(0.0, self.t_max()))
+    fn check(&self) -> Result<(), Violation> {
+        above("log_snr_max", self.log_snr_max, "log_snr_min", self.log_snr_min)
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
 //! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
-//! score, learned or exact. A new process is one file and a line in [`PROCESSES`]; [`ZeroTerminalSnr`] makes another
+//! score, learned or exact. A new process is one file and a line in [`PROCESSES`], and configs follow; [`ZeroTerminalSnr`] makes another
 //! one of [`Vp`], [`Shifted`] of any that preserves variance, [`Warped`] of any; [`Paced`] gives any a schedule.
 
+mod composed;
 pub mod conversion;
 mod cosine;
 pub mod diagonal;
 mod edm;
+mod even_log_snr;
+mod keys;
 mod learned;
 pub mod model;
 mod noise_level;
@@ -29,7 +32,9 @@ mod zero_terminal_snr;
 pub use conversion::{Coefficients, Quantity};
 pub use cosine::Cosine;
 pub use edm::Edm;
-pub use learned::Learned;
+pub use even_log_snr::EvenLogSnr;
+pub use keys::ProcessKeys;
+pub use learned::{Ends, Learned};
 pub use model::{Exact, Model, Network, ScheduledEnds, ScheduledTime};
 pub use noise_level::{NoiseLevel, functions_of_time, perturbed};
 pub use paced::Paced;
@@ -46,17 +51,31 @@ pub use warped::{BadKnots, Warped, equal_work};
 pub use work::work_graph;
 pub use zero_terminal_snr::ZeroTerminalSnr;
 
-/// A process with its default numbers.
-type Default = fn() -> Box<dyn Sde>;
+/// Every process by the name that configs have for it, in the order of the documentation: `processes!(with)` is
+/// `with! { "vp" => Vp, … }`. Each is a type that has [`ProcessKeys`].
+macro_rules! processes {
+    ($with:ident) => {
+        $with! {
+            "vp" => Vp,
+            "cosine" => Cosine,
+            "sigmoid" => Sigmoid,
+            "sub-vp" => SubVp,
+            "ve" => Ve,
+            "edm" => Edm,
+            "learned" => Learned,
+            "rectified-flow" => RectifiedFlow,
+        }
+    };
+}
+pub(crate) use processes;
 
-/// Every process: its name and its default.
-pub const PROCESSES: &[(&str, Default)] = &[
-    ("vp", || Box::new(Vp::default())),
-    ("cosine", || Box::new(Cosine::default())),
-    ("sigmoid", || Box::new(Sigmoid::default())),
-    ("sub-vp", || Box::new(SubVp::default())),
-    ("ve", || Box::new(Ve::default())),
-    ("edm", || Box::new(Edm::default())),
-    ("learned", || Box::new(Learned::default())),
-    ("rectified-flow", || Box::new(RectifiedFlow::default())),
-];
+/// Makes a process with its default numbers.
+type Make = fn() -> Box<dyn Sde>;
+
+macro_rules! list {
+    ($($name:literal => $process:ident,)+) => {
+        /// Every process: its name and its default.
+        pub const PROCESSES: &[(&str, Make)] = &[$(($name, || $process::default().process())),+];
+    };
+}
+processes!(list);

@@ -1,17 +1,21 @@
 //! Straight lines from data to noise.
 
-use super::{LEAST_ALPHA, Sde};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LEAST_ALPHA, ProcessKeys, Sde};
 use crate::graph::Expr;
 
-/// x_t = (1 − u) x_0 + u epsilon with u = t (Liu, Gong and Liu 2023; Lipman et al. 2023), or, where the log-SNR is
-/// shifted, u = t / (k (1 − t) + t) with k = e^{log_snr_shift / 2}, which stays on the straight line (Esser et al. 2024).
-///
-/// Velocity is epsilon − x_0. At t = 1 nothing of the data is left.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Straight lines from data to noise, `x = (1 - t) x_0 + t epsilon` (Liu, Gong and Liu 2023; Lipman et al. 2023). At time
+/// 1 nothing is left of the data: `loss.parameterisation` may be neither `epsilon` nor `score`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RectifiedFlow {
-    /// What is added to ln SNR at every time; [`log_snr_shift`](super::log_snr_shift) of a resolution, or 0.
+    /// As for `vp`; the lines stay straight, time runs otherwise along them (Esser et al. 2024).
+    #[schemars(range(min = -20.0, max = 20.0))]
     pub log_snr_shift: f64,
-    /// Where reverse processes end, in (0, 1).
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
 }
 
@@ -33,6 +37,16 @@ impl RectifiedFlow {
     }
 }
 
+impl ProcessKeys for RectifiedFlow {
+    fn process(&self) -> Box<dyn Sde> {
+        Box::new(*self)
+    }
+}
+
+/// x_t = (1 − u) x_0 + u epsilon with u = t, or, where the log-SNR is shifted, u = t / (k (1 − t) + t) with
+/// k = e^{log_snr_shift / 2}, which stays on the straight line (Esser et al. 2024).
+///
+/// Velocity is epsilon − x_0. At t = 1 nothing of the data is left.
 impl Sde for RectifiedFlow {
     fn name(&self) -> &'static str {
         "rectified-flow"

@@ -20,6 +20,11 @@ pub struct Shifted {
     log_snr_shift: f64,
 }
 
+/// `process`, shifted unless by 0.
+pub(super) fn shifted(process: Box<dyn Sde>, log_snr_shift: f64) -> Box<dyn Sde> {
+    if log_snr_shift == 0.0 { process } else { Box::new(Shifted::new(process, log_snr_shift)) }
+}
+
 impl Shifted {
     /// `process` with `log_snr_shift` added.
     pub fn new(process: Box<dyn Sde>, log_snr_shift: f64) -> Self {

@@ -1,19 +1,28 @@
 //! The variance exploding process.
 
-use super::{OutOfRange, Sde};
-use crate::graph::Expr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Variance exploding: dx = g(t) dw, sigma(t) = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021).
-///
-/// sigma(t) is the standard deviation that perturbation and score use, sigma_min at t = 0. The process dx = g dw alone,
-/// started at t = 0, has variance sigma(t)² − sigma_min²: the data count as already carrying noise of sigma_min.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use super::keys::above;
+use super::{OutOfRange, ProcessKeys, Sde};
+use crate::graph::Expr;
+use crate::violation::Violation;
+
+/// Variance exploding, `dx = σ(t) √(2 ln(sigma_max / sigma_min)) dw` with
+/// `σ(t) = sigma_min (sigma_max / sigma_min)^t` (Song et al. 2021).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Ve {
-    /// Noise at time 0, in the units of the data, above 0.
+    /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
-    /// Noise at time 1, above `sigma_min`.
+    /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples. For
+    /// `data.kind = "mixture"` also `"visible"`: the noise below which scores see 99 % of what there is to see of how much is
+    /// in each mode.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
-    /// Where reverse processes end, in [0, 1).
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
 }
 
@@ -30,6 +39,20 @@ impl Ve {
     }
 }
 
+impl ProcessKeys for Ve {
+    fn process(&self) -> Box<dyn Sde> {
+        Box::new(*self)
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        above("sigma_max", self.sigma_max, "sigma_min", self.sigma_min)
+    }
+}
+
+/// dx = g(t) dw, sigma(t) = sigma_min (sigma_max / sigma_min)^t.
+///
+/// sigma(t) is the standard deviation that perturbation and score use, sigma_min at t = 0. The process dx = g dw alone,
+/// started at t = 0, has variance sigma(t)² − sigma_min²: the data count as already carrying noise of sigma_min.
 impl Sde for Ve {
     fn name(&self) -> &'static str {
         "ve"

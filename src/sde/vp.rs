@@ -1,29 +1,82 @@
 //! The variance preserving process.
 
-use super::{OutOfRange, Sde};
-use crate::graph::Expr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Variance preserving with linear β: dx = −½ β(t) x dt + √β(t) dw, β(t) = beta_min + t (beta_max − beta_min)
-/// (Ho et al. 2020; in continuous time Song et al. 2021).
-///
-/// With B(t) = ∫₀ᵗ β: alpha = e^{−B/2}, sigma² = 1 − e^{−B}.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use super::composed::Composed;
+use super::keys::rising;
+use super::shifted::shifted;
+use super::{OutOfRange, ProcessKeys, Sde, ZeroTerminalSnr};
+use crate::graph::Expr;
+use crate::violation::Violation;
+
+/// Variance preserving, `dx = -½ β(t) x dt + √β(t) dw` with `β(t) = beta_min + t (beta_max - beta_min)`
+/// (Song et al. 2021).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Vp {
-    /// β at time 0, above 0.
+    /// β at time 0.
+    #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_min: f64,
-    /// β at time 1, at least `beta_min`.
+    /// β at time 1; at least `beta_min`. What is left of the data at time 1 is `exp(-(beta_min + beta_max) / 4)`,
+    /// which has to be a number that a float can hold.
+    #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_max: f64,
-    /// Where reverse processes end, in (0, 1).
+    /// Whether that rest is taken away: alpha is shifted and stretched so that it is 0 at time 1 (Lin et al. 2024). Then
+    /// `loss.parameterisation` may be neither `epsilon` nor `score`.
+    pub zero_terminal_snr: bool,
+    /// Added to `ln(alpha² / sigma²)` at every time. For a schedule made for images of 64 × 64 pixels and images of
+    /// d × d it is `2 ln(64 / d)` (Hoogeboom, Heek and Salimans 2023): -2.7726 for 256.
+    #[schemars(range(min = -20.0, max = 20.0))]
+    pub log_snr_shift: f64,
+    /// Smallest time that is trained and sampled; reverse processes end there.
+    #[schemars(range(min = 1e-9, max = 0.999))]
     pub t_min: f64,
 }
 
 impl Default for Vp {
     fn default() -> Self {
-        Self { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 }
+        Self { beta_min: 0.1, beta_max: 20.0, zero_terminal_snr: false, log_snr_shift: 0.0, t_min: 1e-3 }
     }
 }
 
 impl Vp {
+    /// The process without what changes its ends or its log-SNR.
+    pub(super) fn linear(&self) -> LinearBeta {
+        LinearBeta { beta_min: self.beta_min, beta_max: self.beta_max, t_min: self.t_min }
+    }
+}
+
+impl ProcessKeys for Vp {
+    fn process(&self) -> Box<dyn Sde> {
+        self.composed()
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        rising(self.beta_min, self.beta_max)
+    }
+}
+
+impl Composed for Vp {
+    fn composed(&self) -> Box<dyn Sde> {
+        let process: Box<dyn Sde> =
+            if self.zero_terminal_snr { Box::new(ZeroTerminalSnr::new(*self)) } else { Box::new(self.linear()) };
+        shifted(process, self.log_snr_shift)
+    }
+}
+
+/// Linear β: dx = −½ β(t) x dt + √β(t) dw, β(t) = beta_min + t (beta_max − beta_min) (Ho et al. 2020; in continuous time
+/// Song et al. 2021).
+///
+/// With B(t) = ∫₀ᵗ β: alpha = e^{−B/2}, sigma² = 1 − e^{−B}.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct LinearBeta {
+    pub beta_min: f64,
+    pub beta_max: f64,
+    pub t_min: f64,
+}
+
+impl LinearBeta {
     fn beta(&self, t: &Expr) -> Expr {
         t * (self.beta_max - self.beta_min) + self.beta_min
     }
@@ -46,7 +99,7 @@ impl Vp {
     }
 }
 
-impl Sde for Vp {
+impl Sde for LinearBeta {
     fn name(&self) -> &'static str {
         "vp"
     }

@@ -1,5 +1,6 @@
 //! The variance preserving process without its last signal.
 
+use super::vp::LinearBeta;
 use super::{LEAST_ALPHA, Sde, Vp};
 use crate::graph::Expr;
 
@@ -12,13 +13,13 @@ use crate::graph::Expr;
 /// so that nothing cancels, and value and slope are right up to the end, where alpha is exactly 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZeroTerminalSnr {
-    vp: Vp,
+    vp: LinearBeta,
 }
 
 impl ZeroTerminalSnr {
-    /// `vp` without its last signal.
+    /// `vp` without its last signal, and without its shift.
     pub fn new(vp: Vp) -> Self {
-        Self { vp }
+        Self { vp: vp.linear() }
     }
 
     /// 1 − alpha'(1)

@@ -6,7 +6,7 @@ use tweedie::config::{Config, Overrides};
 use tweedie::engine::{Device, Engine};
 use tweedie::gpu::Choice;
 use tweedie::sampler::Noise;
-use tweedie::sde::{Learned, Quantity};
+use tweedie::sde::{EvenLogSnr, Quantity};
 use tweedie::train::draw::likelihood::{self, Likelihood, Method, Question};
 use tweedie::train::draw::sampling::{self, Draw};
 use tweedie::train::draw::scoring;
@@ -34,7 +34,7 @@ pub fn experiment(process: &Forward, data: &str, sample: &str) -> Experiment {
     // A config has a learned process for networks alone.
     let learned = match process.kind {
         Kind::Learned { log_snr_max, log_snr_min } => {
-            Some(Learned { log_snr: [log_snr_max, log_snr_min], times: vec![process.t_min, process.t_max] })
+            Some(EvenLogSnr { log_snr: [log_snr_max, log_snr_min], times: vec![process.t_min, process.t_max] })
         }
         _ => None,
     };

@@ -14,7 +14,7 @@ use tweedie::nn::{Conditioning, Mixture, Mlp, MlpShape};
 use tweedie::plan::{Driver, Limits};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
-const SDE: Vp = Vp { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 };
+const SDE: Vp = Vp { beta_min: 0.1, beta_max: 20.0, zero_terminal_snr: false, log_snr_shift: 0.0, t_min: 1e-3 };
 const CLOCK: [u32; 4] = [3, 5, 7, 9];
 
 fn projections(law: Projection, count: usize) -> Projections {

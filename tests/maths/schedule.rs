@@ -11,7 +11,7 @@ use tweedie::loss::{
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sampler::Grid;
-use tweedie::sde::{Cosine, Edm, Exact, Learned, Model, RectifiedFlow, Sde, Vp, Warped, equal_work, work_graph};
+use tweedie::sde::{Cosine, Edm, EvenLogSnr, Exact, Model, RectifiedFlow, Sde, Vp, Warped, equal_work, work_graph};
 
 /// Standard deviation of the data, which are normal on a line.
 const WIDTH: f64 = 0.5;
@@ -155,7 +155,7 @@ fn the_bound_does_not_depend_on_the_pace_and_its_variance_is_learned_away() {
 #[test]
 fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     // Of each unit of time E[L] = expected(t), and E[L²] three times its square.
-    let sde = Learned { log_snr: [12.0, -14.0], times: vec![0.0, 1.0] };
+    let sde = EvenLogSnr { log_snr: [12.0, -14.0], times: vec![0.0, 1.0] };
     let pieces = 16;
     let loss =
         Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Sum, time: TimeSampling::Uniform, t_min: 0.0 };
@@ -208,7 +208,7 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     assert!(learned < 1.2 * best && learned > 1.06 * best, "{learned}, best {best}, even {even}");
 
     // Samplers go along it, from noise to data.
-    let scheduled = Learned { times: knots.clone(), ..sde };
+    let scheduled = EvenLogSnr { times: knots.clone(), ..sde };
     let times = Grid::linear(pieces).times(&scheduled, pieces + 1);
     assert!(times.iter().zip(knots.iter().rev()).all(|(time, knot)| (time - knot).abs() < 1e-12), "{times:?}");
 }
@@ -217,7 +217,7 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
 fn the_ends_follow_the_whole_bound() {
     // Values of three levels; the first step's gradient is what Adam keeps of it.
     let spec = EndsSpec { log_snr: [6.0, -4.0], first: [0.2, 0.8], levels: 3 };
-    let sde = Learned { log_snr: spec.log_snr, times: vec![0.0, 1.0] };
+    let sde = EvenLogSnr { log_snr: spec.log_snr, times: vec![0.0, 1.0] };
     let loss =
         Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Mean, time: TimeSampling::Uniform, t_min: 0.0 };
     let optimizer = Optimizer { clip_norm: None, ..Optimizer::default() };

@@ -135,7 +135,7 @@ fn evaluate_f32(expr: &Expr, t: f64) -> f64 {
 #[test]
 fn f32_is_enough_where_nothing_of_the_data_is_left() {
     // B = 170 at time 1: e^B is beyond any f32, what is made of it is not.
-    let steep = Vp { beta_min: 170.0, beta_max: 170.0, t_min: 1e-3 };
+    let steep = Vp { beta_min: 170.0, beta_max: 170.0, ..Vp::default() };
     let t = Expr::input(0);
     for time in [0.1, 0.5, 0.6, 1.0] {
         let integral = 170.0 * time;
@@ -220,7 +220,7 @@ fn times_are_found_again_from_noise_levels() {
     assert!(message.contains("sigma = 60") && message.contains("0.01") && message.contains("50"), "{message}");
     assert!(Vp::default().t_of_sigma(1.0).is_err());
     assert!(Vp::default().t_of_noise_to_signal(f64::NAN).is_err());
-    let constant = Vp { beta_min: 2.0, beta_max: 2.0, t_min: 1e-3 };
+    let constant = Vp { beta_min: 2.0, beta_max: 2.0, ..Vp::default() };
     assert!((constant.t_of_sigma(constant.at(0.3).sigma).unwrap() - 0.3).abs() < 1e-12);
 }
 

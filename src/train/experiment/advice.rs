@@ -1,8 +1,9 @@
 //! What a person should know of an experiment before it is trained: things that are allowed and seldom meant.
 
-use crate::config::{Data, Edm, Sde, Ve};
+use crate::config::{Data, Sde};
 use crate::data::Line;
 use crate::number::short;
+use crate::sde::{Edm, Ve};
 use crate::train::experiment::Experiment;
 
 /// Where the size of data is not what the process was made for: below and above these, relative to the unit variance

@@ -23,7 +23,7 @@ use crate::sampler::{
     self, AnySampler, Noise, Obstacle, adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step_with,
     score_graph,
 };
-use crate::sde::{Sde, work_graph};
+use crate::sde::{self, Sde, work_graph};
 use crate::train::draw::equal_work;
 use crate::train::error::TrainError;
 use crate::train::experiment::evaluation_levels::levels_of_samples;
@@ -104,7 +104,7 @@ impl Experiment {
             let text = format!("train.dequantise = true: the values of {} are continuous; must be false", dataset.name);
             return Err(TrainError::unfit("train.dequantise", text));
         }
-        if let (config::Sde::Learned(config::Learned { ends: config::Ends::Learned, .. }), None) =
+        if let (config::Sde::Learned(sde::Learned { ends: sde::Ends::Learned, .. }), None) =
             (&config.sde, dataset.levels)
         {
             let text = format!("sde.ends = \"learned\": the values of {} are continuous; must be fixed", dataset.name);

@@ -38,13 +38,13 @@ impl Experiment {
             let [first, last] = LearnedEnds::NAMES.map(|name| of(name).and_then(|values| values.first().copied()));
             ends = LearnedEnds::times(&spec, [f64::from(first?), f64::from(last?)]);
         }
-        Some(Box::new(sde::Learned { times: TimeWarp::knots(&logits, ends), ..learned.even() }))
+        Some(Box::new(sde::EvenLogSnr { times: TimeWarp::knots(&logits, ends), ..learned.even() }))
     }
 
     /// What the ends of a schedule are made of, if they are learned.
     pub(in crate::train) fn learned_ends(&self) -> Option<EndsSpec> {
         match (&self.config.sde, self.train.levels) {
-            (config::Sde::Learned(learned), Some(levels)) if learned.ends == config::Ends::Learned => {
+            (config::Sde::Learned(learned), Some(levels)) if learned.ends == sde::Ends::Learned => {
                 Some(EndsSpec { log_snr: learned.even().log_snr, first: learned.ends(), levels: levels.max(2) })
             }
             _ => None,
@@ -53,7 +53,7 @@ impl Experiment {
 
     /// ln SNR along the schedule, if it is learned.
     pub(in crate::train) fn schedule(&self) -> Option<Vec<f32>> {
-        let config::Sde::Learned(config::Learned { pieces, .. }) = self.config.sde else { return None };
+        let config::Sde::Learned(sde::Learned { pieces, .. }) = self.config.sde else { return None };
         let at = |knot: usize| self.sde.at(self.sde.scheduled(1.0 - knot as f64 / pieces as f64)).log_snr as f32;
         Some((0..=pieces).map(at).collect())
     }
