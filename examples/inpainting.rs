@@ -7,9 +7,11 @@
 
 use tweedie::config::{Config, Overrides};
 use tweedie::engine::Device;
-use tweedie::sampler::{AnySampler, Grid, Inpainting, Twisted};
-use tweedie::train::draw::sampling::{self, Draw, Drawn, Known};
-use tweedie::train::experiment::{Classes, Drawing, Experiment};
+use tweedie::sampler::Grid;
+use tweedie::train::draw::request::{Draw, Known};
+use tweedie::train::draw::samples::Drawn;
+use tweedie::train::draw::sampling;
+use tweedie::train::experiment::{Classes, Experiment};
 
 /// Modes of width ½ at (−1, −1) and (1, 1).
 const CONFIG: &str = "[data]\nkind = \"mixture\"\nweights = [0.5, 0.5]\nmeans = [[-1.0, -1.0], [1.0, 1.0]]\n\
@@ -39,19 +41,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Samples by particles, or by replacement.
 fn drawn(experiment: &Experiment, steps: usize, particles: Option<usize>) -> Result<Drawn, Box<dyn std::error::Error>> {
-    let inner = experiment.config.sample.sampler();
-    let AnySampler::Stepwise(inner) = &inner else { return Err("not in steps of a grid".into()) };
-    let sampler = AnySampler::Stepwise(match particles {
-        Some(_) => Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }),
-        None => Box::new(Inpainting { sampler: inner.as_ref() }),
-    });
-    let grid = Grid::linear(steps);
-    let drawing =
-        Drawing { rows: sampler.rows(&grid), particles: particles.unwrap_or(1), ..experiment.drawing(&sampler) };
-    let mut engine = experiment.drawing_engine(&Device::Cpu, &drawing, SAMPLES)?;
+    let sampler = experiment.config.sample.sampler();
     let draw = Draw {
         n: SAMPLES,
-        grid,
+        grid: Grid::linear(steps),
         seed: 1,
         noise: None,
         step_noise: None,
@@ -60,6 +53,7 @@ fn drawn(experiment: &Experiment, steps: usize, particles: Option<usize>) -> Res
         known: Some(Known { values: [KNOWN, 0.0].repeat(SAMPLES), mask: vec![1.0, 0.0], particles }),
         frames: 0,
     };
+    let mut engine = sampling::load(experiment, &Device::Cpu, &sampler, &draw)?;
     Ok(sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |_, _| true)?)
 }
 

@@ -37,7 +37,7 @@ const DRAWS: usize = 400;
 /// Noise levels of an evaluation.
 const LEVELS: [f32; 8] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8];
 
-const SDE: Vp = Vp { beta_min: 0.1, beta_max: 20.0, t_min: 1e-3 };
+const SDE: Vp = Vp { beta_min: 0.1, beta_max: 20.0, zero_terminal_snr: false, log_snr_shift: 0.0, t_min: 1e-3 };
 
 /// Two modes.
 fn density(dims: usize) -> Density {

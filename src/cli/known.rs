@@ -5,8 +5,7 @@ use std::path::Path;
 use super::CliError;
 use super::source::read_points;
 use crate::data;
-use crate::sampler::{Ancestral, Sampler};
-use crate::train::draw::sampling::Known;
+use crate::train::draw::request::{Known, MOST_PARTICLES};
 use crate::train::experiment::Experiment;
 
 /// Reads both files: how many samples to draw, and what is known of each. `known` is one sample, which then is known of
@@ -17,6 +16,7 @@ pub(super) fn read_known(
     mask: &Path,
     wanted: Option<usize>,
     usual: usize,
+    particles: Option<usize>,
     experiment: &Experiment,
 ) -> Result<(usize, Known), CliError> {
     let dims = experiment.dims();
@@ -36,52 +36,13 @@ pub(super) fn read_known(
     // A picture's black is −1.
     let threshold = if is_picture(mask) { 0.0 } else { 0.5 };
     let mask_values: Vec<f32> = mask_values.iter().map(|value| if *value > threshold { 1.0 } else { 0.0 }).collect();
-    Ok((n, Known { values, mask: mask_values, particles: None }))
+    Ok((n, Known { values, mask: mask_values, particles }))
 }
-
-/// Particles for a sample at most: addresses of their noise are 32-bit numbers.
-const MOST_PARTICLES: usize = 256;
 
 /// A number of particles, for clap.
 pub(super) fn particles(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MOST_PARTICLES).contains(number));
     number.ok_or_else(|| format!("must be a whole number ≥ 1 and ≤ {MOST_PARTICLES}"))
-}
-
-/// What particles do not go with is refused: nothing `known`, another sampler, and what speaks of the one path of a
-/// sample. `files` are flags and their files, if given; `gif` is a trajectory that is asked for.
-pub(super) fn check_particles(
-    particles: usize,
-    known: bool,
-    sampler: &str,
-    files: &[(&str, Option<&Path>)],
-    gif: Option<&Path>,
-) -> Result<(), CliError> {
-    if !known {
-        let text =
-            format!("--particles {particles}: needs --known and --mask, which say what samples are drawn around");
-        return Err(CliError::bad_input(text));
-    }
-    let wanted = Ancestral.name();
-    if sampler != wanted {
-        let text = format!(
-            "--particles {particles}: particles take the steps of {wanted}, not of {sampler}; add --sampler {wanted}"
-        );
-        return Err(CliError::bad_input(text));
-    }
-    for (flag, file) in files {
-        if let Some(file) = file {
-            let what = "must be left out: with --particles every sample has several paths, each with noise of its own";
-            return Err(CliError::bad_input(format!("{flag} {}: {what}", file.display())));
-        }
-    }
-    if let Some(out) = gif {
-        return Err(CliError::bad_input(format!(
-            "--out {}: a sample of several particles has no single trajectory; must end in .png, .npy or .csv",
-            out.display()
-        )));
-    }
-    Ok(())
 }
 
 fn is_picture(path: &Path) -> bool {

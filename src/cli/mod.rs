@@ -4,6 +4,7 @@ mod bench;
 mod class;
 mod devices;
 mod docs;
+mod drawing;
 mod error;
 pub mod interrupt;
 mod known;

@@ -4,24 +4,23 @@ use std::path::{Path, PathBuf};
 
 use super::CliError;
 use super::class::{check_guidance, one_class};
+use super::drawing::Drawing;
 use super::interrupt::Interrupt;
-use super::known::{check_particles, particles, read_known};
-use super::progress::Progress;
+use super::known::{particles, read_known};
 use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note, print};
 use super::source::{Source, read_points};
 use super::step_noise::read_step_noise;
-use super::train::FRAMES;
 use crate::config::{Overrides, word};
 use crate::data;
 use crate::engine::Device;
 use crate::gpu::Choice;
 use crate::number::short;
-use crate::sampler::{AnySampler, Inpainting, Noise, SAMPLERS, SamplerKind, SamplerOptions, Spacing, Twisted};
-use crate::train::draw::artifacts;
-use crate::train::draw::sampling::{self, Draw, Evaluations, Known};
+use crate::sampler::{AnySampler, SAMPLERS, SamplerKind, SamplerOptions, Spacing};
+use crate::train::draw::request::{Draw, Part, RequestError, go_together};
+use crate::train::draw::samples::Evaluations;
+use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
-use crate::train::experiment::memory;
-use crate::train::experiment::{Drawing, Experiment};
+use crate::train::experiment::memory::{self, FRAMES};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -143,14 +142,23 @@ impl Arguments {
             expect_file(flag, file)?;
         }
         let source = Source::open(&source, &overrides)?;
-        if let Some(particles) = self.particles {
-            let sampler = source.config().sample.sampler();
-            let gif = (format == Format::Gif).then_some(out.as_path());
-            check_particles(particles, self.known.is_some(), sampler.name(), &inputs[..2], gif)?;
+        if let Some(particles) = self.particles.filter(|_| self.known.is_none()) {
+            let text =
+                format!("--particles {particles}: needs --known and --mask, which say what samples are drawn around");
+            return Err(CliError::bad_input(text));
         }
-        if let AnySampler::Adaptive(_) = source.config().sample.sampler() {
-            let files = [("--step-noise", &self.step_noise), ("--known", &self.known)];
-            refuse_common_steps(&source.config().sample.sampler, &overrides, files, &out, format)?;
+        let sampler = source.config().sample.sampler();
+        let given = [
+            (Part::Noise, self.noise.as_deref()),
+            (Part::StepNoise, self.step_noise.as_deref()),
+            (Part::Known, self.known.as_deref()),
+            (Part::Frames, Some(out.as_path()).filter(|_| format == Format::Gif)),
+        ];
+        let given: Vec<(Part, &Path)> = given.into_iter().filter_map(|(part, file)| Some((part, file?))).collect();
+        let parts: Vec<Part> = given.iter().map(|(part, _)| *part).collect();
+        go_together(&sampler, self.particles, &parts).map_err(|error| in_flags(error, self.particles, &given))?;
+        if let AnySampler::Adaptive(_) = sampler {
+            refuse_idle_flags(&source.config().sample.sampler, &overrides)?;
         }
         let wanted = self.n.map(|_| source.config().sample.n);
         Ok(Request {
@@ -194,37 +202,53 @@ impl Arguments {
     }
 }
 
-/// An adaptive sampler's samples have no steps in common: what speaks of such is refused.
-fn refuse_common_steps(
-    sampler: &SamplerKind,
-    overrides: &Overrides,
-    files: [(&str, &Option<PathBuf>); 2],
-    out: &Path,
-    format: Format,
-) -> Result<(), CliError> {
-    let name = sampler.name;
+/// What the library says of a request, with the flags that asked for it; `given` are its parts with their files.
+fn in_flags(error: RequestError, particles: Option<usize>, given: &[(Part, &Path)]) -> CliError {
+    let flag = |part: Part| {
+        let name = match part {
+            Part::Noise => "--noise",
+            Part::StepNoise => "--step-noise",
+            Part::Known => "--known",
+            Part::Frames => "--out",
+        };
+        let file = given.iter().find(|(other, _)| *other == part);
+        file.map_or_else(|| name.to_string(), |(_, file)| format!("{name} {}", file.display()))
+    };
+    let others = "must end in .png, .npy or .csv";
+    CliError::bad_input(match error {
+        RequestError::ParticleSteps { wanted, found } => format!(
+            "--particles {}: particles take the steps of {wanted}, not of {found}; add --sampler {wanted}",
+            particles.unwrap_or_default()
+        ),
+        RequestError::SeveralPaths { part: Part::Frames } => {
+            format!("{}: a sample of several particles has no single trajectory; {others}", flag(Part::Frames))
+        }
+        RequestError::SeveralPaths { part } => format!(
+            "{}: must be left out: with --particles every sample has several paths, each with noise of its own",
+            flag(part)
+        ),
+        RequestError::OwnSteps { part: Part::Frames, sampler } => {
+            format!("{}: with {sampler} samples have no moments in common; {others}", flag(Part::Frames))
+        }
+        RequestError::OwnSteps { part, sampler } => format!(
+            "{}: must be left out: with {sampler} every sample has its own steps, which it would have to know",
+            flag(part)
+        ),
+        RequestError::Particles { .. } | RequestError::Length { .. } => error.to_string(),
+    })
+}
+
+/// An adaptive sampler's samples have no steps in common: keys that speak of such are refused.
+fn refuse_idle_flags(sampler: &SamplerKind, overrides: &Overrides) -> Result<(), CliError> {
     for key in ["steps", "spacing", "rho"] {
         if let Some(flag) = overrides.flag_of("sample", key) {
             let flag = if flag == "--set" { format!("--set sample.{key}") } else { flag.to_string() };
             return Err(CliError::bad_input(format!(
-                "{flag}: must be left out: with {name} every sample chooses its own steps, by {}",
+                "{flag}: must be left out: with {} every sample chooses its own steps, by {}",
+                sampler.name,
                 sampler.options().iter().map(|key| format!("sample.{key}")).collect::<Vec<_>>().join(" and ")
             )));
         }
-    }
-    for (flag, file) in files {
-        if let Some(file) = file {
-            return Err(CliError::bad_input(format!(
-                "{flag} {}: must be left out: with {name} every sample has its own steps, which it would have to know",
-                file.display()
-            )));
-        }
-    }
-    if format == Format::Gif {
-        return Err(CliError::bad_input(format!(
-            "--out {}: with {name} samples have no moments in common; must end in .png, .npy or .csv",
-            out.display()
-        )));
     }
     Ok(())
 }
@@ -267,16 +291,6 @@ fn list() -> String {
         options: keys of [sample] beside steps, spacing and denoise\n"
 }
 
-/// What the progress of drawing `n` samples counts: steps, of every batch anew; samples, where there are no common
-/// steps.
-pub(super) fn drawing(experiment: &Experiment, n: usize, particles: usize, steps: usize) -> String {
-    match n.div_ceil(experiment.samples_at_a_time(n, particles)) {
-        _ if steps == 0 => "samples".to_string(),
-        0 | 1 => "sample".to_string(),
-        batches => format!("sample ({batches} batches of {steps} steps)"),
-    }
-}
-
 fn sample(request: Request) -> Result<(), CliError> {
     let Request { source, noise, step_noise, class, guidance, known, particles, wanted, device, out, format } = request;
     let settings = source.config().sample.clone();
@@ -301,8 +315,8 @@ fn sample(request: Request) -> Result<(), CliError> {
     let (n, known) = match known {
         None => (wanted.unwrap_or(settings.n), None),
         Some((known, mask)) => {
-            let (n, known) = read_known(&known, &mask, wanted, settings.n, &experiment)?;
-            (n, Some(Known { particles, ..known }))
+            let (n, known) = read_known(&known, &mask, wanted, settings.n, particles, &experiment)?;
+            (n, Some(known))
         }
     };
     if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
@@ -326,34 +340,16 @@ fn sample(request: Request) -> Result<(), CliError> {
         known,
         frames,
     };
-    let sampler = match &sampler {
-        AnySampler::Stepwise(_) if particles.is_some() => {
-            &AnySampler::Stepwise(Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }))
-        }
-        AnySampler::Stepwise(inner) if draw.known.is_some() => {
-            let inpainting = Inpainting { sampler: inner.as_ref() };
-            &AnySampler::Stepwise(Box::new(inpainting))
-        }
-        sampler => sampler,
-    };
-    let noise = if draw.step_noise.is_some() { Noise::Given } else { Noise::Drawn };
-    let rows = particles.unwrap_or(1);
-    let drawing = Drawing { noise, guided: guidance != 1.0, particles: rows, ..experiment.drawing(sampler) };
-    let steps = drawing.rows;
-    let engine = experiment.drawing_engine(&device, &drawing, n);
-    let mut engine = engine.map_err(TrainError::from)?;
+    let mut engine = sampling::load(&experiment, &device, &sampler, &draw)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
     let interrupt = Interrupt::install()?;
-    let mut bar: Option<Progress> = None;
-    let drawn = sampling::draw(engine.as_mut(), &experiment, sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&self::drawing(&experiment, n, rows, steps), 0, total))
-            .update(done, None);
+    let mut bar = Drawing::default();
+    let drawn = sampling::draw(engine.as_mut(), &experiment, &sampler, &draw, &mut |done, total| {
+        bar.update(&experiment, &sampler, &draw, done, total);
         !interrupt.requested()
     })?;
-    if let Some(bar) = bar {
-        bar.finish();
-    }
+    bar.finish();
     if settings.spacing == Some(Spacing::EqualWork) && !drawn.times.is_empty() {
         let times: Vec<String> = drawn.times.iter().map(|t| short(*t, 4)).collect();
         note(format_args!("times of equal work: {}", times.join(" ")));

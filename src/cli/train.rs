@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::CliError;
+use super::drawing::Drawing;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::sample::drawing;
 use super::settings::{ConfigArguments, DeviceArguments, cache_folder, note, print};
 use crate::config::{Model, Origin};
 use crate::engine::Engine;
 use crate::gpu::Choice;
-use crate::train::draw::artifacts;
-use crate::train::draw::sampling::{self, Draw};
+use crate::sampler::AnySampler;
+use crate::train::draw::request::Draw;
+use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
-pub(super) use crate::train::experiment::memory::FRAMES;
+use crate::train::experiment::memory::FRAMES;
 use crate::train::experiment::{Classes, Experiment};
 use crate::train::run::training_folder::Existing;
 use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
@@ -224,19 +225,17 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         note("no samples are drawn: with loss.noise = \"none\" the network knows the score of the data alone");
         return Ok(artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &[])?);
     }
-    let draw = a_picture(experiment, FRAMES);
     let sampler = experiment.config.sample.sampler();
-    let steps = sampler.rows(&draw.grid);
-    let mut bar: Option<Progress> = None;
+    let has_moments = matches!(sampler, AnySampler::Stepwise(_));
+    let draw = a_picture(experiment, if has_moments { FRAMES } else { 0 });
+    let mut bar = Drawing::default();
     let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |done, total| {
-        bar.get_or_insert_with(|| Progress::new(&drawing(experiment, draw.n, 1, steps), 0, total)).update(done, None);
+        bar.update(experiment, &sampler, &draw, done, total);
         !interrupt.requested()
     })?;
-    if let Some(bar) = bar {
-        bar.finish();
-    }
+    bar.finish();
     artifacts::samples(&folder.join("samples.png"), experiment, &drawn.samples)?;
-    if drawn.frames.is_empty() {
+    if !has_moments {
         note(format_args!("no trajectory is drawn: samples by {} have no moments in common", sampler.name()));
     } else {
         artifacts::animation(&folder.join("trajectory.gif"), experiment, &drawn)?;

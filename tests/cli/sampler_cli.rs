@@ -9,7 +9,8 @@ use tweedie::config::{Config, Overrides};
 use tweedie::data::{read_npy, write_npy};
 use tweedie::engine::Device;
 use tweedie::sampler::SAMPLERS;
-use tweedie::train::draw::sampling::{self, Draw};
+use tweedie::train::draw::request::Draw;
+use tweedie::train::draw::sampling;
 use tweedie::train::error::TrainError;
 use tweedie::train::experiment::{Classes, Experiment};
 

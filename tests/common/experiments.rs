@@ -8,7 +8,8 @@ use tweedie::gpu::Choice;
 use tweedie::sampler::Noise;
 use tweedie::sde::{EvenLogSnr, Quantity};
 use tweedie::train::draw::likelihood::{self, Likelihood, Method, Question};
-use tweedie::train::draw::sampling::{self, Draw};
+use tweedie::train::draw::request::Draw;
+use tweedie::train::draw::sampling;
 use tweedie::train::draw::scoring;
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
 
@@ -66,7 +67,8 @@ impl<'a> Samples<'a> {
         let sampler = experiment.config.sample.sampler();
         let noise = if given { Noise::Given } else { Noise::Drawn };
         let drawing = Drawing { noise, ..experiment.drawing(&sampler) };
-        let engine = experiment.drawing_engine(device, &drawing, n).unwrap_or_else(|error| panic!("{error}"));
+        let engine =
+            experiment.drawing_engine(device, &drawing, experiment.chunk(n)).unwrap_or_else(|error| panic!("{error}"));
         Self { process, data, engine, given, n }
     }
 

@@ -477,7 +477,8 @@ fn equal_work_is_equal() {
 fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, Vec<f64>) {
     use tweedie::config::{Config, Overrides};
     use tweedie::engine::Device;
-    use tweedie::train::draw::sampling::{self, Draw};
+    use tweedie::train::draw::request::Draw;
+    use tweedie::train::draw::sampling;
     use tweedie::train::experiment::{Classes, Experiment};
 
     let text = format!(

@@ -16,6 +16,8 @@ mod flow_ends;
 mod objective_runs;
 #[cfg(feature = "cli")]
 mod picture;
+#[cfg(feature = "cpu")]
+mod request;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "cli")]

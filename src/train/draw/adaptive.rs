@@ -3,7 +3,9 @@
 use crate::engine::Engine;
 use crate::sampler::adaptive::names;
 use crate::sampler::{AdaptiveSampler, names as sampler_names};
-use crate::train::draw::sampling::{Draw, Drawn, Evaluations, start};
+use crate::train::draw::request::Draw;
+use crate::train::draw::samples::{Drawn, Evaluations};
+use crate::train::draw::start::start;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 
@@ -14,7 +16,7 @@ const STEPS_UNSEEN: usize = 16;
 
 /// What becomes of the others where a sample cannot be taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::train) enum AtFault {
+pub(super) enum AtFault {
     /// They are left where they are.
     Stop,
     /// They go on without it.
@@ -22,7 +24,7 @@ pub(in crate::train) enum AtFault {
 }
 
 /// How a solution ended.
-pub(in crate::train) struct Arrival {
+pub(super) struct Arrival {
     /// Steps that each sample has tried.
     pub tries: Vec<f32>,
     /// The time that each has reached, as its solver counts it.
@@ -35,7 +37,7 @@ pub(in crate::train) struct Arrival {
 
 /// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on. `heard` is
 /// told how many are left, and says whether to go on.
-pub(in crate::train) fn arrive(
+pub(super) fn arrive(
     engine: &mut dyn Engine,
     program: &str,
     batch: usize,
@@ -65,7 +67,7 @@ pub(in crate::train) fn arrive(
 }
 
 /// [`sampling::draw`](crate::train::draw::sampling::draw) by an adaptive sampler. `progress` hears of samples that have arrived.
-pub(in crate::train) fn draw(
+pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn AdaptiveSampler,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::picture::{self, GridLayout, LossCurves, Panel, PictureError, ScoreField, View};
 use crate::sde::Quantity;
-use crate::train::draw::sampling::Drawn;
+use crate::train::draw::samples::Drawn;
 use crate::train::draw::scoring;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};

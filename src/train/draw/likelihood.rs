@@ -8,7 +8,7 @@ use crate::lower::Source;
 use crate::sampler::dormand_prince::{DormandPrince, EVALUATIONS};
 use crate::sde::flow_is_finite;
 use crate::train::draw::adaptive::{Arrival, AtFault, arrive};
-use crate::train::draw::sampling::Evaluations;
+use crate::train::draw::samples::Evaluations;
 use crate::train::error::TrainError;
 use crate::train::experiment::model::Purpose;
 use crate::train::experiment::{Classes, Experiment, clock};

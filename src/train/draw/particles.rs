@@ -4,16 +4,18 @@ use crate::engine::Engine;
 use crate::graph::random;
 use crate::sampler::twisted_names::{LOG_RATIO, LOG_TWIST, SHIFT};
 use crate::sampler::{ParticleWeights, Sampler, names};
-use crate::train::draw::sampling::{Draw, Drawn, Evaluations, lay_out, put_back, start};
+use crate::train::draw::request::Draw;
+use crate::train::draw::samples::{Drawn, Evaluations};
+use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 
-/// [`sampling::draw`](crate::train::draw::sampling::draw) by `particles` for each sample, with an engine made for
+/// [`sampling::draw`](crate::train::draw::sampling::draw) by particles that take
 /// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its
 /// own.
 ///
 /// The host waits for each step, weighs, and where a group has become poor, puts other rows in the place of its own.
-pub(in crate::train) fn draw(
+pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
@@ -30,7 +32,7 @@ pub(in crate::train) fn draw(
         times,
         evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
     };
-    let chunk = experiment.samples_at_a_time(draw.n, particles);
+    let chunk = draw.at_a_time(experiment);
     let total = (draw.n.div_ceil(chunk) * steps) as u64;
     for base in (0..draw.n).step_by(chunk) {
         let batch = chunk.min(draw.n - base);

@@ -266,12 +266,12 @@ impl Experiment {
     /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
     pub fn drawing<'a>(&self, sampler: &'a AnySampler<'a>) -> Drawing<'a> {
         let rows = sampler.rows(&self.config.grid());
-        Drawing { sampler, rows, noise: Noise::Drawn, guided: false, particles: 1 }
+        Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
     }
 
     /// The graphs of sampling and scoring with the averaged weights.
     fn drawing_graphs(&self, drawing: &Drawing) -> Vec<(&'static str, Graph, &'static str)> {
-        let Drawing { sampler, rows, noise, guided, particles: _ } = *drawing;
+        let Drawing { sampler, rows, noise, guided } = *drawing;
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
@@ -310,14 +310,19 @@ impl Experiment {
         Ok(engine)
     }
 
-    /// A device with the programs `prior`, `sample` (for adaptive samplers also `begin` and `end`) and `score`, for `n` samples.
+    /// A device with the programs `prior`, `sample` (for adaptive samplers also `begin` and `end`) and `score`, for at most
+    /// `rows` rows of a batch.
     ///
     /// # Errors
     /// When they do not fit the device.
-    pub fn drawing_engine(&self, device: &Device, drawing: &Drawing, n: usize) -> Result<Box<dyn Engine>, EngineError> {
+    pub fn drawing_engine(
+        &self,
+        device: &Device,
+        drawing: &Drawing,
+        rows: u32,
+    ) -> Result<Box<dyn Engine>, EngineError> {
         let graphs = self.drawing_graphs(drawing);
-        let rows = self.samples_at_a_time(n, drawing.particles) * drawing.particles;
-        let mut engine = engine::load(device, &sources(&graphs), rows as u32)?;
+        let mut engine = engine::load(device, &sources(&graphs), rows)?;
         self.fill_drawing(engine.as_mut())?;
         Ok(engine)
     }
@@ -531,8 +536,6 @@ pub struct Drawing<'a> {
     pub noise: Noise,
     /// Whether samples are drawn with guidance.
     pub guided: bool,
-    /// Rows of a batch for each sample, at least 1.
-    pub particles: usize,
 }
 
 fn sources<'a>(graphs: &'a [(&'static str, Graph, &'static str)]) -> Vec<lower::Source<'a>> {
