@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::CliError;
+use super::error::CliError;
 use super::settings::{DeviceArguments, cache_folder, note, note_in_place, print};
 use crate::bench::{self, Suite};
 use crate::engine::Device;

@@ -1,6 +1,6 @@
 //! The flag `--class`: which class a network is told.
 
-use super::CliError;
+use super::error::CliError;
 use crate::train::experiment::{Classes, Experiment};
 
 /// Of one class, or of any where none is given.

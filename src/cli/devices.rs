@@ -1,6 +1,6 @@
 //! `tweedie devices`: lists what can compute, and what `--device auto` takes.
 
-use super::CliError;
+use super::error::CliError;
 use super::settings::print;
 use crate::gpu::{AdapterReport, Adapters, Choice, Selection};
 

@@ -1,6 +1,6 @@
 //! `tweedie docs`: prints `docs/configuration.md`, made from the config's own types.
 
-use super::CliError;
+use super::error::CliError;
 use super::settings::print;
 
 /// Print docs/configuration.md

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::CliError;
+use super::error::CliError;
 use super::settings::note;
 
 /// What a shell reports for a process that Ctrl-C has ended.

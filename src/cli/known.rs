@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::CliError;
+use super::error::CliError;
 use super::source::read_points;
 use crate::data;
 use crate::train::draw::request::{Known, MOST_PARTICLES};

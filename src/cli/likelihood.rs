@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::CliError;
 use super::class::{Told, told, told_classes};
+use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{DeviceArguments, cache_folder, count, expect_file, expect_output, extension, note, print, seed};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::CliError;
+use super::error::CliError;
 use super::settings::{ConfigArguments, expect_output, extension, note, print};
 use crate::config::{Config, Origin};
 use crate::data;

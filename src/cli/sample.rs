@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::CliError;
 use super::class::{check_guidance, one_class};
 use super::drawing::Drawing;
+use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::known::{particles, read_known};
 use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note, print};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::CliError;
 use super::class::one_class;
+use super::error::CliError;
 use super::settings::{DeviceArguments, cache_folder, class, expect_file, expect_output, extension, note};
 use super::source::{Source, read_points};
 use crate::config::Overrides;

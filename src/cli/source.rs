@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::CliError;
+use super::error::CliError;
 use crate::config::{Config, Model, Origin, Overrides};
 use crate::data;
 use crate::engine::Engine;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::CliError;
+use super::error::CliError;
 use crate::data;
 use crate::sampler::{AnySampler, Grid};
 use crate::train::experiment::Experiment;

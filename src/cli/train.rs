@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::CliError;
 use super::drawing::Drawing;
+use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::{ConfigArguments, DeviceArguments, cache_folder, note, print};

@@ -4,10 +4,8 @@ use crate::engine::Engine;
 use crate::graph::random::{normals_f64, philox4x32_10, stream};
 use crate::sde::{Paced, equal_work};
 use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Experiment};
+use crate::train::experiment::{Classes, Experiment, WORK};
 
-/// The program that measures.
-pub(in crate::train) const PROGRAM: &str = "work";
 /// `x0` and `noise`, `[Batch, D]`; two times, `[1]`.
 const INPUTS: [&str; 4] = ["x0", "noise", "t", "t_next"];
 /// Held-out samples that are looked at.
@@ -18,12 +16,12 @@ const PARTS: usize = 32;
 const PIECES: usize = 512;
 
 /// Measures how far the denoised of held-out samples moves between neighbouring noise levels, with an engine that has the
-/// program [`PROGRAM`], and gives the process the schedule along which it moves evenly (Williams et al. 2024). The noise is
+/// program [`WORK`], and gives the process the schedule along which it moves evenly (Williams et al. 2024). The noise is
 /// of `seed`.
 ///
 /// # Errors
 /// When the model's work is not finite or nothing at all, or the device is lost.
-pub(in crate::train) fn paced<'a>(
+pub(super) fn paced<'a>(
     engine: &mut dyn Engine,
     experiment: &'a Experiment,
     seed: u64,
@@ -33,15 +31,15 @@ pub(in crate::train) fn paced<'a>(
     let n = SAMPLES.min(experiment.held_out.len()).min(experiment.chunk(SAMPLES) as usize);
     let data = experiment.held_out.values.to_f32();
     experiment.set_classes(engine, Classes::Any, 0, n)?;
-    engine.set_input(PROGRAM, x0, n as u32, &data[..n * dims])?;
-    engine.set_input(PROGRAM, noise, n as u32, &normals(n * dims, seed))?;
+    engine.set_input(WORK, x0, n as u32, &data[..n * dims])?;
+    engine.set_input(WORK, noise, n as u32, &normals(n * dims, seed))?;
     let times = times(experiment);
     let mut distances = Vec::with_capacity(times.len());
     for pair in times.windows(2) {
-        engine.set_input(PROGRAM, t, n as u32, &[pair[0] as f32])?;
-        engine.set_input(PROGRAM, t_next, n as u32, &[pair[1] as f32])?;
-        engine.run(PROGRAM, n as u32, 1)?;
-        let work = engine.output(PROGRAM, "work")?;
+        engine.set_input(WORK, t, n as u32, &[pair[0] as f32])?;
+        engine.set_input(WORK, t_next, n as u32, &[pair[1] as f32])?;
+        engine.run(WORK, n as u32, 1)?;
+        let work = engine.output(WORK, "work")?;
         if let Some(point) = work[..n].iter().position(|work| !work.is_finite()) {
             return Err(TrainError::ScoreNotFinite { quantity: "denoised", point, t: pair[1] });
         }

@@ -3,7 +3,7 @@
 mod adaptive;
 #[cfg(feature = "cli")]
 pub mod artifacts;
-pub(super) mod equal_work;
+mod equal_work;
 pub mod likelihood;
 mod particles;
 pub mod request;

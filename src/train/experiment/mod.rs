@@ -24,7 +24,6 @@ use crate::sampler::{
     score_graph,
 };
 use crate::sde::{self, Sde, work_graph};
-use crate::train::draw::equal_work;
 use crate::train::error::TrainError;
 use crate::train::experiment::evaluation_levels::levels_of_samples;
 use crate::train::experiment::model::{Purpose, label_names};
@@ -35,6 +34,8 @@ pub const RING_ROWS: usize = 512;
 pub const RING_COLUMNS: usize = crate::loss::RING_COLUMNS.len();
 /// Noise levels at which the held-out loss is measured.
 pub const LEVELS: usize = 10;
+/// The program that measures how much a model does between two noise levels.
+pub(in crate::train) const WORK: &str = "work";
 /// Rows of a sampler's table, unless more are asked for: so that the number of steps changes no plan.
 const TABLE_ROWS: usize = 4096;
 
@@ -291,7 +292,7 @@ impl Experiment {
         let gridded = matches!(sampler, AnySampler::Stepwise(_));
         if gridded && self.config.sample.spacing == Some(sampler::Spacing::EqualWork) {
             let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
-            graphs.push((equal_work::PROGRAM, work, "ema"));
+            graphs.push((WORK, work, "ema"));
         }
         graphs
     }

@@ -51,12 +51,12 @@ impl CheckpointError {
 }
 
 /// Turns the operating system's errors into ours, naming the path.
-pub(in crate::train) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
+pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
     |source| CheckpointError::Io { path: path.to_path_buf(), source }
 }
 
 /// As [`at`], where a file was to be read: what the user names has to be readable.
-pub(in crate::train) fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
+pub(super) fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError + '_ {
     |source| CheckpointError::content(path, format!("cannot be read: {source}"))
 }
 
@@ -314,7 +314,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
 }
 
 /// Makes the names in a folder last. Windows has no such call and needs none.
-pub(in crate::train) fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
     if cfg!(unix) {
         File::open(folder).and_then(|file| file.sync_all()).map_err(at(folder))?;
     }
