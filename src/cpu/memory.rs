@@ -5,10 +5,10 @@
 //! node can read a state that is already new, and nothing is copied. Where the node that computes it is the last to read
 //! the state, element by element, it writes over the state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::graph::expr::Term;
-use crate::graph::{DType, Graph, Op, Shape, Value};
+use crate::graph::{DType, Graph, Op, Overwrite, Shape, Value};
 
 /// What a place is a range of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +79,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Plans for `batch` samples.
-    pub fn plan(graph: &Graph, batch: usize) -> Self {
-        Planner::new(graph, batch).plan()
+    /// Plans for `batch` samples; parameters are ranges of the state `parameters_from`.
+    pub fn plan(graph: &Graph, parameters_from: &str, batch: usize) -> Self {
+        Planner::new(graph, parameters_from, batch).plan()
     }
 
     /// The place of a value.
@@ -106,6 +106,7 @@ struct Planner<'a> {
     base: Vec<Vec<(Value, usize)>>,
     /// The last node that reads a base.
     last: HashMap<Value, usize>,
+    overwrites: BTreeMap<Value, Overwrite>,
     memory: Memory,
     free: Vec<usize>,
     /// Values that are computed where they are packed: the pack, and the offset in it.
@@ -115,13 +116,14 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph, batch: usize) -> Self {
+    fn new(graph: &'a Graph, parameters_from: &str, batch: usize) -> Self {
         let memory = Memory { places: Vec::new(), slots: Vec::new(), outputs: Vec::new(), assignments: Vec::new() };
         let mut planner = Self {
             graph,
             batch,
             base: Vec::new(),
             last: HashMap::new(),
+            overwrites: BTreeMap::new(),
             memory,
             free: Vec::new(),
             packed: HashMap::new(),
@@ -146,6 +148,7 @@ impl<'a> Planner<'a> {
             planner.base.push(base);
         }
         planner.packed = planner.find_packed();
+        planner.overwrites = graph.overwrites(parameters_from, &|value| planner.base_of(value).0);
         planner
     }
 
@@ -158,7 +161,7 @@ impl<'a> Planner<'a> {
                 entry.inputs.iter().for_each(|input| *readers.entry(self.base_of(*input).0).or_default() += 1);
             }
         }
-        for (_, value) in self.graph.outputs().iter().chain(self.graph.assignments()) {
+        for (_, value) in self.graph.ends() {
             *readers.entry(self.base_of(*value).0).or_default() += 1;
         }
         let mut packed = HashMap::new();
@@ -196,7 +199,7 @@ impl<'a> Planner<'a> {
                 *entry = (*entry).max(last);
             }
         }
-        for (_, value) in graph.outputs().iter().chain(graph.assignments()) {
+        for (_, value) in graph.ends() {
             let (base, _) = self.base_of(*value);
             self.last.insert(base, FOREVER);
         }
@@ -225,7 +228,7 @@ impl<'a> Planner<'a> {
     fn push(&self, name: &str, value: Value) -> Option<usize> {
         let graph = self.graph;
         let entry = graph.node(value);
-        let ends = graph.outputs().iter().chain(graph.assignments()).filter(|(_, end)| end.node == value.node).count();
+        let ends = graph.ends().filter(|(_, end)| end.node == value.node).count();
         let read = graph.nodes().iter().any(|node| node.inputs.contains(&value));
         let own = matches!(&entry.op, Op::RingPush)
             && matches!(&graph.node(entry.inputs[0]).op, Op::State { name: ring } if ring == name);
@@ -278,28 +281,16 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The node of the state that `value` can be written over.
+    /// The node of the state that `value` is written over: what else reads it or wants it would find the store's tensor,
+    /// and kernels keep no results that are inputs, or single numbers, in step with them.
     fn overwritten(&self, value: Value) -> Option<usize> {
         let graph = self.graph;
-        let entry = graph.node(value);
-        let Op::Pointwise { tape } = &entry.op else { return None };
-        let mut ends = graph.outputs().iter().chain(graph.assignments()).filter(|(_, end)| *end == value);
-        let (name, _) = ends.next()?;
+        let Overwrite { old, .. } = self.overwrites.get(&value)?;
+        let Op::Pointwise { tape } = &graph.node(value).op else { return None };
         let read = graph.nodes().iter().any(|node| node.inputs.contains(&value));
-        let only_assigned = ends.next().is_none() && !read && !graph.outputs().iter().any(|(_, end)| *end == value);
-        let is_state = |input: &Value| matches!(&graph.node(*input).op, Op::State { name: state } if state == name);
-        let slot = entry.inputs.iter().position(is_state)?;
-        let state = entry.inputs[slot];
-        let alike = graph.tensor_type(state) == graph.tensor_type(value) && self.elements(value) > 1;
-        // Parameters may be ranges of the state.
-        let is_last = self.last[&state] == value.node
-            && (0..graph.nodes().len())
-                .filter(|node| matches!(graph.nodes()[*node].op, Op::Parameter { .. }))
-                .all(|node| self.last.get(&Value { node, output: 0 }).is_none_or(|last| *last < value.node));
-        let element_by_element =
-            tape.terms.iter().all(|term| !matches!(term, Term::Table { table, .. } if *table == slot))
-                && tape.outputs.iter().all(|output| !matches!(tape.terms[*output], Term::Input(_)));
-        (only_assigned && alike && is_last && element_by_element).then_some(state.node)
+        let only_assigned = !read && graph.ends().filter(|(_, end)| *end == value).count() == 1;
+        let computed = tape.outputs.iter().all(|output| !matches!(tape.terms[*output], Term::Input(_)));
+        (only_assigned && computed && self.elements(value) > 1).then_some(old.node)
     }
 
     fn allocate(&mut self, value: Value, length: usize) -> Place {

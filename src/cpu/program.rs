@@ -5,7 +5,7 @@ use super::matmul::{Lengths, batch_matmul, matmul};
 use super::memory::{Assignment, Memory, Place, Root};
 use super::pointwise::{Kernel, Operand};
 use super::{CpuError, Real, Store, conv, counters, gather, permute, reduce, views};
-use crate::graph::{DType, Graph, Layout, Node, Op, Value};
+use crate::graph::{DType, Fusion, Graph, Layout, Node, Op, Value};
 
 /// A graph prepared for the CPU: composites opened, pointwise nodes fused, dead nodes gone.
 ///
@@ -58,7 +58,7 @@ impl<'a, T: Real> Sources<'a, T> {
 impl<T: Real> Program<T> {
     /// Prepares `graph`; its parameters are ranges of the flat tensor `parameters_from` (`params` or `ema`).
     pub fn new(graph: &Graph, parameters_from: &str) -> Self {
-        let graph = graph.fused(usize::MAX / 2);
+        let graph = graph.fused_by(&Fusion { max_operands: usize::MAX / 2, parameters_from, kept: &|_| false });
         let words = vec![Vec::new(); graph.nodes().len()];
         let scratch = [Vec::new(), Vec::new()];
         Self { graph, parameters_from: parameters_from.to_owned(), bound: None, slots: Vec::new(), words, scratch }
@@ -71,7 +71,7 @@ impl<T: Real> Program<T> {
 
     /// Bytes of the buffers that runs of `batch` samples will need.
     pub fn planned_bytes(&self, batch: usize) -> usize {
-        let slots = Memory::plan(&self.graph, batch).slots;
+        let slots = Memory::plan(&self.graph, &self.parameters_from, batch).slots;
         slots.iter().fold(0, |sum: usize, slot| sum.saturating_add(slot.length.saturating_mul(size_of::<T>())))
     }
 
@@ -165,7 +165,7 @@ impl<T: Real> Program<T> {
                 _ => None,
             };
             let kernels = graph.nodes().iter().map(kernel).collect();
-            self.bound = Some(Bound { batch, memory: Memory::plan(graph, batch), kernels });
+            self.bound = Some(Bound { batch, memory: Memory::plan(graph, &self.parameters_from, batch), kernels });
         }
         let planned = &self.bound.as_ref().expect("just bound").memory.slots;
         self.slots.resize_with(planned.len().max(self.slots.len()), Vec::new);

@@ -154,6 +154,14 @@ impl<C: Clone> Term<C> {
         matches!(self, Self::Random(_) | Self::RandomAt(..))
     }
 
+    /// The input that it looks up as a table.
+    pub fn table(&self) -> Option<usize> {
+        match self {
+            Self::Table { table, .. } => Some(*table),
+            _ => None,
+        }
+    }
+
     /// The same term over other arguments.
     pub fn map<D>(&self, mut argument: impl FnMut(&C) -> D) -> Term<D> {
         match self {

@@ -8,6 +8,7 @@
 //! Reductions of one kind over the same axes of what one such kernel computes become one node as well: that may compute
 //! it in one pass and store nothing of it.
 
+mod keep;
 mod siblings;
 
 use std::cmp::Reverse;
@@ -22,18 +23,28 @@ const MAX_TERMS: usize = 400;
 /// Values of so many terms at most are computed again.
 const CHEAP: usize = 16;
 
+/// What fusion goes by.
+#[derive(Clone, Copy)]
+pub struct Fusion<'a> {
+    /// A fused node reads and writes no more tensors than this; a state that it overwrites counts once.
+    pub max_operands: usize,
+    /// The state of which parameters are ranges.
+    pub parameters_from: &'a str,
+    /// Composites that stay closed.
+    pub kept: &'a dyn Fn(&Composite) -> bool,
+}
+
 impl Graph {
-    /// The same computation with pointwise nodes fused; no fused node reads and writes more than `max_operands`
-    /// tensors (a state that is read and assigned in place counts once).
+    /// The same computation with all composites opened and pointwise nodes fused, parameters being ranges of `params`.
     pub fn fused(&self, max_operands: usize) -> Self {
-        self.fused_but(max_operands, &|_| false)
+        self.fused_by(&Fusion { max_operands, parameters_from: "params", kept: &|_| false })
     }
 
-    /// [`fused`](Self::fused), with composites opened but those that are `kept`.
-    pub fn fused_but(&self, max_operands: usize, kept: &dyn Fn(&Composite) -> bool) -> Self {
-        let graph = self.expanded_but(kept);
-        let fuser = Fuser::new(&graph, max_operands);
-        fuser.emit()
+    /// The same computation with composites opened and pointwise nodes fused.
+    pub fn fused_by(&self, fusion: &Fusion) -> Self {
+        let graph = self.expanded_but(fusion.kept);
+        let fuser = Fuser::new(&graph, fusion);
+        fuser.emit().with_states_kept(fusion.max_operands, fusion.parameters_from)
     }
 }
 
@@ -46,6 +57,7 @@ struct Fused {
 struct Fuser<'a> {
     graph: &'a Graph,
     max_operands: usize,
+    parameters_from: &'a str,
     /// Values that expressions may read, by number.
     stored: Vec<Value>,
     numbers: HashMap<Value, usize>,
@@ -53,31 +65,23 @@ struct Fuser<'a> {
     fused: HashMap<Value, Fused>,
     /// Values that not only pointwise nodes of their own shape read: these are stored in any case.
     needed: BTreeSet<Value>,
-    /// For an assigned value, the node of the state that it replaces.
-    replaces: HashMap<Value, Value>,
+    /// The old values of states that may be overwritten, by the values that replace them.
+    replaced: BTreeMap<Value, Value>,
 }
 
 impl<'a> Fuser<'a> {
-    fn new(graph: &'a Graph, max_operands: usize) -> Self {
-        let mut replaces = HashMap::new();
-        for (name, value) in graph.assignments() {
-            let old = graph.nodes().iter().position(|node| matches!(&node.op, Op::State { name: n } if n == name));
-            let Some(old) = old.map(|node| Value { node, output: 0 }) else { continue };
-            // An old value that is a result itself, as in a history that moves on by one, is not overwritten.
-            if !graph.outputs().iter().chain(graph.assignments()).any(|(_, wanted)| *wanted == old) {
-                replaces.insert(*value, old);
-            }
-        }
+    fn new(graph: &'a Graph, fusion: &Fusion<'a>) -> Self {
         let depth = vec![0; graph.nodes().len()];
         let mut fuser = Self {
             graph,
-            max_operands,
+            max_operands: fusion.max_operands,
+            parameters_from: fusion.parameters_from,
             stored: Vec::new(),
             numbers: HashMap::new(),
             depth,
             fused: HashMap::new(),
             needed: needed(graph),
-            replaces,
+            replaced: graph.replaced(fusion.parameters_from),
         };
         let live = graph.live();
         for node in (0..graph.nodes().len()).filter(|node| live[*node]) {
@@ -165,18 +169,22 @@ impl<'a> Fuser<'a> {
             && Tape::new(std::slice::from_ref(&fused.expr)).terms.len() <= MAX_TERMS
     }
 
-    /// Bindings of a kernel that reads `reads` and writes `roots`.
+    /// Bindings of a kernel that reads `reads` and writes `roots`. Of the states that it may overwrite it is the last to
+    /// read: others read a copy, if it has to be ([`keep`]).
     fn operands(&self, roots: &[Value], reads: &BTreeSet<usize>) -> usize {
-        let in_place = |root: &&Value| {
-            self.replaces.get(root).and_then(|old| self.numbers.get(old)).is_some_and(|old| reads.contains(old))
+        let state = |value: Value| self.graph.state_of(self.graph.viewed(value), self.parameters_from);
+        let overwritten = |root: &&Value| {
+            self.replaced.get(root).is_some_and(|old| {
+                let mut showing = reads.iter().map(|number| self.stored[*number]).filter(|v| state(*v) == state(*old));
+                showing.next() == Some(*old) && showing.next().is_none()
+            })
         };
-        reads.len() + roots.len() - roots.iter().filter(in_place).count()
+        reads.len() + roots.len() - roots.iter().filter(overwritten).count()
     }
 
     /// The pointwise values that have to be stored.
     fn roots(&self) -> BTreeSet<Value> {
-        let mut work: Vec<Value> =
-            self.graph.outputs().iter().chain(self.graph.assignments()).map(|(_, value)| *value).collect();
+        let mut work: Vec<Value> = self.graph.ends().map(|(_, value)| *value).collect();
         let live = self.graph.live();
         for (_, entry) in self.graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
             if !matches!(entry.op, Op::Pointwise { .. }) {
@@ -316,8 +324,7 @@ enum Inline {
 /// The values that more than pointwise nodes of their own shape read.
 fn needed(graph: &Graph) -> BTreeSet<Value> {
     let live = graph.live();
-    let mut needed: BTreeSet<Value> =
-        graph.outputs().iter().chain(graph.assignments()).map(|(_, value)| *value).collect();
+    let mut needed: BTreeSet<Value> = graph.ends().map(|(_, value)| *value).collect();
     for (_, entry) in graph.nodes().iter().enumerate().filter(|(node, _)| live[*node]) {
         let pointwise = matches!(entry.op, Op::Pointwise { .. });
         let other = |input: &&Value| !pointwise || graph.shape(**input) != &entry.types[0].shape;

@@ -128,7 +128,6 @@ pub fn lower(sources: &[Source], options: &Options) -> Result<Plan, LowerError> 
 }
 
 /// A named tensor of the store.
-#[derive(Clone)]
 struct StoreEntry {
     dtype: DType,
     elements: Size,
@@ -136,7 +135,7 @@ struct StoreEntry {
 }
 
 /// What the programs of a plan have in common.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Shared {
     options: Options,
     shaders: Vec<Shader>,

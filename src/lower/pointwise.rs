@@ -134,36 +134,9 @@ impl Lowering<'_> {
         let inputs = self.graph.nodes()[node].inputs.iter().filter(|input| Some(input.node) != product).count();
         let raw = product.is_some_and(|product| self.keeps_product(product, node));
         let stored = self.stored_outputs(node, reduction);
-        let in_place = stored.iter().filter(|output| self.state_behind(node, **output).is_some()).count();
+        let overwritten = |output: usize| self.overwritten(Value { node, output }, product).is_some();
+        let in_place = stored.iter().filter(|output| overwritten(**output)).count();
         inputs + stored.len() - in_place + usize::from(raw)
-    }
-
-    /// The input that holds the old value of the state which this output replaces, if it can be overwritten.
-    fn state_behind(&self, node: usize, output: usize) -> Option<Value> {
-        let value = Value { node, output };
-        let (name, _) = self.graph.assignments().iter().find(|(_, assigned)| *assigned == value)?;
-        let inputs = &self.graph.nodes()[node].inputs;
-        let is_old = |input: &&Value| matches!(&self.graph.node(**input).op, Op::State { name: n } if n == name);
-        let old = *inputs.iter().find(is_old)?;
-        let tape = self.tape(node);
-        let slot = inputs.iter().position(|input| *input == old)?;
-        // Only element by element, at the same place, through this input alone, by the last reader.
-        let elementwise = tape.terms.contains(&Term::Input(slot)) && self.graph.shape(old) == self.shape(node);
-        let alone = inputs.iter().filter(|input| self.root(**input) == old).count() == 1;
-        let once = self.graph.assignments().iter().filter(|(_, assigned)| *assigned == value).count() == 1;
-        let here = self.position(node);
-        // Rings and clocks run last: they may read what replaced the state, not the state. Nor may a result show it: that
-        // is taken at the end. A parameter shows the state that is its arena.
-        let last = self.readers_of(old).iter().all(|reader| *reader == node || self.position(*reader) < here);
-        let unseen = !self.is_wanted(old)
-            && (0..self.graph.nodes().len()).map(|node| Value { node, output: 0 }).all(|other| {
-                other == old
-                    || matches!(self.graph.node(other).op, Op::Reshape | Op::After)
-                    || self.shown_state(other) != Some(name)
-                    || !self.is_wanted(other)
-                        && self.readers_of(other).iter().all(|reader| self.position(*reader) < here)
-            });
-        (elementwise && alone && once && last && unseen).then_some(old)
     }
 
     pub(super) fn prepare(
@@ -202,8 +175,8 @@ impl Lowering<'_> {
         let mut binds = Vec::new();
         let mut moving = Vec::new();
         let stored = self.stored_outputs(node, reduction);
-        let in_place: Vec<(usize, Value)> =
-            stored.iter().filter_map(|output| self.state_behind(node, *output).map(|old| (*output, old))).collect();
+        let overwritten = |output: usize| self.overwritten(Value { node, output }, product).map(|old| (output, old));
+        let in_place: Vec<(usize, Value)> = stored.iter().filter_map(|output| overwritten(*output)).collect();
         for (slot, input) in graph.nodes()[node].inputs.iter().enumerate() {
             if product.is_some_and(|product| self.root(*input).node == product) {
                 sources.push(Source::Accumulator);

@@ -5,32 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use super::iteration::elements;
 use super::tensors::{Bind, Call, Home, Tensor};
 use super::{LowerError, Shared, Source, attention, memory, padded_bytes};
-use crate::graph::{DType, Graph, Op, Shape, Value};
+use crate::graph::{DType, Fusion, Graph, Op, Overwrite, Shape, Value};
 use crate::plan::{Dispatch, Port, Program, Size};
-
-/// The fewest tensors for which it makes sense to fuse.
-const FEWEST_OPERANDS: usize = 4;
 
 /// Lowers one graph.
 pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, LowerError> {
-    let most = shared.options.limits.fused_tensors();
-    let before = shared.clone();
-    let mut result = lower_fused(shared, source, most);
-    let first = result.as_ref().err().cloned();
-    // Fusion takes every state that is read and assigned in one kernel for one that is overwritten in place. Where others
-    // read it later that kernel binds old and new, and a smaller one is what fits.
-    let mut operands = most;
-    while matches!(result, Err(LowerError::TooManyBuffers { .. })) && operands > FEWEST_OPERANDS {
-        operands -= 1;
-        *shared = before.clone();
-        result = lower_fused(shared, source, operands);
-    }
-    result.map_err(|error| first.unwrap_or(error))
-}
-
-fn lower_fused(shared: &mut Shared, source: &Source, operands: usize) -> Result<Program, LowerError> {
     let options = shared.options;
-    let graph = source.graph.fused_but(operands, &|composite| attention::streams(composite, &options));
+    let graph = source.graph.fused_by(&Fusion {
+        max_operands: options.limits.fused_tensors(),
+        parameters_from: source.parameters_from,
+        kept: &|composite| attention::streams(composite, &options),
+    });
     let mut lowering = Lowering::new(shared, &graph, source.parameters_from);
     lowering.walk()?;
     lowering.finish(source.name)
@@ -58,6 +43,8 @@ pub(super) struct Lowering<'a> {
     /// The partner of a pointwise node, and the reverse.
     pub partners: BTreeMap<usize, Partner>,
     absorbed: BTreeMap<usize, usize>,
+    /// The values that may be written over the states that they replace.
+    overwrites: BTreeMap<Value, Overwrite>,
     /// Concatenations that are never made, and what they are of.
     pub joined: BTreeMap<usize, [Value; 2]>,
     /// Values that are written into their slices.
@@ -80,6 +67,7 @@ impl<'a> Lowering<'a> {
             readers: HashMap::new(),
             partners: BTreeMap::new(),
             absorbed: BTreeMap::new(),
+            overwrites: graph.overwrites(parameters_from, &|value| graph.viewed(value)),
             joined: BTreeMap::new(),
             split: BTreeMap::new(),
             inputs: Vec::new(),
@@ -99,10 +87,7 @@ impl<'a> Lowering<'a> {
 
     /// The value that a view (of a view) shows.
     pub fn root(&self, value: Value) -> Value {
-        match &self.graph.node(value).op {
-            Op::Reshape | Op::After => self.root(self.graph.node(value).inputs[0]),
-            _ => value,
-        }
+        self.graph.viewed(value)
     }
 
     pub fn readers_of(&self, value: Value) -> &[usize] {
@@ -116,20 +101,7 @@ impl<'a> Lowering<'a> {
 
     /// The state that a value shows as it stands: its own name, or that of the arena for a parameter.
     pub fn shown_state(&self, value: Value) -> Option<&str> {
-        match &self.graph.node(self.root(value)).op {
-            Op::State { name } => Some(name),
-            Op::Parameter { .. } => Some(self.parameters_from),
-            _ => None,
-        }
-    }
-
-    /// Where in the order of dispatches a node runs: with its partner, if it has one.
-    pub fn position(&self, node: usize) -> usize {
-        match self.graph.nodes()[node].op {
-            // Rings and clocks close the program.
-            Op::RingPush | Op::Tick { .. } => usize::MAX,
-            _ => self.absorbed.get(&node).copied().unwrap_or(node),
-        }
+        self.graph.state_of(self.root(value), self.parameters_from)
     }
 
     pub fn label(&self, node: usize, kind: &str) -> String {
@@ -304,6 +276,7 @@ impl<'a> Lowering<'a> {
                 self.takes_epilogue(input.node)
                     && first == Some(&node)
                     && !self.absorbed.contains_key(&input.node)
+                    && self.can_wait(input.node, node)
                     && self.can_finish(input.node, node)
             });
             // The last product: what the others give is there by then.
@@ -312,6 +285,24 @@ impl<'a> Lowering<'a> {
                 self.absorbed.insert(product, node);
             }
         }
+    }
+
+    /// Whether what a product reads is still there when `node` runs.
+    fn can_wait(&self, product: usize, node: usize) -> bool {
+        let between = self.overwrites.iter().filter(|(new, _)| product < new.node && new.node < node);
+        between.map(|(_, overwrite)| overwrite.old).all(|old| !self.reads_state_of(product, old))
+    }
+
+    /// Whether a node reads the state that `old` shows.
+    fn reads_state_of(&self, node: usize, old: Value) -> bool {
+        self.graph.nodes()[node].inputs.iter().any(|input| self.shown_state(*input) == self.shown_state(old))
+    }
+
+    /// The old value of the state that a pointwise value is written over; a product that it finishes reads that state to
+    /// the end.
+    pub fn overwritten(&self, value: Value, product: Option<usize>) -> Option<Value> {
+        let Overwrite { old, .. } = *self.overwrites.get(&value)?;
+        product.is_none_or(|product| !self.reads_state_of(product, old)).then_some(old)
     }
 
     /// Copies the states that are results as they stand, where the program gives them another value.

@@ -233,4 +233,30 @@ fn further_averages_follow_the_weights_in_a_second_dispatch() {
     for i in 0..DECAYS.len() {
         assert_eq!(kept[&format!("state average_{i}")][..70], first[..70]);
     }
+/// A kernel with as many tensors as the smallest devices bind replaces a state in place, whoever reads it later.
+#[test]
+fn a_full_kernel_overwrites_a_state_that_is_read_later() {
+    let mut graph = Graph::new();
+    let x = state(&mut graph, "x", &[6, 6]);
+    let others: Vec<Value> = (0..7).map(|i| graph.input(&format!("other {i}"), Shape::fixed(&[6, 6]))).collect();
+    let all: Vec<Value> = [x].into_iter().chain(others).collect();
+    let sum = (1..8).fold(input(0), |sum, slot| sum * 0.5 + input(slot));
+    let new = graph.map(&all, &sum);
+    // After what overwrites the state: the state itself, and a view of it.
+    let product = graph.matmul(Layout::Nn, new, x);
+    let late = graph.map(&[product, x], &(input(0) - input(1)));
+    let flat = graph.reshape(x, Shape::fixed(&[36]));
+    let sums = graph.sum(product, &[0, 1]);
+    let shifted = graph.map(&[flat, sums], &(input(0) * input(1)));
+    for (name, value) in [("product", product), ("late", late)] {
+        graph.output(name, value);
+    }
+    let shifted = graph.sum_all(shifted);
+    graph.output("shifted", shifted);
+    graph.assign("x", new);
+    let mut case = Case::new("full kernel", &graph, 2).filled().floats("x", numbers(36, 4));
+    case.runs = 3;
+    let bindings = case.plan().programs[0].dispatches.iter().map(|dispatch| dispatch.bindings.len()).max();
+    assert_eq!(bindings, Some(8));
+    case.check();
 }

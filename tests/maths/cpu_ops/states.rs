@@ -103,3 +103,15 @@ fn missing_states_start_as_zeros() {
     (0..3).for_each(|_| program.run(&mut store, &[], 1).unwrap());
     assert_eq!(store.get("count"), Some(&[3.0, 3.0][..]));
 }
+
+/// A row of the state is read for all rows: nothing is written over it before.
+#[test]
+fn a_state_that_a_view_shows_too_is_not_overwritten() {
+    let mut graph = Graph::new();
+    let state = graph.state("state", TensorType::f32(Shape::fixed(&[3, 4])));
+    let first = graph.slice(state, 0, 0, 1);
+    let next = graph.map(&[state, first], &(x(0) * 0.5 + x(1)));
+    graph.assign("state", next);
+    let world = World::new(1).state("state", Content::Real(Numbers::new(3).many(12)));
+    check("a view", &graph, &world, 3, 1e-6);
+}
