@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::expr::{Distribution, Draw, Expr, Term};
 use super::{
-    Composite, DType, Dim, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick, Value, random,
+    Composite, DType, Dim, Graph, Known, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick, Value,
+    random,
 };
 
 /// # Panics
@@ -253,6 +254,17 @@ impl Graph {
         inputs: &[Value],
         body: impl FnOnce(&mut Self, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
+        self.known_composite(name, None, inputs, body)
+    }
+
+    /// A composite that devices know by what it computes.
+    pub(super) fn known_composite(
+        &mut self,
+        name: &str,
+        known: Option<Known>,
+        inputs: &[Value],
+        body: impl FnOnce(&mut Self, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
         let mut inner = Self::new();
         let arguments: Vec<Value> = inputs
             .iter()
@@ -264,7 +276,7 @@ impl Graph {
         let outputs = body(&mut inner, &arguments);
         let types: Vec<TensorType> = outputs.iter().map(|value| inner.tensor_type(*value).clone()).collect();
         let count = outputs.len();
-        let composite = Composite { name: name.to_owned(), body: inner, outputs };
+        let composite = Composite { name: name.to_owned(), known, body: inner, outputs };
         let node = self.add(Op::Composite(Arc::new(composite)), inputs.to_vec(), types).node;
         (0..count).map(|output| Value { node, output }).collect()
     }

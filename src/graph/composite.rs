@@ -48,17 +48,6 @@ impl Graph {
         new
     }
 
-    /// The cotangents of the inputs of attention, by a composite whose body takes them from that of attention. Who opens
-    /// both computes nothing twice, for equal nodes are one.
-    pub(super) fn attention_vjp(&mut self, composite: &Composite, inputs: &[Value], u: Value) -> Vec<Value> {
-        let count = inputs.len();
-        let all: Vec<Value> = inputs.iter().copied().chain([u]).collect();
-        self.composite(&format!("{}_gradient", composite.name), &all, |graph, inner| {
-            let outputs = graph.inline(composite, &inner[..count]);
-            graph.vjp(&outputs, &inner[count..], &inner[..count])
-        })
-    }
-
     /// The same computation with every composite opened.
     pub fn expanded(&self) -> Self {
         self.expanded_but(&|_| false)

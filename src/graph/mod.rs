@@ -5,6 +5,7 @@
 //! nodes, so that they compose), prepared by [`Graph::expanded`] and [`Graph::fused`], and run by the CPU executor or
 //! lowered to a plan for a GPU.
 
+mod attention;
 pub mod build;
 mod checkpoint;
 mod composite;
@@ -25,6 +26,7 @@ mod slices;
 mod tape;
 mod vjp;
 
+pub use attention::{Attention, Known};
 pub use convolution::{ConvLayout, Geometry, Padding};
 pub use dtype::DType;
 pub use expr::{Distribution, Expr};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConvLayout, Geometry, Graph, Tape, Value};
+use super::{ConvLayout, Geometry, Graph, Known, Tape, Value};
 
 /// The three layouts of a matrix product. "Rows" are all leading axes of an operand flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +170,8 @@ pub enum Op {
 pub struct Composite {
     /// `dsm_loss`, `adam`, …
     pub name: String,
+    /// What it is known to compute; else its body alone says what.
+    pub known: Option<Known>,
     /// Its inputs are named `0`, `1`, … in the order of the node's inputs.
     pub body: Graph,
     /// The values of the body that are the node's outputs.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::expr::{Expr, Term};
 use super::matrices::inverse;
-use super::{Graph, Layout, Op, Reduction, Shape, Tape, Value};
+use super::{Graph, Known, Layout, Op, Reduction, Shape, Tape, Value};
 
 impl Graph {
     /// For outputs `y` and cotangents `u` of the same shapes: `uᵀ ∂y/∂x` for every `x` in `wrt`, in its shape.
@@ -86,11 +86,10 @@ impl Graph {
         let inputs = &entry.inputs;
         match (&entry.op, cotangent) {
             (Op::Pointwise { tape }, _) => self.pointwise_vjp(tape, inputs, &entry.types[0].shape, cotangents),
-            // A device may have a kernel for it.
-            (Op::Composite(composite), Some(u)) if composite.name == "attention" => {
-                inputs.iter().copied().zip(self.attention_vjp(composite, inputs, u)).collect()
-            }
             (Op::Composite(composite), _) => {
+                if let (Some(Known::Attention(attention)), Some(u)) = (composite.known, cotangent) {
+                    return inputs.iter().copied().zip(self.attention_vjp(composite, attention, inputs, u)).collect();
+                }
                 let outputs = self.inline(composite, inputs);
                 outputs.into_iter().zip(cotangents).filter_map(|(output, u)| u.map(|u| (output, u))).collect()
             }

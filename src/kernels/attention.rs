@@ -86,7 +86,7 @@ pub fn attention(pass: Pass, lanes: u32) -> Shader {
     template.build(&Hooks::default())
 }
 
-/// The sizes of a launch: rows of the result and what they are summed over, positions both.
+/// The numbers of a launch: rows of the result and what they are summed over are positions both.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// Rows of the result.
@@ -99,14 +99,16 @@ pub struct Sizes {
     pub width: u64,
     /// Samples times heads.
     pub matrices: Size,
+    /// The factor of scores.
+    pub scale: f32,
 }
 
 /// The kernel's words.
 pub fn constants(sizes: Sizes) -> Vec<Constant> {
-    let Sizes { rows, others, heads, width, matrices } = sizes;
+    let Sizes { rows, others, heads, width, matrices, scale } = sizes;
     let mut words: Vec<Constant> = [rows, others, heads, width / 4].map(word).into();
     words.push(Constant::U32(matrices));
-    words.push(Constant::F32((width as f64).powf(-0.5) as f32));
+    words.push(Constant::F32(scale));
     words
 }
 

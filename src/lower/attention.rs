@@ -1,63 +1,81 @@
 //! Attention, and its first gradient, by kernels that keep no scores: where these are more than a device binds.
 //!
-//! They stand for the composites `attention` and `attention_gradient`, whose bodies are what everybody else runs.
+//! They stand for composites that are known to be one of the two, whose bodies are what everybody else runs.
 
 use super::iteration::elements;
+use super::pointwise::channels;
 use super::program::Lowering;
 use super::tensors::{Bind, Call};
 use super::{LowerError, Options};
-use crate::graph::{Composite, DType, Layout, Op, Shape, Value};
+use crate::graph::{Attention, Composite, DType, Known, Shape, Value};
 use crate::kernels::attention::{self as kernel, Pass, Sizes};
 use crate::plan::Size;
 
-/// The scores `[Batch, heads, queries, keys]` of a composite that is attention or its gradient.
-fn scores(composite: &Composite) -> Option<&Shape> {
-    if !matches!(composite.name.as_str(), "attention" | "attention_gradient") {
-        return None;
+/// An attention, or its gradient, of one sample.
+#[derive(Clone, Copy)]
+struct Problem {
+    attention: Attention,
+    gradient: bool,
+    queries: u64,
+    keys: u64,
+    /// Channels of a head.
+    width: u64,
+}
+
+impl Problem {
+    fn of(composite: &Composite) -> Option<Self> {
+        let (attention, gradient) = match composite.known? {
+            Known::Attention(attention) => (attention, false),
+            Known::AttentionGradient(attention) => (attention, true),
+        };
+        let [q, k] = [0, 1].map(|input| composite.input_shape(input));
+        let channels = channels(q);
+        let [queries, keys] = [q, k].map(|shape| shape.fixed_elements() as u64 / channels);
+        Some(Self { attention, gradient, queries, keys, width: channels / attention.heads as u64 })
     }
-    let product = |op: &Op| matches!(op, Op::BatchMatMul { layout: Layout::Nt });
-    composite.body.nodes().iter().find(|node| product(&node.op)).map(|node| &node.types[0].shape)
+
+    fn heads(&self) -> u64 {
+        self.attention.heads as u64
+    }
+
+    /// A launch whose result has so many rows, summed over so many others.
+    fn sizes(&self, rows: u64, others: u64) -> Sizes {
+        let (heads, width, scale) = (self.heads(), self.width, self.attention.scale as f32);
+        Sizes { rows, others, heads, width, matrices: Size::per_sample(heads), scale }
+    }
 }
 
-/// The channels of a head.
-fn width(composite: &Composite, heads: usize) -> usize {
-    composite.body.tensor_type(composite.outputs[0]).shape.dims().last().map_or(0, |dim| dim.at(1)) / heads
-}
-
-/// Whether the scores of a composite are more than the device takes, and there is a kernel that does without.
+/// Whether a composite is attention or its gradient, its scores are more than the device takes, and there is a kernel that
+/// does without.
 pub(super) fn streams(composite: &Composite, options: &Options) -> bool {
-    let Some(scores) = scores(composite) else { return false };
-    let (batch, limits) = (options.max_batch as usize, options.limits);
+    let Some(problem) = Problem::of(composite) else { return false };
+    let limits = options.limits;
     // Samples can be taken one by one, but no fewer.
-    let one = 4 * scores.elements(1) as u64;
-    let too_large = one > limits.binding_bytes || one * batch as u64 > limits.buffer_bytes;
-    let width = width(composite, scores.dims()[1].at(1)) as u64;
-    too_large && width.is_multiple_of(4) && width <= kernel::WIDEST
+    let one = 4 * problem.heads() * problem.queries * problem.keys;
+    let too_large = one > limits.binding_bytes || one * u64::from(options.max_batch) > limits.buffer_bytes;
+    too_large && problem.width.is_multiple_of(4) && problem.width <= kernel::WIDEST
 }
 
 impl Lowering<'_> {
     /// A composite that [`streams`].
     pub(super) fn stream_attention(&mut self, node: usize, composite: &Composite) -> Result<(), LowerError> {
-        let graph = self.graph;
-        let inputs = &graph.nodes()[node].inputs;
-        let Some(scores) = scores(composite) else { unreachable!("only attention gets here") };
-        let [heads, queries, keys] = [1, 2, 3].map(|axis| scores.dims()[axis].at(1) as u64);
-        let width = width(composite, heads as usize) as u64;
-        let matrices = Size::per_sample(heads);
-        let of = |rows: u64, others: u64| Sizes { rows, others, heads, width, matrices };
+        let Some(problem) = Problem::of(composite) else { unreachable!("only attention gets here") };
+        let Problem { queries, keys, .. } = problem;
+        let inputs = &self.graph.nodes()[node].inputs;
         let tensors: Vec<usize> = inputs.iter().map(|input| self.tensor_of(*input)).collect();
-        if composite.name == "attention" {
+        if !problem.gradient {
             let result = self.tensor_of(Value { node, output: 0 });
             let binds = [&tensors[..], &[result]].concat();
-            return self.launch_attention(node, Pass::Forward, &binds, 1, of(queries, keys));
+            return self.launch_attention(node, Pass::Forward, &binds, 1, problem.sizes(queries, keys));
         }
         let [q, k, v, du] = tensors[..] else { unreachable!("three inputs and a cotangent") };
-        let kept = self.scratch(self.label(node, "sums"), elements(&Shape::batch(&[2 * (heads * queries) as usize])));
+        let kept = self
+            .scratch(self.label(node, "sums"), elements(&Shape::batch(&[2 * (problem.heads() * queries) as usize])));
         self.tensors[kept].samples_lead = true;
         let results: Vec<usize> = (0..3).map(|output| self.tensor_of(Value { node, output })).collect();
-        self.launch_attention(node, Pass::Queries, &[q, k, du, v, kept, results[0]], 2, of(queries, keys))?;
-        self.launch_attention(node, Pass::Keys, &[k, q, v, du, kept, results[1]], 1, of(keys, queries))?;
-        self.launch_attention(node, Pass::Values, &[k, q, du, kept, results[2]], 1, of(keys, queries))
+        self.launch_attention(node, Pass::Queries, &[q, k, du, v, kept, results[0]], 2, problem.sizes(queries, keys))?;
+        self.launch_attention(node, Pass::Keys, &[k, q, v, du, kept, results[1]], 1, problem.sizes(keys, queries))?;
+        self.launch_attention(node, Pass::Values, &[k, q, du, kept, results[2]], 1, problem.sizes(keys, queries))
     }
 
     fn launch_attention(

@@ -4,8 +4,8 @@ use crate::common::both::Case;
 use crate::common::gpu;
 use crate::common::graphs::{World, check, near, run_on};
 use serde_json::Value as Json;
-use tweedie::graph::{Dim, Expr, Graph, Layout, Shape};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::graph::{Attention, Dim, Expr, Graph, Layout, Reduction, Shape, Value};
+use tweedie::lower::{LowerError, Options, Source, lower};
 use tweedie::nn::attention;
 use tweedie::plan::{Driver, Limits};
 
@@ -152,11 +152,16 @@ fn attention_and_its_derivatives_on_a_gpu() {
 
 /// Attention in the middle of other things, with as many keys as asked for, and all gradients.
 fn in_the_middle(queries: usize, keys: usize, channels: usize, heads: usize) -> Graph {
+    surrounded(queries, keys, channels, |graph, qkv| attention(graph, qkv, heads))
+}
+
+/// Something like attention in the middle of other things, and all gradients.
+fn surrounded(queries: usize, keys: usize, channels: usize, mix: impl Fn(&mut Graph, [Value; 3]) -> Value) -> Graph {
     let mut graph = Graph::new();
     let inputs = [("q", queries), ("k", keys), ("v", keys), ("w", queries)];
     let [q, k, v, w] = inputs.map(|(name, n)| graph.input(name, Shape::batch(&[n, channels])));
     let [p, r, s] = [q, k, v].map(|value| graph.map(&[value], &(x(0) * 2.0).sin()));
-    let mixed = attention(&mut graph, [p, r, s], heads);
+    let mixed = mix(&mut graph, [p, r, s]);
     let energy = graph.map(&[mixed, w], &(x(0).square() + x(0) * x(1)));
     let energy = graph.sum_all(energy);
     let gradients = graph.gradient(energy, &[q, k, v]);
@@ -183,6 +188,75 @@ fn scores_above_a_binding_are_streamed() {
     }
 }
 
+/// Kernels of attention in a plan for two samples, and of batches of products.
+fn kernels_of(graph: &Graph, limits: Limits) -> Result<(usize, usize), LowerError> {
+    let options = Options { max_batch: 2, limits, driver: Driver::Hardware };
+    let plan = lower(&[Source { name: "a", graph, parameters_from: "params" }], &options)?;
+    let keys_of = |key: &str| plan.shaders.iter().filter(|shader| shader.key.starts_with(key)).count();
+    Ok((keys_of("attention"), keys_of("batch_matmul")))
+}
+
+/// Limits that the scores of one sample of 48 queries and 64 keys are beyond, with two heads.
+const FEW: Limits = Limits { binding_bytes: 4 * 2 * 48 * 64 - 4, ..Limits::BASELINE };
+
+#[test]
+fn scores_of_another_scale_are_streamed() {
+    for scale in [0.05, -0.7] {
+        let graph = surrounded(48, 64, 24, |graph, qkv| graph.attention(qkv, Attention { heads: 2, scale }));
+        assert_eq!(kernels_of(&graph, FEW).unwrap(), (4, 0));
+        let mut case = Case::new("another scale", &graph, 2).filled();
+        (case.limits, case.max_batch, case.tolerance) = (FEW, 2, 2e-5);
+        case.check();
+    }
+}
+
+#[test]
+fn scores_without_scale_mix_all_values_alike() {
+    let mut graph = Graph::new();
+    let [q, k, v] = ["q", "k", "v"].map(|name| graph.input(name, Shape::batch(&[3, 2])));
+    let mixed = graph.attention([q, k, v], Attention { heads: 1, scale: 0.0 });
+    graph.output("mixed", mixed);
+    let world = World::new(1).input("q", vec![3.0; 6]).input("k", vec![-2.0; 6]);
+    let world = world.input("v", vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0]);
+    near("mixed", &run_on::<f64>(&graph, &world, 1)["mixed"], &[7.0, 14.0, 7.0, 14.0, 7.0, 14.0], 1e-12);
+}
+
+#[test]
+fn a_composite_is_not_attention_by_its_name() {
+    let scores = |graph: &mut Graph, q: Value, k: Value| {
+        let [q, k] = [(q, 48), (k, 64)].map(|(x, n)| {
+            let apart = graph.reshape(x, Shape::batch(&[n, 2, 12]));
+            graph.permute(apart, &[0, 2, 1, 3])
+        });
+        graph.batch_matmul(Layout::Nt, q, k)
+    };
+    // Queries and the mean of values: no scores are left to compute.
+    let graph = surrounded(48, 64, 24, |graph, qkv| {
+        let body = |graph: &mut Graph, inner: &[Value]| {
+            scores(graph, inner[0], inner[1]);
+            let sum = graph.sum(inner[2], &[1]);
+            vec![graph.map(&[inner[0], sum], &(x(0) + x(1) / 64.0))]
+        };
+        graph.composite("attention", &qkv, body)[0]
+    });
+    assert_eq!(kernels_of(&graph, FEW).unwrap().0, 0);
+    let mut case = Case::new("by name", &graph, 2).filled();
+    (case.limits, case.max_batch) = (FEW, 2);
+    case.check();
+    // What takes the largest score, and no softmax, has no kernel that does without them.
+    let graph = surrounded(48, 64, 24, |graph, qkv| {
+        let body = |graph: &mut Graph, inner: &[Value]| {
+            let scores = scores(graph, inner[0], inner[1]);
+            let largest = graph.reduce(Reduction::Max, scores, &[1, 2, 3]);
+            let largest = graph.reshape(largest, Shape::batch(&[1, 1]));
+            vec![graph.map(&[inner[0], largest], &(x(0) * x(1)))]
+        };
+        graph.composite("attention", &qkv, body)[0]
+    });
+    assert!(matches!(kernels_of(&graph, FEW), Err(LowerError::TooLarge { .. })));
+    assert_eq!(kernels_of(&graph, Limits::BASELINE).unwrap().0, 0);
+}
+
 #[test]
 fn derivatives_of_the_gradient_do_without_its_kernels() {
     let mut graph = in_the_middle(4, 4, 8, 2);
@@ -192,7 +266,7 @@ fn derivatives_of_the_gradient_do_without_its_kernels() {
     let sum = sums.into_iter().reduce(|a, b| graph.plus(a, b)).unwrap();
     let inputs: Vec<_> = (0..graph.nodes().len())
         .filter(|node| matches!(graph.nodes()[*node].op, tweedie::graph::Op::Input { .. }))
-        .map(|node| tweedie::graph::Value { node, output: 0 })
+        .map(|node| Value { node, output: 0 })
         .collect();
     let second = graph.gradient(sum, &inputs);
     second.into_iter().enumerate().for_each(|(i, value)| graph.output(format!("second {i}"), value));
