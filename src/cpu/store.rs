@@ -137,7 +137,7 @@ impl<T: Real> Store<T> {
         create: bool,
     ) -> Result<(), CpuError> {
         let zeros = match dtype {
-            DType::F32 | DType::F16 => Tensor::Real(Vec::<T>::new()),
+            DType::F32 => Tensor::Real(Vec::<T>::new()),
             DType::U32 => Tensor::Words(Vec::new()),
             DType::U8 => Tensor::Bytes(Vec::new()),
         };

@@ -1,11 +1,12 @@
 //! Attention with several heads (Vaswani et al. 2017), as a composite that devices know by its type.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Composite, Expr, Graph, Layout, Reduction, Shape, Value};
 
-/// The numbers of an attention.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The numbers of an attention. Two are equal if their numbers are, bit by bit.
+#[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Heads: each is a run of channels.
     pub heads: usize,
@@ -13,8 +14,22 @@ pub struct Attention {
     pub scale: f64,
 }
 
+impl PartialEq for Attention {
+    fn eq(&self, other: &Self) -> bool {
+        (self.heads, self.scale.to_bits()) == (other.heads, other.scale.to_bits())
+    }
+}
+
+impl Eq for Attention {}
+
+impl Hash for Attention {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.heads, self.scale.to_bits()).hash(state);
+    }
+}
+
 /// What a composite is known to compute, whatever its name: a device may have kernels for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Known {
     /// [`Graph::attention`]: inputs are queries, keys and values.
     Attention(Attention),

@@ -12,8 +12,6 @@ pub enum DType {
     U32,
     /// 8-bit unsigned integer, four to a 32-bit word: data sets.
     U8,
-    /// 16-bit float: reserved for the Half tier, which no kernel uses yet.
-    F16,
 }
 
 impl DType {
@@ -21,7 +19,6 @@ impl DType {
     pub const fn bytes(self) -> u64 {
         match self {
             Self::F32 | Self::U32 => 4,
-            Self::F16 => 2,
             Self::U8 => 1,
         }
     }

@@ -1,6 +1,7 @@
 //! The graph itself: nodes, named ends, and what lasts between runs.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::checkpoint::Region;
@@ -37,7 +38,7 @@ impl TensorType {
 }
 
 /// An op with its inputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     /// What it does.
     pub op: Op,
@@ -91,7 +92,8 @@ pub const PARAMETER_ALIGNMENT: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
-    known: HashMap<String, usize>,
+    /// Nodes by the hash of op, inputs and types.
+    known: HashMap<u64, Vec<usize>>,
     parameters: Vec<Parameter>,
     outputs: Vec<(String, Value)>,
     assignments: Vec<(String, Value)>,
@@ -218,19 +220,20 @@ impl Graph {
 
     /// Adds a node unless an equal one is there, and gives its first output.
     pub(crate) fn add(&mut self, op: Op, inputs: Vec<Value>, types: Vec<TensorType>) -> Value {
-        let key = match &op {
-            Op::Composite(inner) => {
-                format!("{}{:?}{:?}{inputs:?}", inner.name, inner.body.nodes, inner.outputs)
-            }
-            _ => format!("{op:?}{inputs:?}{types:?}"),
+        let mut hasher = DefaultHasher::new();
+        (&op, &inputs, &types).hash(&mut hasher);
+        let alike = self.known.entry(hasher.finish()).or_default();
+        let equal = |node: &&usize| {
+            let known = &self.nodes[**node];
+            known.op == op && known.inputs == inputs && known.types == types
         };
-        if let Some(node) = self.known.get(&key) {
+        if let Some(node) = alike.iter().find(equal) {
             return Value { node: *node, output: 0 };
         }
+        let node = self.nodes.len();
+        alike.push(node);
         let scope = self.scope.join(".").into();
         self.nodes.push(Node { op, inputs, types, scope });
-        let node = self.nodes.len() - 1;
-        self.known.insert(key, node);
         Value { node, output: 0 }
     }
 

@@ -1,8 +1,9 @@
 //! What a node of a graph can be.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{ConvLayout, Geometry, Graph, Known, Tape, Value};
+use super::{ConvLayout, Geometry, Graph, Known, Node, Tape, Value};
 
 /// The three layouts of a matrix product. "Rows" are all leading axes of an operand flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +33,8 @@ pub enum Reduction {
     Max,
 }
 
-/// How the rows of a data set are stored.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the rows of a data set are stored. Two are equal if their numbers are, bit by bit.
+#[derive(Clone, Copy, Debug)]
 pub enum Storage {
     /// f32 as they are.
     F32,
@@ -44,6 +45,29 @@ pub enum Storage {
         /// Summand.
         shift: f32,
     },
+}
+
+impl Storage {
+    fn bits(self) -> Option<[u32; 2]> {
+        match self {
+            Self::F32 => None,
+            Self::U8 { scale, shift } => Some([scale, shift].map(f32::to_bits)),
+        }
+    }
+}
+
+impl PartialEq for Storage {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Storage {}
+
+impl Hash for Storage {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
 }
 
 /// In which order a data set is read.
@@ -67,7 +91,7 @@ pub enum Tick {
 }
 
 /// What a node does. Every op but [`Composite`](Op::Composite) is primitive.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Written by the host before each run.
     Input {
@@ -176,4 +200,25 @@ pub struct Composite {
     pub body: Graph,
     /// The values of the body that are the node's outputs.
     pub outputs: Vec<Value>,
+}
+
+impl Composite {
+    /// What two composites have to have in common to be equal.
+    fn key(&self) -> (&str, Option<Known>, &[Node], &[Value]) {
+        (&self.name, self.known, self.body.nodes(), &self.outputs)
+    }
+}
+
+impl PartialEq for Composite {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Composite {}
+
+impl Hash for Composite {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
