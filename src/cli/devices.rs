@@ -33,12 +33,11 @@ fn json(reports: &[AdapterReport], auto: &Selection) -> String {
 fn text(reports: &[AdapterReport], auto: &Selection) -> String {
     let mut text = String::new();
     for report in reports {
-        let AdapterReport { name, backend, driver, driver_info, tier, limits, .. } = report;
+        let AdapterReport { name, backend, driver, driver_info, limits, .. } = report;
         let software = if report.is_software() { ", a software driver" } else { "" };
         let yes_no = |yes: bool| if yes { "yes" } else { "no" };
         text += &format!("{name}\n");
         text += &format!("  backend           {backend}, {driver} {driver_info}{software}\n");
-        text += &format!("  tier              {tier}\n");
         text += &format!(
             "  largest buffer    {} MiB, {} MiB a binding\n",
             limits.buffer_bytes >> 20,

@@ -1,36 +1,10 @@
 //! Which adapters there are, what they can do, and which one to take.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::GpuError;
-
-/// What a device's kernels may use. Each tier contains the ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// WebGPU's defaults: 8 storage buffers, 16 KiB of workgroup memory, 256 threads, 128 MiB bindings.
-    Baseline,
-    /// 32 KiB of workgroup memory, and subgroup operations.
-    Native,
-    /// 16-bit floats in storage.
-    Half,
-    /// Cooperative matrices.
-    Matrix,
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Baseline => "baseline",
-            Self::Native => "native",
-            Self::Half => "half",
-            Self::Matrix => "matrix",
-        })
-    }
-}
 
 /// What kind of hardware stands behind an adapter, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,8 +82,6 @@ pub struct AdapterReport {
     pub driver_info: String,
     /// What stands behind it.
     pub hardware: Hardware,
-    /// The highest tier of kernels that it can run.
-    pub tier: Tier,
     /// The limits that matter.
     pub limits: DeviceLimits,
     /// Smallest subgroup that a kernel may meet.
@@ -128,16 +100,7 @@ impl AdapterReport {
         self.hardware == Hardware::Software
     }
 
-    pub(super) fn new(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Limits, tiles: bool) -> Self {
-        let native =
-            limits.max_compute_workgroup_storage_size >= 32 << 10 && features.contains(wgpu::Features::SUBGROUP);
-        let half = native && features.contains(wgpu::Features::SHADER_F16);
-        let tier = match (native, half, half && tiles) {
-            (_, _, true) => Tier::Matrix,
-            (_, true, _) => Tier::Half,
-            (true, _, _) => Tier::Native,
-            _ => Tier::Baseline,
-        };
+    pub(super) fn new(info: &wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Limits) -> Self {
         Self {
             name: info.name.clone(),
             backend: info.backend.to_string(),
@@ -151,7 +114,6 @@ impl AdapterReport {
                 wgpu::DeviceType::Cpu => Hardware::Software,
                 wgpu::DeviceType::Other => Hardware::Other,
             },
-            tier,
             limits: DeviceLimits::of(limits),
             subgroup_min: info.subgroup_min_size,
             subgroup_max: info.subgroup_max_size,
@@ -282,9 +244,7 @@ impl Adapters {
         let found = pollster::block_on(instance.enumerate_adapters(backends))
             .into_iter()
             .map(|adapter| {
-                let tiles = adapter.cooperative_matrix_properties();
-                let tiles = tiles.iter().any(|t| t.m_size == t.n_size && t.n_size == t.k_size);
-                let report = AdapterReport::new(&adapter.get_info(), adapter.features(), &adapter.limits(), tiles);
+                let report = AdapterReport::new(&adapter.get_info(), adapter.features(), &adapter.limits());
                 (adapter, report)
             })
             .collect();
@@ -321,7 +281,6 @@ mod tests {
             driver: "driver".to_string(),
             driver_info: String::new(),
             hardware,
-            tier: Tier::Baseline,
             limits: DeviceLimits::of(&wgpu::Limits::defaults()),
             subgroup_min: 8,
             subgroup_max: 8,

@@ -66,10 +66,7 @@ impl Device {
     pub fn open(adapters: &Adapters, index: usize, options: &OpenOptions) -> Result<Self, GpuError> {
         let (adapter, report) =
             adapters.get(index).ok_or_else(|| GpuError::Argument(format!("there is no adapter number {index}")))?;
-        let useful = wgpu::Features::SUBGROUP
-            | wgpu::Features::SHADER_F16
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::PIPELINE_CACHE;
+        let useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
         let mut limits = adapter.limits();
         if let Some(shrunken) = &options.limits {
             shrunken.shrink(&mut limits);
@@ -125,8 +122,7 @@ impl Device {
 
     fn assemble(raw: wgpu::Device, queue: wgpu::Queue, health: Arc<Health>) -> Self {
         let features = raw.features();
-        let tiles = features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
-        let report = AdapterReport::new(&raw.adapter_info(), features, &raw.limits(), tiles);
+        let report = AdapterReport::new(&raw.adapter_info(), features, &raw.limits());
         Self {
             inner: Arc::new(Inner {
                 raw,

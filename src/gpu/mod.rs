@@ -27,7 +27,7 @@ mod store;
 mod transfer;
 mod validate;
 
-pub use adapter::{AdapterReport, Adapters, Choice, DeviceLimits, Hardware, Selection, Tier, select};
+pub use adapter::{AdapterReport, Adapters, Choice, DeviceLimits, Hardware, Selection, select};
 pub use device::{Device, MemoryReport, OpenOptions};
 pub use error::GpuError;
 pub use pending::{Element, Pending};
