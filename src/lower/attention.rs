@@ -2,9 +2,8 @@
 //!
 //! They stand for composites that are known to be one of the two, whose bodies are what everybody else runs.
 
-use super::iteration::elements;
-use super::pointwise::channels;
-use super::program::Lowering;
+use super::iteration::{channels, elements};
+use super::lowering::Lowering;
 use super::tensors::{Bind, Call};
 use super::{LowerError, Options};
 use crate::graph::{Attention, Composite, DType, Known, Shape, Value};
@@ -61,7 +60,7 @@ impl Lowering<'_> {
     pub(super) fn stream_attention(&mut self, node: usize, composite: &Composite) -> Result<(), LowerError> {
         let Some(problem) = Problem::of(composite) else { unreachable!("only attention gets here") };
         let Problem { queries, keys, .. } = problem;
-        let inputs = &self.graph.nodes()[node].inputs;
+        let inputs = &self.facts.graph.nodes()[node].inputs;
         let tensors: Vec<usize> = inputs.iter().map(|input| self.tensor_of(*input)).collect();
         if !problem.gradient {
             let result = self.tensor_of(Value { node, output: 0 });
@@ -69,8 +68,10 @@ impl Lowering<'_> {
             return self.launch_attention(node, Pass::Forward, &binds, 1, problem.sizes(queries, keys));
         }
         let [q, k, v, du] = tensors[..] else { unreachable!("three inputs and a cotangent") };
-        let kept = self
-            .scratch(self.label(node, "sums"), elements(&Shape::batch(&[2 * (problem.heads() * queries) as usize])));
+        let kept = self.scratch(
+            self.facts.label(node, "sums"),
+            elements(&Shape::batch(&[2 * (problem.heads() * queries) as usize])),
+        );
         self.tensors[kept].samples_lead = true;
         let results: Vec<usize> = (0..3).map(|output| self.tensor_of(Value { node, output })).collect();
         self.launch_attention(node, Pass::Queries, &[q, k, du, v, kept, results[0]], 2, problem.sizes(queries, keys))?;
@@ -86,7 +87,7 @@ impl Lowering<'_> {
         written: usize,
         sizes: Sizes,
     ) -> Result<(), LowerError> {
-        let label = self.label(node, "streamed");
+        let label = self.facts.label(node, "streamed");
         self.check_buffers(&label, tensors.len())?;
         debug_assert!(tensors.iter().all(|tensor| self.tensors[*tensor].dtype == DType::F32));
         let (read, write) = tensors.split_at(tensors.len() - written);

@@ -2,8 +2,8 @@
 
 use super::LowerError;
 use super::iteration::{elements, size_of, times};
-use super::pointwise::{Prepared, with_hook_words};
-use super::program::Lowering;
+use super::lowering::Lowering;
+use super::pointwise::Prepared;
 use super::tensors::{Bind, Call};
 use crate::graph::{Layout, Shape, Value};
 use crate::kernels;
@@ -18,7 +18,7 @@ impl Lowering<'_> {
         layout: Layout,
         epilogue: Option<(usize, Prepared)>,
     ) -> Result<(), LowerError> {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let entry = &graph.nodes()[product];
         let [a, b] = [entry.inputs[0], entry.inputs[1]];
         let (lead, result) = entry.types[0].shape.dims().split_at(entry.types[0].shape.rank() - 2);
@@ -29,7 +29,7 @@ impl Lowering<'_> {
             Layout::Tn => left[left.len() - 2],
         };
         let [rows, columns, inner] = [result[0], result[1], inner].map(|dim| dim.at(1) as u64);
-        let tile = self.tile(matrices.at(self.batch()), rows, columns);
+        let tile = self.tile(matrices.at(self.facts.batch()), rows, columns);
         let aligned = kernels::matmul::Aligned::of(layout, rows, columns, inner);
         let mut flops = matrices * (2 * rows * columns * inner);
         let mut binds = vec![Bind::read(self.tensor_of(a)), Bind::read(self.tensor_of(b))];
@@ -39,14 +39,14 @@ impl Lowering<'_> {
         let shader = self.shared.shader(kernels::matmul::batch_matmul(layout, tile, aligned, hooks));
         let label = match &epilogue {
             Some((node, prepared)) => {
-                binds.extend(prepared.binds.iter().cloned());
-                constants = with_hook_words(constants, &prepared.emitted);
+                binds.extend(prepared.binds());
+                constants = prepared.words(constants);
                 flops = flops + prepared.flops;
-                self.label(*node, "products + pointwise")
+                self.facts.label(*node, "products + pointwise")
             }
             None => {
                 binds.push(Bind::write(self.tensor_of(Value { node: product, output: 0 })));
-                self.label(product, "products")
+                self.facts.label(product, "products")
             }
         };
         self.check_buffers(&label, binds.len())?;
@@ -56,7 +56,7 @@ impl Lowering<'_> {
 
     /// The axes in another order: one copy, axes that stay side by side being one.
     pub(super) fn permute(&mut self, node: usize, axes: &[usize]) -> Result<(), LowerError> {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let input = graph.nodes()[node].inputs[0];
         let dims = graph.shape(input).dims();
         let one = Size::fixed(1);
@@ -75,7 +75,7 @@ impl Lowering<'_> {
                 _ => groups.push((length, strides[axis])),
             }
         }
-        let label = self.label(node, "permutation");
+        let label = self.facts.label(node, "permutation");
         if groups.len() > 4 {
             let what = format!("no kernel brings {} into the order {axes:?}", graph.shape(input));
             return Err(LowerError::Unsupported { label, what });

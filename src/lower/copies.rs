@@ -1,8 +1,7 @@
 //! Slices, concatenations and packed arenas: what moves elements and computes nothing.
 
-use super::iteration::{elements, times};
-use super::pointwise::channels;
-use super::program::Lowering;
+use super::iteration::{channels, elements, times};
+use super::lowering::Lowering;
 use super::tensors::{Bind, Call, Home};
 use crate::graph::{DType, Dim, Op, Shape, Value};
 use crate::kernels;
@@ -30,7 +29,7 @@ impl Lowering<'_> {
     /// A copy of all of a tensor.
     pub(super) fn copy_whole(&mut self, label: String, from: usize, to: usize, size: Size) {
         // What does not grow with the batch, but is longer than a binding, goes piece by piece.
-        let longest = self.shared.options.limits.binding_bytes / 4 / 64 * 64;
+        let longest = self.facts.options.limits.binding_bytes / 4 / 64 * 64;
         if size.per_sample > 0 || size.fixed <= longest || longest == 0 {
             return self.copy_row(label, [Bind::read(from), Bind::write(to)], size);
         }
@@ -59,15 +58,15 @@ impl Lowering<'_> {
     }
 
     pub(super) fn copies(&mut self, node: usize) {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let entry = &graph.nodes()[node];
         let result = self.tensor_of(Value { node, output: 0 });
         let whole = graph.shape(Value { node, output: 0 }).clone();
         match entry.op {
             Op::Slice { axis, start, length } => {
                 let (from, shape) = (entry.inputs[0], graph.shape(entry.inputs[0]).clone());
-                let label = self.label(node, "slice");
-                if let Some(parts) = self.joined_parts(from) {
+                let label = self.facts.label(node, "slice");
+                if let Some(parts) = self.facts.joined_parts(from) {
                     return self.slice_parts(&label, &parts, (&shape, axis, start), (result, length));
                 }
                 let source = self.tensor_of(from);
@@ -79,7 +78,7 @@ impl Lowering<'_> {
                     let shape = graph.shape(*input).clone();
                     let length = shape.dims()[axis].at(1);
                     let source = self.tensor_of(*input);
-                    let label = self.label(node, "concat");
+                    let label = self.facts.label(node, "concat");
                     self.copy_axis(label, (source, &shape, 0), (result, &whole, start), axis, length);
                     start += length;
                 }
@@ -105,7 +104,7 @@ impl Lowering<'_> {
         let all = channels(shape);
         let mut column = 0;
         for part in parts {
-            let own = channels(self.graph.shape(*part));
+            let own = channels(self.facts.graph.shape(*part));
             let side = |offset: Size, pixels: Size, channels: u64| {
                 let strides = [pixels * channels, none, Size::fixed(channels), one];
                 Side { offset, strides }
@@ -155,23 +154,23 @@ impl Lowering<'_> {
 
     /// Gradients land in the arena where they are computed; what cannot is copied there.
     pub(super) fn pack(&mut self, node: usize, offsets: &[usize]) {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let value = Value { node, output: 0 };
         let size = elements(graph.shape(value));
         // Its padding has to stay 0, so it shares its memory with nothing.
-        let arena = self.tensor(self.label(node, "arena"), DType::F32, size, Home::Own);
+        let arena = self.tensor(self.facts.label(node, "arena"), DType::F32, size, Home::Own);
         self.set_tensor(value, arena);
         for (input, offset) in graph.nodes()[node].inputs.iter().zip(offsets) {
-            let root = self.root(*input);
+            let root = self.facts.root(*input);
             let tensor = self.tensor_of(*input);
-            let alone = self.readers_of(root).iter().all(|reader| *reader == node) && !self.is_wanted(root);
-            let twice = graph.nodes()[node].inputs.iter().filter(|other| self.root(**other) == root).count() > 1;
+            let alone = self.facts.readers_of(root).iter().all(|reader| *reader == node) && !self.facts.is_wanted(root);
+            let twice = graph.nodes()[node].inputs.iter().filter(|other| self.facts.root(**other) == root).count() > 1;
             let offset = *offset as u64;
             if alone && !twice && self.tensors[tensor].home == Home::Scratch {
                 self.tensors[tensor].home = Home::Within { tensor: arena, offset };
             } else {
                 let size = self.tensors[tensor].elements;
-                let label = self.label(node, "pack");
+                let label = self.facts.label(node, "pack");
                 // Only its place in the arena, which may be longer than a binding.
                 let place = Bind { part: Some((offset, size.fixed)), ..Bind::write(arena) };
                 self.copy_row(label, [Bind::read(tensor), place], size);

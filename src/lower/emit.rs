@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::iteration::{Access, Iteration};
+use super::tensors::Bind;
 use crate::graph::expr::{Binary, Distribution, Term, Unary};
 use crate::graph::{DType, Tape};
 use crate::kernels::{Binding, Element, Hooks, in_parts};
@@ -29,16 +30,25 @@ pub(super) struct Target {
     pub name: String,
 }
 
-/// What is bound under a name.
+/// What is bound under a name: a tensor, or the parts of one.
 #[derive(Clone, Debug)]
-pub(super) struct Bound {
+pub(super) struct Slot {
     pub name: String,
     pub dtype: DType,
     /// Scalars and values constant along rows are read float by float.
     pub vector: bool,
     pub written: bool,
+    /// The tensor, or those of all parts.
+    pub binds: Vec<Bind>,
     /// Where its columns lie in several tensors: how many each of them has. Else nothing.
     pub parts: Vec<u64>,
+}
+
+impl Slot {
+    /// Whether it moves on where columns are cut into pieces.
+    pub fn moves(&self) -> bool {
+        self.vector && self.parts.is_empty()
+    }
 }
 
 /// The finished hooks and the constants that they add.
@@ -52,7 +62,7 @@ pub(super) struct Emitter<'a> {
     pub view: &'a Iteration,
     pub sources: &'a [Source],
     pub targets: &'a [Target],
-    pub bound: &'a [Bound],
+    pub slots: &'a [Slot],
     /// For a reduction: the outputs that the prologue hands over as `value_0`, `value_1`, ….
     pub handed: &'a [usize],
 }
@@ -82,27 +92,27 @@ impl Emitter<'_> {
         let aligned = self.view.aligned();
         let mut bindings = Vec::new();
         let mut declarations = String::new();
-        for bound in self.bound {
-            let access = if bound.written { Mode::ReadWrite } else { Mode::Read };
-            let element = match bound.dtype {
+        for slot in self.slots {
+            let access = if slot.written { Mode::ReadWrite } else { Mode::Read };
+            let element = match slot.dtype {
                 DType::U32 => Element::U32,
-                _ if bound.vector && aligned => Element::Quad,
+                _ if slot.vector && aligned => Element::Quad,
                 _ => Element::F32,
             };
-            if bound.parts.is_empty() {
-                bindings.push(Binding { name: bound.name.clone(), element, access });
+            if slot.parts.is_empty() {
+                bindings.push(Binding { name: slot.name.clone(), element, access });
                 continue;
             }
             let (mut starts, mut start) = (Vec::new(), 0);
-            for (i, columns) in bound.parts.iter().enumerate() {
+            for (i, columns) in slot.parts.iter().enumerate() {
                 if i > 0 {
                     starts.push(text.word(Role::Part(bindings.len()), Size::fixed(start)));
                 }
                 let element = Element::of_row(*columns);
-                bindings.push(Binding { name: format!("{}_{i}", bound.name), element, access });
+                bindings.push(Binding { name: format!("{}_{i}", slot.name), element, access });
                 start += columns;
             }
-            declarations += &in_parts(&bound.name, &starts, access);
+            declarations += &in_parts(&slot.name, &starts, access);
         }
         let random = self.tape.terms.iter().any(Term::is_random);
         let hooks = Hooks {
@@ -141,7 +151,7 @@ impl Emitter<'_> {
 
     /// Whether the columns of what is bound under this name lie in several tensors.
     fn lies_in_parts(&self, name: &str) -> bool {
-        self.bound.iter().any(|bound| bound.name == name && !bound.parts.is_empty())
+        self.slots.iter().any(|slot| slot.name == name && !slot.parts.is_empty())
     }
 
     /// In which row of an operand an element lies, where each of its rows is a row of the view.

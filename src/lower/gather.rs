@@ -1,9 +1,8 @@
 //! The batch out of a data set, chunk by chunk where the set is longer than a binding.
 
 use super::LowerError;
-use super::program::Lowering;
-use super::ranges::Cut;
-use super::tensors::{Bind, Call};
+use super::lowering::Lowering;
+use super::tensors::{Bind, Call, Cut};
 use crate::graph::{Op, Order, Storage, Value};
 use crate::kernels;
 use crate::kernels::gather::{Gather, Stored};
@@ -11,7 +10,7 @@ use crate::plan::{Access, Size};
 
 impl Lowering<'_> {
     pub(super) fn gather(&mut self, node: usize) -> Result<(), LowerError> {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let entry = &graph.nodes()[node];
         let Op::Gather { storage, order, parts } = entry.op else { unreachable!("only gathers get here") };
         let shape = graph.shape(entry.inputs[0]);
@@ -26,12 +25,12 @@ impl Lowering<'_> {
         // Chunks of rows that fit a binding and start at multiples of 256 bytes.
         let row_bytes = columns * bytes;
         let step = 256 / gcd(row_bytes, 256);
-        let limit = self.shared.options.limits.binding_bytes;
+        let limit = self.facts.options.limits.binding_bytes;
         let fitting = limit.saturating_sub(16) / row_bytes;
-        let label = self.label(node, "gather");
+        let label = self.facts.label(node, "gather");
         let chunk = if n <= fitting { n } else { fitting / step * step };
         if chunk == 0 {
-            let batch = self.shared.options.max_batch;
+            let batch = self.facts.options.max_batch;
             let bytes = row_bytes * step;
             return Err(LowerError::TooLarge {
                 name: format!("{label}: a row of the data set"),

@@ -38,6 +38,22 @@ pub(super) struct Iteration {
     pub operands: Vec<Access>,
 }
 
+/// Neighbouring axes along which the same operands vary.
+struct Group {
+    length: Size,
+    /// Which operands vary along it.
+    varies: Vec<bool>,
+    /// Whether it is the batch axis, kept apart.
+    batch: bool,
+}
+
+impl Group {
+    /// A group of length 1, which separates what stands on both sides.
+    fn boundary(operands: usize) -> Self {
+        Self { length: Size::fixed(1), varies: vec![false; operands], batch: false }
+    }
+}
+
 /// Which axes have to form the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Split {
@@ -59,8 +75,7 @@ impl Iteration {
             Split::AtAndBatch(first) => (shape.batch_axis().filter(|batch| *batch < first), true),
             _ => (shape.batch_axis(), split == Split::AfterBatch),
         };
-        // Neighbouring axes along which the same operands vary are one group.
-        let mut groups: Vec<(Size, Vec<bool>, bool)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut columns_start = None;
         for (axis, dim) in shape.dims().iter().enumerate() {
             let starts_columns = matches!(split, Split::At(first) | Split::AtAndBatch(first) if axis == first);
@@ -74,20 +89,15 @@ impl Iteration {
                 continue;
             }
             if *dim == Dim::Fixed(1) {
-                // A boundary on an axis of length 1 still separates what stands on both sides.
-                groups.push((Size::fixed(1), vec![false; padded.len()], false));
+                groups.push(Group::boundary(padded.len()));
                 continue;
             }
             let varies: Vec<bool> = padded.iter().map(|operand| operand.dims()[axis] == *dim).collect();
             let length = size_of(*dim);
-            match groups.last_mut() {
-                Some((known, flags, batch)) if !boundary && !*batch && !is_batch && *known == Size::fixed(1) => {
-                    (*known, *flags) = (length, varies);
-                }
-                Some((known, flags, batch)) if !boundary && !*batch && !is_batch && *flags == varies => {
-                    *known = times(*known, length);
-                }
-                _ => groups.push((length, varies, is_batch)),
+            match groups.last_mut().filter(|last| !boundary && !last.batch && !is_batch) {
+                Some(last) if last.length == Size::fixed(1) => (last.length, last.varies) = (length, varies),
+                Some(last) if last.varies == varies => last.length = times(last.length, length),
+                _ => groups.push(Group { length, varies, batch: is_batch }),
             }
         }
         match split {
@@ -98,42 +108,42 @@ impl Iteration {
                 return None;
             }
             Split::At(first) | Split::AtAndBatch(first) if first >= shape.rank() => {
-                groups.push((Size::fixed(1), vec![false; padded.len()], false))
+                groups.push(Group::boundary(padded.len()))
             }
             _ => {}
         }
-        let last_is_batch = groups.last().is_some_and(|(_, _, batch)| *batch);
+        let last_is_batch = groups.last().is_some_and(|last| last.batch);
         // A row's length may depend on the batch only if there is but one row.
-        let last_grows = groups.len() > 1 && groups.last().is_some_and(|(length, _, _)| length.per_sample > 0);
+        let last_grows = groups.len() > 1 && groups.last().is_some_and(|last| last.length.per_sample > 0);
         if last_grows && split == Split::Free {
             return Self::new(shape, operands, Split::AfterBatch);
         }
         if groups.is_empty() || last_is_batch {
-            groups.push((Size::fixed(1), vec![false; padded.len()], false));
+            groups.push(Group::boundary(padded.len()));
         }
-        let (columns, column_flags, _) = groups.pop()?;
-        let lead: Vec<Size> = groups.iter().map(|(length, _, _)| *length).collect();
-        let batch_group = groups.iter().position(|(_, _, batch)| *batch);
+        let Group { length: columns, varies: along_columns, .. } = groups.pop()?;
+        let lead: Vec<Size> = groups.iter().map(|group| group.length).collect();
+        let batch_group = groups.iter().position(|group| group.batch);
         let single_column = columns == Size::fixed(1);
         let operands = (0..padded.len())
             .map(|operand| {
-                let along = column_flags[operand] || single_column;
-                let mut stride = if column_flags[operand] { columns } else { Size::fixed(1) };
+                let along = along_columns[operand] || single_column;
+                let mut stride = if along_columns[operand] { columns } else { Size::fixed(1) };
                 let mut strides = vec![Size::fixed(0); groups.len()];
-                for (i, (length, flags, _)) in groups.iter().enumerate().rev() {
-                    if flags[operand] {
-                        strides[i] = stride;
-                        stride = times(stride, *length);
+                for (group, place) in groups.iter().zip(&mut strides).rev() {
+                    if group.varies[operand] {
+                        *place = stride;
+                        stride = times(stride, group.length);
                     }
                 }
-                let all = groups.iter().all(|(length, flags, _)| flags[operand] || *length == Size::fixed(1));
-                let none = groups.iter().all(|(_, flags, _)| !flags[operand]);
+                let all = groups.iter().all(|group| group.varies[operand] || group.length == Size::fixed(1));
+                let none = groups.iter().all(|group| !group.varies[operand]);
                 match (all, none, along) {
                     (true, _, true) => Access::Dense,
                     (_, true, true) if !single_column => Access::Columns,
                     (_, true, _) => Access::Scalar,
                     (true, _, false) => Access::Rows,
-                    (false, false, _) => Access::General { strides, columns: column_flags[operand] },
+                    (false, false, _) => Access::General { strides, columns: along_columns[operand] },
                 }
             })
             .collect();
@@ -154,6 +164,11 @@ impl Iteration {
 /// Number of elements of a shape.
 pub(super) fn elements(shape: &Shape) -> Size {
     shape.dims().iter().fold(Size::fixed(1), |product, dim| times(product, size_of(*dim)))
+}
+
+/// The length of the last axis; of a single number, 1.
+pub(super) fn channels(shape: &Shape) -> u64 {
+    shape.dims().last().map_or(1, |dim| dim.at(1)) as u64
 }
 
 pub(super) fn size_of(dim: Dim) -> Size {

@@ -3,16 +3,12 @@
 //! Where all readers of a concatenation of channels can take each channel from the tensor that holds it, none is copied;
 //! and where a pointwise value is read in slices of channels alone, it is stored as these.
 
-use super::emit::Bound;
-use super::iteration::Split;
-use super::pointwise::channels;
-use super::program::Lowering;
-use super::tensors::Bind;
+use super::facts::Facts;
+use super::iteration::{Split, channels};
 use crate::graph::expr::Term;
-use crate::graph::{ConvLayout, DType, Dim, Layout, Op, Value};
-use crate::plan::Access;
+use crate::graph::{ConvLayout, Dim, Layout, Op, Value};
 
-impl Lowering<'_> {
+impl Facts<'_> {
     /// Decides which these are.
     pub(super) fn choose_parts(&mut self) {
         let graph = self.graph;
@@ -62,27 +58,8 @@ impl Lowering<'_> {
 
     /// Whether a kernel can bind so many tensors, and so many further parts of them.
     pub(super) fn has_room(&self, tensors: usize, further: usize) -> bool {
-        let limits = self.shared.options.limits;
+        let limits = self.options.limits;
         tensors <= limits.fused_tensors() && tensors + further <= limits.storage_buffers
-    }
-
-    /// Binds the tensors of the parts of an operand.
-    pub(super) fn bind_parts(
-        &mut self,
-        held: &[Value],
-        name: String,
-        access: Access,
-        bound: &mut Vec<Bound>,
-        binds: &mut Vec<Bind>,
-        moving: &mut Vec<bool>,
-    ) {
-        for part in held {
-            let tensor = self.tensor_of(*part);
-            binds.push(Bind { tensor, access, part: None });
-            moving.push(false);
-        }
-        let parts = held.iter().map(|part| channels(self.graph.shape(*part))).collect();
-        bound.push(Bound { name, dtype: DType::F32, vector: true, written: access == Access::ReadWrite, parts });
     }
 
     fn is_read_in_parts(&self, node: usize) -> bool {
@@ -159,6 +136,6 @@ impl Lowering<'_> {
                 .iter()
                 .any(|split| self.fits(node, *split))
             && self.bindings(node, None, None) + self.further_parts(node, None) + 2
-                <= self.shared.options.limits.storage_buffers
+                <= self.options.limits.storage_buffers
     }
 }

@@ -1,14 +1,14 @@
 //! Matrix products, and convolutions as such, whole or in split sums, with the epilogue of a pointwise node.
 
-use super::pointwise::{Prepared, channels, with_hook_words};
-use super::program::Lowering;
+use super::lowering::Lowering;
+use super::pointwise::Prepared;
 use super::tensors::{Bind, Call};
 use super::{LowerError, padded_bytes};
 use crate::graph::{ConvLayout, DType, Geometry, Layout, Op, Reduction, Shape, Value};
 use crate::kernels::matmul::Tile;
 use crate::plan::Driver;
 
-use super::iteration::{elements, times};
+use super::iteration::{channels, elements, times};
 use crate::kernels::{self, Hooks};
 use crate::plan::{Constant, Shader, Size};
 
@@ -91,19 +91,9 @@ impl Lowering<'_> {
         self.launch_product(node, None)
     }
 
-    /// Whether a pointwise node can share the kernel of this one, whose sums are not split.
-    pub(super) fn takes_epilogue(&self, node: usize) -> bool {
-        match self.graph.nodes()[node].op {
-            Op::MatMul { layout } => layout != Layout::Tn,
-            Op::BatchMatMul { .. } => true,
-            Op::Conv { layout, .. } => layout != ConvLayout::WeightGradient,
-            _ => false,
-        }
-    }
-
     /// The tile for products of this size, one for each of so many matrices.
     pub(super) fn tile(&self, matrices: u64, rows: u64, columns: u64) -> Tile {
-        match self.shared.options.driver {
+        match self.facts.options.driver {
             Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(matrices, rows, columns),
             driver => kernels::matmul::choose(matrices, rows, columns, driver.is_software()),
         }
@@ -115,7 +105,7 @@ impl Lowering<'_> {
         product: usize,
         epilogue: Option<(usize, Prepared)>,
     ) -> Result<(), LowerError> {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let entry = &graph.nodes()[product];
         if let Op::BatchMatMul { layout } = entry.op {
             return self.launch_batch_product(product, layout, epilogue);
@@ -127,17 +117,17 @@ impl Lowering<'_> {
             Op::Conv { layout, geometry } => (convolution(layout, geometry, left, right), "convolution"),
             _ => unreachable!("only products get here"),
         };
-        let joined = self.joined_parts(a);
+        let joined = self.facts.joined_parts(a);
         if let Some([first, rest]) = joined {
             let [first, rest] = [first, rest].map(|part| channels(graph.shape(part)));
             kernel.first = Some(first);
             kernel.aligned.a = rest.is_multiple_of(4);
         }
         let Product { rows, columns, inner, mut flops, .. } = kernel;
-        let batch = self.batch();
+        let batch = self.facts.batch();
         if kernel.conv.is_some() && rows.at(batch).max(inner.at(batch)) >= kernels::conv::LIMIT {
             let what = format!("a convolution of {} pixels or more has no kernel", kernels::conv::LIMIT);
-            return Err(LowerError::Unsupported { label: self.label(product, name), what });
+            return Err(LowerError::Unsupported { label: self.facts.label(product, name), what });
         }
         let tile = self.tile(1, rows.at(batch), columns);
         let (a, rest) = joined.map_or((a, None), |[first, rest]| (first, Some(rest)));
@@ -145,10 +135,10 @@ impl Lowering<'_> {
         binds.extend(rest.map(|rest| Bind::read(self.tensor_of(rest))));
         if let Some((node, prepared)) = epilogue {
             let shader = self.shared.shader(kernel.shader(tile, Some(&prepared.emitted.hooks)));
-            binds.extend(prepared.binds.iter().cloned());
-            let label = self.label(node, &format!("{name} + pointwise"));
+            binds.extend(prepared.binds());
+            let label = self.facts.label(node, &format!("{name} + pointwise"));
             self.check_buffers(&label, binds.len())?;
-            let constants = with_hook_words(kernel.constants(1), &prepared.emitted);
+            let constants = prepared.words(kernel.constants(1));
             let workgroups = kernels::matmul::workgroups(tile, rows, columns, 1);
             flops = flops + prepared.flops;
             self.call(Call { shader, label, binds, constants, workgroups, flops, ..Call::default() });
@@ -156,7 +146,7 @@ impl Lowering<'_> {
         }
         // Partial sums of all splits have to fit one binding.
         let result_bytes = padded_bytes(DType::F32, rows.at(batch) * columns);
-        let limit = self.shared.options.limits.binding_bytes;
+        let limit = self.facts.options.limits.binding_bytes;
         // Where operands are longer than a binding, ranges of samples are summed apart already.
         let whole =
             binds.iter().all(|bind| padded_bytes(DType::F32, self.tensors[bind.tensor].elements.at(batch)) <= limit);
@@ -164,7 +154,7 @@ impl Lowering<'_> {
         let splits = kernels::matmul::splits(rows.at(batch), columns, inner.at(batch), tile).min(most);
         let shader = self.shared.shader(kernel.shader(tile, None));
         let result = self.tensor_of(Value { node: product, output: 0 });
-        let label = self.label(product, name);
+        let label = self.facts.label(product, name);
         let workgroups = kernels::matmul::workgroups(tile, rows, columns, splits);
         let constants = kernel.constants(splits);
         if splits == 1 {

@@ -3,32 +3,17 @@
 //! Where the batch is the first axis, a range of samples is a range of memory, and a kernel that is told fewer samples
 //! computes just those. What a kernel sums over samples is summed for each range first.
 
+use super::lowering::Lowering;
 use super::padded_bytes;
-use super::program::Lowering;
-use super::tensors::{Bind, Call};
+use super::tensors::{Bind, Call, Cut};
 use crate::graph::Reduction;
 use crate::plan::{Access, Samples, Size};
-
-/// What a kernel does with the samples of its tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// It takes each for itself; what it writes that has no samples are sums or maxima over all.
-    Samples(Reduction),
-    /// It needs to know them all.
-    Never,
-}
-
-impl Default for Cut {
-    fn default() -> Self {
-        Self::Samples(Reduction::Sum)
-    }
-}
 
 impl Lowering<'_> {
     /// Adds a launch, in several ranges of the samples if its tensors are too long to bind.
     pub fn call(&mut self, call: Call) {
-        let limit = self.shared.options.limits.binding_bytes;
-        let batch = self.batch();
+        let limit = self.facts.options.limits.binding_bytes;
+        let batch = self.facts.batch();
         let bytes = |bind: &Bind| {
             let tensor = &self.tensors[bind.tensor];
             let elements = bind.part.map_or_else(|| tensor.elements.at(batch), |(_, length)| length);
@@ -50,7 +35,7 @@ impl Lowering<'_> {
 
     /// How many samples of all tensors fit a binding, the next range starting where a binding may start.
     fn samples_that_fit(&self, call: &Call) -> Option<u64> {
-        let limit = self.shared.options.limits.binding_bytes;
+        let limit = self.facts.options.limits.binding_bytes;
         let (mut most, mut unit) = (u64::MAX, 1);
         for bind in call.binds.iter().filter(|bind| self.grows(bind)) {
             let tensor = &self.tensors[bind.tensor];
@@ -63,11 +48,11 @@ impl Lowering<'_> {
             unit = unit.max(256 / (1 << bytes.trailing_zeros().min(8)));
         }
         let count = most / unit * unit;
-        (count > 0 && count < self.batch()).then_some(count)
+        (count > 0 && count < self.facts.batch()).then_some(count)
     }
 
     fn call_by_ranges(&mut self, call: &Call, op: Reduction, count: u64) {
-        let ranges = self.batch().div_ceil(count);
+        let ranges = self.facts.batch().div_ceil(count);
         let sums = call.binds.iter().filter(|bind| bind.access == Access::ReadWrite && !self.grows(bind));
         let sums: Vec<usize> = sums.map(|bind| bind.tensor).collect();
         let mut sums: Vec<Sum> =
@@ -80,7 +65,7 @@ impl Lowering<'_> {
             for bind in &mut part.binds {
                 if self.grows(bind) {
                     let tensor = &self.tensors[bind.tensor];
-                    let length = count.min(self.batch() - first) * tensor.elements.per_sample;
+                    let length = count.min(self.facts.batch() - first) * tensor.elements.per_sample;
                     bind.part = Some((first * tensor.elements.per_sample, length));
                 } else if bind.access == Access::ReadWrite {
                     let size = self.tensors[bind.tensor].elements;
@@ -98,7 +83,7 @@ impl Lowering<'_> {
     /// A sum over ranges into `tensor`, of as many at a time as fit a binding.
     fn sum_over(&mut self, tensor: usize, op: Reduction, ranges: u64, label: &str) -> Sum {
         let size = self.tensors[tensor].elements;
-        let fitting = self.shared.options.limits.binding_bytes / (4 * size.fixed);
+        let fitting = self.facts.options.limits.binding_bytes / (4 * size.fixed);
         let capacity = ranges.min(fitting).max(2);
         let rows = self.scratch(format!("{label} of ranges"), size * capacity);
         Sum { tensor, op, rows, capacity, filled: 0, label: format!("{label} over ranges") }

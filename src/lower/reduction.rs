@@ -2,10 +2,9 @@
 
 use super::LowerError;
 use super::iteration::{elements, times};
-use super::pointwise::{Prepared, with_hook_words};
-use super::program::Lowering;
-use super::ranges::Cut;
-use super::tensors::{Bind, Call, Home};
+use super::lowering::Lowering;
+use super::pointwise::Prepared;
+use super::tensors::{Bind, Call, Cut, Home};
 use crate::graph::{DType, Dim, Op, Reduction, Shape, Value};
 use crate::kernels;
 use crate::kernels::reduce::Over;
@@ -26,17 +25,17 @@ impl Lowering<'_> {
 
     /// A reduction; the first stage may compute what it reduces.
     pub(super) fn launch_reduction(&mut self, node: usize, prologue: Option<Prepared>) -> Result<(), LowerError> {
-        let graph = self.graph;
+        let graph = self.facts.graph;
         let entry = &graph.nodes()[node];
         let Op::Reduce { reduction, axes } = &entry.op else { unreachable!("only reductions get here") };
         let op = *reduction;
-        let label = self.label(node, "reduction");
+        let label = self.facts.label(node, "reduction");
         let results: Vec<usize> = (0..entry.types.len()).map(|output| self.tensor_of(Value { node, output })).collect();
         let mut shape = graph.shape(entry.inputs[0]).clone();
         let mut left: Vec<usize> = axes.clone();
         if let Some(prepared) = prologue {
             // It covers all axes in one stage, so nothing is left to do.
-            return match self.feeding_view(node) {
+            return match self.facts.feeding_view(node) {
                 Some((end, false)) => {
                     let part =
                         |range: std::ops::Range<usize>| elements(&Shape::new(shape.dims()[range].iter().copied()));
@@ -92,19 +91,19 @@ impl Lowering<'_> {
         prepared: Prepared,
         results: &[usize],
     ) -> Result<(), LowerError> {
-        let software = self.shared.options.driver.is_software();
-        let (batch, rows, all) = (self.batch(), prepared.view.rows(), prepared.view.columns);
-        let parts = self.parts(&prepared);
+        let software = self.facts.options.driver.is_software();
+        let (batch, rows, all) = (self.facts.batch(), prepared.view.rows(), prepared.view.columns);
+        let parts = prepared.pieces(self.facts.options.limits.binding_bytes);
         let shape = kernels::reduce::choose(Over::Columns, all.at(batch), software);
         let hooks = &prepared.emitted.hooks;
         let shader = self.shared.shader(kernels::reduce::reduce(Over::Columns, op, shape, results.len(), hooks));
         let label = format!("{label} of pointwise");
-        self.check_buffers(&label, results.len() + prepared.binds.len())?;
+        self.check_buffers(&label, results.len() + prepared.binds().len())?;
         let chunks = kernels::reduce::chunks(Over::Columns, shape, rows.at(batch), all.at(batch));
         let launch = |lowering: &mut Self, to: &[Bind], binds: &[Bind], columns: Size, chunks: u64, flops: Size| {
             let binds: Vec<Bind> = to.iter().chain(binds).cloned().collect();
             let words = kernels::reduce::constants(rows, columns, chunks);
-            let constants = with_hook_words(words, &prepared.emitted);
+            let constants = prepared.words(words);
             let workgroups = kernels::reduce::workgroups(Over::Columns, shape, rows, columns.fixed, chunks);
             let cut = Cut::Samples(op);
             lowering.call(Call {
@@ -138,7 +137,7 @@ impl Lowering<'_> {
             return Ok(());
         }
         let targets = self.partial(&label, results, rows, chunks);
-        launch(self, &writes(&targets), &prepared.binds, all, chunks, prepared.flops);
+        launch(self, &writes(&targets), &prepared.binds(), all, chunks, prepared.flops);
         if chunks > 1 {
             self.reduce_columns(&label, op, &targets, results, rows, Size::fixed(chunks));
         }
@@ -158,8 +157,8 @@ impl Lowering<'_> {
     }
 
     fn reduce_columns(&mut self, label: &str, op: Reduction, from: &[usize], to: &[usize], rows: Size, columns: Size) {
-        let software = self.shared.options.driver.is_software();
-        let batch = self.batch();
+        let software = self.facts.options.driver.is_software();
+        let batch = self.facts.batch();
         let shape = kernels::reduce::choose(Over::Columns, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
         let hooks = kernels::reduce::load(aligned, from.len());
@@ -202,8 +201,8 @@ impl Lowering<'_> {
         to: &[usize],
         [outer, rows, columns]: [Size; 3],
     ) {
-        let software = self.shared.options.driver.is_software();
-        let batch = self.batch();
+        let software = self.facts.options.driver.is_software();
+        let batch = self.facts.batch();
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
         let aligned = columns.fixed.is_multiple_of(4) && columns.per_sample.is_multiple_of(4);
         let hooks = kernels::reduce::load(aligned, from.len());
@@ -235,21 +234,21 @@ impl Lowering<'_> {
         results: &[usize],
         [outer, rows]: [Size; 2],
     ) -> Result<(), LowerError> {
-        let software = self.shared.options.driver.is_software();
-        let (batch, columns) = (self.batch(), prepared.view.columns);
+        let software = self.facts.options.driver.is_software();
+        let (batch, columns) = (self.facts.batch(), prepared.view.columns);
         let shape = kernels::reduce::choose(Over::Rows, columns.at(batch), software);
         let hooks = &prepared.emitted.hooks;
         let shader = self.shared.shader(kernels::reduce::reduce(Over::Rows, op, shape, results.len(), hooks));
         let label = format!("{label} of pointwise");
-        self.check_buffers(&label, results.len() + prepared.binds.len())?;
+        self.check_buffers(&label, results.len() + prepared.binds().len())?;
         let chunks = kernels::reduce::middle_chunks(shape, outer.at(batch), rows.at(batch), columns.at(batch));
         let targets = self.partial(&label, results, times(outer, columns), chunks);
         let words = kernels::reduce::middle_constants(outer, rows, columns, chunks);
         self.call(Call {
             shader,
             label: label.clone(),
-            binds: writes(&targets).into_iter().chain(prepared.binds.iter().cloned()).collect(),
-            constants: with_hook_words(words, &prepared.emitted),
+            binds: writes(&targets).into_iter().chain(prepared.binds()).collect(),
+            constants: prepared.words(words),
             workgroups: kernels::reduce::middle_workgroups(shape, outer, columns, chunks),
             flops: prepared.flops,
             cut: Cut::Samples(op),
@@ -259,37 +258,5 @@ impl Lowering<'_> {
             self.reduce_middle(&label, op, &targets, results, [outer, Size::fixed(chunks), columns]);
         }
         Ok(())
-    }
-
-    /// Where the columns start in the view that a pointwise node needs to feed this reduction, and whether they are what
-    /// is summed; `None` if several kernels are needed.
-    pub(super) fn feeding_view(&self, reduction: usize) -> Option<(usize, bool)> {
-        let entry = &self.graph.nodes()[reduction];
-        let Op::Reduce { axes, .. } = &entry.op else { return None };
-        let dims = self.graph.shape(entry.inputs[0]).dims();
-        let (first, last) = (*axes.first()?, *axes.last()?);
-        let gone = |range: std::ops::Range<usize>| {
-            range.into_iter().all(|axis| axes.contains(&axis) || dims[axis] == Dim::Fixed(1))
-        };
-        if gone(first..dims.len()) {
-            return Some((first, true));
-        }
-        gone(first..last).then_some((last + 1, false))
-    }
-
-    /// Whether a reduction over axes that are not the last has enough workgroups to do a pointwise node's work as well.
-    pub(super) fn feeds_widely(&self, reduction: usize) -> bool {
-        let entry = &self.graph.nodes()[reduction];
-        let Op::Reduce { axes, .. } = &entry.op else { return false };
-        let dims = self.graph.shape(entry.inputs[0]).dims();
-        let batch = self.batch();
-        let part = |dims: &[Dim]| elements(&Shape::new(dims.iter().copied())).at(batch);
-        let (first, end) = (axes[0], axes[axes.len() - 1] + 1);
-        let (outer, rows, columns) = (part(&dims[..first]), part(&dims[first..end]), part(&dims[end..]));
-        let software = self.shared.options.driver.is_software();
-        let shape = kernels::reduce::choose(Over::Rows, columns, software);
-        let chunks = kernels::reduce::middle_chunks(shape, outer, rows, columns);
-        let groups = outer * columns.div_ceil(4).div_ceil(u64::from(shape.lanes)) * chunks;
-        groups >= if software { 8 } else { 64 }
     }
 }

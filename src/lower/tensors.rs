@@ -1,7 +1,6 @@
 //! Tensors and kernel launches before they have a place in memory.
 
-use super::ranges::Cut;
-use crate::graph::DType;
+use crate::graph::{DType, Reduction};
 use crate::plan::{Access, Constant, Samples, Size, Workgroups};
 
 /// Where a tensor lives.
@@ -61,4 +60,19 @@ pub(super) struct Call {
     pub bytes: Option<Size>,
     /// The samples that it is for, unless all.
     pub samples: Option<Samples>,
+}
+
+/// What a kernel does with the samples of its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It takes each for itself; what it writes that has no samples are sums or maxima over all.
+    Samples(Reduction),
+    /// It needs to know them all.
+    Never,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self::Samples(Reduction::Sum)
+    }
 }
