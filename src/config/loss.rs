@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
 use super::table::{Keys, choices};
-use crate::loss::{self, Noise, Projection, Projections, Reduce, SecondMoments, TimeSampling};
+use crate::loss::{Noise, Projection, Projections, Reduce, SecondMoments, TimeSampling, Weighting, WeightingKind};
 use crate::sde::{self, Parameterisation, Quantity};
 
 /// Parts of time of `loss-second-moment`.
@@ -38,22 +38,9 @@ pub struct Levels {
     pub noise: Noise,
     /// What the network puts out. Without noise only `score` has a meaning.
     pub parameterisation: Parameterisation,
-    /// Weight of a noise level on the squared error, given for epsilon and with `SNR = alpha² / sigma²`; on that of the
-    /// score it is sigma² times that. s is the root mean square of the data. Without noise only `uniform` has a
-    /// meaning.
+    /// How much each noise level counts.
+    #[serde(flatten)]
     pub weighting: Weighting,
-    /// γ of `min-snr`.
-    #[schemars(range(min = 1e-6, max = 1e6))]
-    pub snr_gamma: f64,
-    /// k of `p2`.
-    #[schemars(range(min = 1e-6, max = 1e6))]
-    pub p2_k: f64,
-    /// γ of `p2`.
-    #[schemars(range(min = 0.0, max = 10.0))]
-    pub p2_gamma: f64,
-    /// b of `sigmoid`.
-    #[schemars(range(min = -30.0, max = 30.0))]
-    pub sigmoid_bias: f64,
     /// How the times of a batch are drawn. All but `log-normal` have the same expected loss: what is drawn more often
     /// counts less.
     pub time: Time,
@@ -76,11 +63,7 @@ impl Default for Levels {
         Self {
             noise: Noise::All,
             parameterisation: Parameterisation::Preconditioned,
-            weighting: Weighting::Sigma2,
-            snr_gamma: 5.0,
-            p2_k: 1.0,
-            p2_gamma: 1.0,
-            sigmoid_bias: 0.0,
+            weighting: Weighting::default(),
             time: Time::Uniform,
             log_sigma_mean: -1.2,
             log_sigma_std: 1.2,
@@ -91,18 +74,9 @@ impl Default for Levels {
 }
 
 impl Levels {
-    /// The weighting with its numbers.
-    pub fn weighting(&self, sigma_data: f64) -> loss::Weighting {
-        match self.weighting {
-            Weighting::Sigma2 => loss::Weighting::Sigma2,
-            Weighting::Likelihood => loss::Weighting::Likelihood,
-            Weighting::Uniform => loss::Weighting::Uniform,
-            Weighting::Edm | Weighting::Uncertainty => loss::Weighting::Edm { sigma_data },
-            Weighting::MinSnr => loss::Weighting::MinSnr { gamma: self.snr_gamma },
-            Weighting::SoftMinSnr => loss::Weighting::SoftMinSnr { sigma_data },
-            Weighting::P2 => loss::Weighting::P2 { k: self.p2_k, gamma: self.p2_gamma },
-            Weighting::Sigmoid => loss::Weighting::Sigmoid { bias: self.sigmoid_bias },
-        }
+    /// The weighting for data of this root mean square.
+    pub fn weighting(&self, sigma_data: f64) -> Weighting {
+        Weighting { sigma_data, ..self.weighting }
     }
 
     /// How times are drawn for steps of `batch` samples computed in `parts`.
@@ -122,8 +96,8 @@ impl Levels {
             return Ok(());
         }
         let lossless = process.at(0.0).sigma == 0.0;
-        let infinite = match self.weighting {
-            Weighting::Likelihood | Weighting::Uniform | Weighting::Sigmoid => Some("loss.weighting"),
+        let infinite = match self.weighting.kind {
+            kind if kind.is_infinite_without_noise() => Some("loss.weighting"),
             _ if self.time == Time::Importance => Some("loss.time"),
             _ => None,
         };
@@ -178,7 +152,7 @@ impl Loss {
         let levels = self.levels();
         levels.check_process(process, kind)?;
         // Only denoising takes the error of velocity where that of epsilon would count infinitely.
-        let infinite = process.loses_all_signal() && levels.weighting(1.0).quantity(process) == Quantity::Velocity;
+        let infinite = process.loses_all_signal() && levels.weighting.quantity(process) == Quantity::Velocity;
         if matches!(self, Self::Denoising(_)) || levels.noise == Noise::None || !infinite {
             return Ok(());
         }
@@ -197,7 +171,7 @@ impl Loss {
     pub(super) fn check(&self) -> Result<(), Violation> {
         let Levels { noise, parameterisation, weighting, time, .. } = self.levels();
         let violation = |key: &str, wanted: &str| Err(Violation::new(key, wanted));
-        if weighting == Weighting::Uncertainty && !matches!(self, Self::Denoising(_) | Self::Explicit(_)) {
+        if weighting.kind == WeightingKind::Uncertainty && !matches!(self, Self::Denoising(_) | Self::Explicit(_)) {
             return violation(
                 "loss.weighting",
                 "needs a loss that is never below 0, whose logarithm is learned: loss.kind must be denoising or explicit",
@@ -214,7 +188,7 @@ impl Loss {
                 "loss.parameterisation",
                 "must be \"score\" where loss.noise = \"none\": the others divide by the noise that there is not",
             ),
-            _ if weighting != Weighting::Uniform => violation(
+            _ if weighting.kind != WeightingKind::Uniform => violation(
                 "loss.weighting",
                 "must be \"uniform\" where loss.noise = \"none\": there is one level, and no noise to weight it by",
             ),
@@ -311,33 +285,6 @@ sliced! {
         #[schemars(range(min = 1e-5, max = 1.0))]
         step: f64 = 0.05,
     }
-}
-
-/// A weighting, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Weighting {
-    /// 1: every level's error in epsilon counts the same (Ho et al. 2020; Song et al. 2021).
-    Sigma2,
-    /// `g² / sigma²`, with the diffusion coefficient g: bounds the likelihood (Song, Durkan, Murray and Ermon 2021).
-    Likelihood,
-    /// `1 / sigma²`: every level's error in the score counts the same; low noise dominates.
-    Uniform,
-    /// `(alpha² s² + sigma²) / (alpha s)²`: every level's error in the output of a network with
-    /// `parameterisation = "edm"` counts the same (Karras et al. 2022).
-    Edm,
-    /// `min(SNR, γ) / SNR` (Hang et al. 2023).
-    MinSnr,
-    /// `sigma² / (alpha² s² + sigma²)`, the smooth form of that (Crowson et al. 2024).
-    SoftMinSnr,
-    /// `1 / (k + SNR)^γ` (Choi et al. 2022).
-    P2,
-    /// `1 / (1 + exp(ln SNR - b))` for each unit of ln SNR (Kingma and Gao 2023).
-    Sigmoid,
-    /// That of `edm`, divided by the loss that is to be expected at each noise level, which is learned with the network:
-    /// `L exp(-u) + u` with a learned function u of the noise level (Karras et al. 2024). The logged training loss is that
-    /// whole sum; the held-out loss is that of `edm`.
-    Uncertainty,
 }
 
 /// A way to draw times, by name.

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
 pub use docs::markdown;
 pub use error::{ConfigError, word};
-pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time, Weighting};
+pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time};
 pub use model::{Activation, Exact, Misfit, Mlp, Model};
 pub use overrides::{Origin, Overrides};
 pub use sample::Sample;
@@ -34,7 +34,7 @@ pub use sde::Sde;
 pub use train::{Schedule, Train};
 pub use unet::{Embedding, UNet};
 
-use crate::loss::Noise;
+use crate::loss::{Noise, WeightingKind};
 use crate::sampler::{Grid, Spacing};
 use crate::sde::Ends;
 use document::Document;
@@ -181,7 +181,7 @@ impl Config {
                  or data.kind digits or a file of u8",
             )),
             (_, loss) if !matches!(loss, Loss::Denoising(_)) => violation("loss.kind", "must be denoising"),
-            (_, loss) if loss.levels().weighting != Weighting::Likelihood => {
+            (_, loss) if loss.levels().weighting.kind != WeightingKind::Likelihood => {
                 violation("loss.weighting", "must be likelihood")
             }
             _ if self.train.dequantise => violation("train.dequantise", "must be false"),
@@ -219,7 +219,7 @@ impl Config {
                 "loss.time",
                 "must be uniform or stratified with sde.kind = \"learned\", whose schedule says how often a time is drawn",
             ),
-            _ if loss.weighting == Weighting::Uncertainty => violation(
+            _ if loss.weighting.kind == WeightingKind::Uncertainty => violation(
                 "loss.weighting",
                 "must be another with sde.kind = \"learned\": it changes the loss that the schedule is learned by",
             ),

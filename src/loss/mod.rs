@@ -50,4 +50,4 @@ pub use step::{RING_COLUMNS, Source, TrainingStep, names, training_step};
 pub use time::{Drawn, TimeSampling};
 pub use time_warp::{TimeWarp, WarpedLoss};
 pub use uncertainty::{Uncertain, Uncertainty};
-pub use weighting::Weighting;
+pub use weighting::{Weighting, WeightingKind};

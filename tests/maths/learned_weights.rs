@@ -4,8 +4,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Value};
 use tweedie::loss::{
-    Denoising, Reduce, SecondMoments, Source, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting, names,
-    second_moment_names, training_step,
+    Denoising, Reduce, SecondMoments, Source, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting,
+    WeightingKind, names, second_moment_names, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sde::{Edm, Exact, Model, NoiseLevel, Quantity, Sde, Vp};
@@ -32,7 +32,7 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
     // L = 0.64 (sigma² + 0.25) / (0.25 (0.64 + sigma²)), from 1 at low to 2.56 at high noise.
     let sde = Edm::default();
     let loss = Denoising {
-        weighting: Weighting::Edm { sigma_data: 0.5 },
+        weighting: Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() },
         time: TimeSampling::LogNormal { mean: -0.5, std: 1.2 },
         t_min: 0.0,
         reduce: Reduce::Mean,
@@ -123,7 +123,12 @@ fn run_with(
 #[test]
 fn second_moments_are_learned_and_drawn_by() {
     let sde = Vp::default();
-    let even = Denoising { weighting: Weighting::Likelihood, t_min: 1e-2, reduce: Reduce::Sum, ..Denoising::default() };
+    let even = Denoising {
+        weighting: WeightingKind::Likelihood.into(),
+        t_min: 1e-2,
+        reduce: Reduce::Sum,
+        ..Denoising::default()
+    };
     let by_moment = Denoising { time: TimeSampling::LossSecondMoment(SecondMoments { bins: 16 }), ..even };
     let (steps, batch) = (300, 512);
     let (mean, variance, _) = run(&even, &sde, steps, batch);
@@ -173,7 +178,12 @@ fn how_times_are_drawn_does_not_change_what_uncertainty_expects() {
     let sde = Vp::default();
     let (steps, batch) = (200, 512);
     let of = |time| {
-        let loss = Denoising { weighting: Weighting::Edm { sigma_data: 0.5 }, time, t_min: 1e-2, reduce: Reduce::Mean };
+        let loss = Denoising {
+            weighting: Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() },
+            time,
+            t_min: 1e-2,
+            reduce: Reduce::Mean,
+        };
         let (mean, variance, _) = run_with(Box::new(Told(exact(&sde))), &loss, &sde, steps, batch);
         (mean, variance / (f64::from(steps) / 2.0 * batch as f64))
     };

@@ -3,8 +3,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage};
 use tweedie::loss::{
-    Denoising, Evaluation, RING_COLUMNS, Reduce, Source, TrainingStep, Weighting, evaluation_names, evaluation_step,
-    flip_half, names, training_step,
+    Denoising, Evaluation, RING_COLUMNS, Reduce, Source, TrainingStep, WeightingKind, evaluation_names,
+    evaluation_step, flip_half, names, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -53,13 +53,13 @@ fn the_closed_forms_of_a_gaussian_hold() {
     // the exact score leaves 3.4823529412, and the difference is the ESM error 0.0151470588.
     let sde = Ve::default();
     let t = sde.t_of_sigma(0.5).unwrap();
-    let loss = Denoising { weighting: Weighting::Uniform, reduce: Reduce::Sum, ..Denoising::default() };
+    let loss = Denoising { weighting: WeightingKind::Uniform.into(), reduce: Reduce::Sum, ..Denoising::default() };
     let dsm = expectation(&loss, &sde, linear(&sde).as_ref(), t);
     assert!((dsm - 3.4975).abs() < 1e-10, "{dsm}");
     let least = expectation(&loss, &sde, exact(&sde).as_ref(), t);
     assert!((least - 3.482_352_941_2).abs() < 1e-10, "{least}");
     assert!((dsm - least - 0.015_147_058_8).abs() < 1e-10);
-    let sigma2 = Denoising { weighting: Weighting::Sigma2, ..loss };
+    let sigma2 = Denoising { weighting: WeightingKind::Sigma2.into(), ..loss };
     let weighted = expectation(&sigma2, &sde, linear(&sde).as_ref(), t);
     assert!((weighted - 0.874_375).abs() < 1e-10, "{weighted}");
 }
@@ -75,9 +75,9 @@ fn weightings_and_reductions_are_the_stated_factors() {
                 .map(|(a, variance)| (a * at.alpha).powi(2) * variance + (1.0 / at.sigma - a * at.sigma).powi(2))
                 .sum();
             let weightings = [
-                (Weighting::Uniform, 1.0),
-                (Weighting::Sigma2, at.sigma.powi(2)),
-                (Weighting::Likelihood, at.diffusion_squared),
+                (WeightingKind::Uniform.into(), 1.0),
+                (WeightingKind::Sigma2.into(), at.sigma.powi(2)),
+                (WeightingKind::Likelihood.into(), at.diffusion_squared),
             ];
             for (weighting, lambda) in weightings {
                 for (reduce, factor) in [(Reduce::Sum, 0.5), (Reduce::Mean, 0.5)] {

@@ -6,7 +6,7 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Line, Mixture, Width};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, Weighting,
+    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, WeightingKind,
     names, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
@@ -157,8 +157,12 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     // Of each unit of time E[L] = expected(t), and E[L²] three times its square.
     let sde = EvenLogSnr { log_snr: [12.0, -14.0], times: vec![0.0, 1.0] };
     let pieces = 16;
-    let loss =
-        Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Sum, time: TimeSampling::Uniform, t_min: 0.0 };
+    let loss = Denoising {
+        weighting: WeightingKind::Likelihood.into(),
+        reduce: Reduce::Sum,
+        time: TimeSampling::Uniform,
+        t_min: 0.0,
+    };
     let optimizer = Optimizer { learning_rate: LearningRate::constant(3e-2), ema_decay: 0.99, ..Optimizer::default() };
     let rows = 4096;
     let spec = TrainingStep {
@@ -218,8 +222,12 @@ fn the_ends_follow_the_whole_bound() {
     // Values of three levels; the first step's gradient is what Adam keeps of it.
     let spec = EndsSpec { log_snr: [6.0, -4.0], first: [0.2, 0.8], levels: 3 };
     let sde = EvenLogSnr { log_snr: spec.log_snr, times: vec![0.0, 1.0] };
-    let loss =
-        Denoising { weighting: Weighting::Likelihood, reduce: Reduce::Mean, time: TimeSampling::Uniform, t_min: 0.0 };
+    let loss = Denoising {
+        weighting: WeightingKind::Likelihood.into(),
+        reduce: Reduce::Mean,
+        time: TimeSampling::Uniform,
+        t_min: 0.0,
+    };
     let optimizer = Optimizer { clip_norm: None, ..Optimizer::default() };
     let (rows, batch) = (12, 60_000);
     let step = TrainingStep {

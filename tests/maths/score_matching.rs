@@ -6,7 +6,7 @@ use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Expr, Graph, Initial, Shape, Value};
 use tweedie::loss::{
     Denoising, Explicit, Field, Implicit, Matching, Noise, Objective, Projection, Projections, Reduce, ScoreMatching,
-    Sliced, SlicedFd, SlicedVr, Weighting,
+    Sliced, SlicedFd, SlicedVr, WeightingKind,
 };
 use tweedie::nn::{Conditioning, Linear, Mixture, Mlp, MlpShape};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -178,7 +178,7 @@ fn the_closed_forms_of_a_gaussian_hold() {
     let mut graph = Graph::new();
     let [x0_, epsilon_] = ["x0", "epsilon"].map(|name| graph.input(name, Shape::batch(&[2])));
     let t_ = graph.input("t", Shape::batch(&[1]));
-    let loss = Denoising { weighting: Weighting::Uniform, reduce: Reduce::Sum, ..Denoising::default() };
+    let loss = Denoising { weighting: WeightingKind::Uniform.into(), reduce: Reduce::Sum, ..Denoising::default() };
     let loss = loss.loss_at(&mut graph, &sde, linear(&sde).as_ref(), x0_, t_, epsilon_);
     graph.output("loss", loss.mean);
     let mut program = Program::<f64>::new(&graph, "params");
@@ -294,7 +294,7 @@ fn denoising_is_explicit_matching_of_the_noised_data_and_a_constant() {
         })
         .collect();
     let constant = 0.5 / sigma.powi(2) - expectation(&squares);
-    let loss = Denoising { weighting: Weighting::Uniform, reduce: Reduce::Sum, ..Denoising::default() };
+    let loss = Denoising { weighting: WeightingKind::Uniform.into(), reduce: Reduce::Sum, ..Denoising::default() };
     for seed in [1, 2] {
         let points = Points { dims: 1, x0: &x0, noisy: Some((t, &epsilon)), density: Some(&density), seed };
         let esm = expectation(&points.of(&sde, |graph| network(graph, &sde, 1), &explicit(&density))) / sigma.powi(2);
@@ -590,9 +590,9 @@ fn weightings_and_reductions_are_the_stated_factors() {
     let noisy = points.of(&sde, |graph| network(graph, &sde, 3), &Implicit);
     let plain = Points { noisy: None, ..points }.of(&sde, |graph| network(graph, &sde, 3), &Implicit);
     let weightings = [
-        (Weighting::Uniform, 1.0),
-        (Weighting::Sigma2, at.sigma.powi(2)),
-        (Weighting::Likelihood, at.diffusion_squared),
+        (WeightingKind::Uniform.into(), 1.0),
+        (WeightingKind::Sigma2.into(), at.sigma.powi(2)),
+        (WeightingKind::Likelihood.into(), at.diffusion_squared),
     ];
     for (noise, values, unit) in [(Noise::All, &noisy, at.sigma.powi(-2)), (Noise::None, &plain, 1.0)] {
         for (weighting, lambda) in weightings {

@@ -5,7 +5,7 @@ use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Graph, Storage};
 use tweedie::loss::{
     Denoising, Evaluation, Explicit, Implicit, Noise, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
-    SlicedVr, Source, TrainingStep, Weighting, evaluation_names, evaluation_step, names, training_step,
+    SlicedVr, Source, TrainingStep, WeightingKind, evaluation_names, evaluation_step, names, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve};
@@ -51,7 +51,7 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
 
     let mixture = Mixture { components: 2, dims: 2 };
-    let (weighting, reduce) = (Weighting::Sigma2, Reduce::Sum);
+    let (weighting, reduce) = (WeightingKind::Sigma2.into(), Reduce::Sum);
     let judge = ScoreMatching { noise, weighting, reduce, ..ScoreMatching::new(Explicit { density: mixture }) };
     let spec = Evaluation { sde: &sde, loss: &judge, data, exact: None, dequantise: None, times: LEVELS };
     let judged = evaluation_step(&spec, |graph| network(graph, &sde, parameterisation));

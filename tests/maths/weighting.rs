@@ -5,7 +5,8 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, Evaluation, Reduce, Source, TimeSampling, Weighting, evaluation_names, evaluation_step, names,
+    Denoising, Evaluation, Reduce, Source, TimeSampling, Weighting, WeightingKind, evaluation_names, evaluation_step,
+    names,
 };
 use tweedie::nn::Mixture;
 use tweedie::sde::{Edm, Exact, Model, PROCESSES, Quantity, RectifiedFlow, Sde, SubVp, Ve, Vp};
@@ -34,12 +35,12 @@ fn weights_of_snr_are_the_published_ones() {
     let near = |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 6e-6, "{value}, {expected}");
     for (snr, epsilon, denoised, velocity, p2_half, p2) in table {
         let t = sde.t_of_noise_to_signal(f64::powf(snr, -0.5)).unwrap();
-        let min_snr = Weighting::MinSnr { gamma: 5.0 };
+        let min_snr = WeightingKind::MinSnr.into();
         near(weight(min_snr, Quantity::Epsilon, &sde, t), epsilon);
         near(weight(min_snr, Quantity::Denoised, &sde, t), denoised);
         near(weight(min_snr, Quantity::Velocity, &sde, t), velocity);
-        near(weight(Weighting::P2 { k: 1.0, gamma: 0.5 }, Quantity::Epsilon, &sde, t), p2_half);
-        near(weight(Weighting::P2 { k: 1.0, gamma: 1.0 }, Quantity::Epsilon, &sde, t), p2);
+        near(weight(Weighting { p2_gamma: 0.5, ..WeightingKind::P2.into() }, Quantity::Epsilon, &sde, t), p2_half);
+        near(weight(Weighting { p2_gamma: 1.0, ..WeightingKind::P2.into() }, Quantity::Epsilon, &sde, t), p2);
     }
 }
 
@@ -50,10 +51,11 @@ fn the_weights_of_karras_are_the_published_ones() {
     let sde = Edm::default();
     for (sigma, expected) in table {
         let t = sde.t_of_sigma(sigma).unwrap();
-        let edm = weight(Weighting::Edm { sigma_data: 0.5 }, Quantity::Denoised, &sde, t);
+        let edm = weight(Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() }, Quantity::Denoised, &sde, t);
         assert!((edm / expected - 1.0).abs() < 2e-8, "{edm}, {expected}");
         // Crowson et al. weigh the error of the output, of which edm's weight is 1.
-        let soft = weight(Weighting::SoftMinSnr { sigma_data: 0.5 }, Quantity::Denoised, &sde, t);
+        let soft =
+            weight(Weighting { sigma_data: 0.5, ..WeightingKind::SoftMinSnr.into() }, Quantity::Denoised, &sde, t);
         let expected = (sigma * 0.5 / (sigma * sigma + 0.25)).powi(2);
         assert!((soft / edm / expected - 1.0).abs() < 1e-9, "{soft}, {expected}");
     }
@@ -63,14 +65,14 @@ fn the_weights_of_karras_are_the_published_ones() {
 fn weights_of_one_error_in_four_quantities_agree() {
     // The errors that an error of 1 in epsilon makes in the others.
     let all = [
-        Weighting::Sigma2,
-        Weighting::Likelihood,
-        Weighting::Uniform,
-        Weighting::Edm { sigma_data: 0.6 },
-        Weighting::MinSnr { gamma: 5.0 },
-        Weighting::SoftMinSnr { sigma_data: 0.6 },
-        Weighting::P2 { k: 1.0, gamma: 0.7 },
-        Weighting::Sigmoid { bias: 1.0 },
+        WeightingKind::Sigma2.into(),
+        WeightingKind::Likelihood.into(),
+        WeightingKind::Uniform.into(),
+        Weighting { sigma_data: 0.6, ..WeightingKind::Edm.into() },
+        WeightingKind::MinSnr.into(),
+        Weighting { sigma_data: 0.6, ..WeightingKind::SoftMinSnr.into() },
+        Weighting { p2_gamma: 0.7, ..WeightingKind::P2.into() },
+        Weighting { sigmoid_bias: 1.0, ..WeightingKind::Sigmoid.into() },
     ];
     for (name, process) in PROCESSES {
         let sde = process();
@@ -94,7 +96,12 @@ fn weights_of_one_error_in_four_quantities_agree() {
             }
             // Per unit of ln SNR, whose rate is g² / sigma².
             let rate = marginal.diffusion_squared / (sigma * sigma);
-            let sigmoid = weight(Weighting::Sigmoid { bias: 1.0 }, Quantity::Epsilon, sde.as_ref(), t);
+            let sigmoid = weight(
+                Weighting { sigmoid_bias: 1.0, ..WeightingKind::Sigmoid.into() },
+                Quantity::Epsilon,
+                sde.as_ref(),
+                t,
+            );
             let expected = rate / (1.0 + (marginal.log_snr - 1.0).exp());
             assert!((sigmoid / expected - 1.0).abs() < 1e-9, "{name} at {t}: {sigmoid}, {expected}");
         }
@@ -105,13 +112,13 @@ fn weights_of_one_error_in_four_quantities_agree() {
 fn weights_stay_finite_where_nothing_is_left_of_the_data() {
     let sde = RectifiedFlow::default();
     for weighting in [
-        Weighting::Sigma2,
-        Weighting::Likelihood,
-        Weighting::Edm { sigma_data: 0.5 },
-        Weighting::MinSnr { gamma: 5.0 },
-        Weighting::SoftMinSnr { sigma_data: 0.5 },
-        Weighting::P2 { k: 1.0, gamma: 1.0 },
-        Weighting::Sigmoid { bias: 0.0 },
+        WeightingKind::Sigma2.into(),
+        WeightingKind::Likelihood.into(),
+        Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() },
+        WeightingKind::MinSnr.into(),
+        Weighting { sigma_data: 0.5, ..WeightingKind::SoftMinSnr.into() },
+        Weighting { p2_gamma: 1.0, ..WeightingKind::P2.into() },
+        Weighting { sigmoid_bias: 0.0, ..WeightingKind::Sigmoid.into() },
     ] {
         let quantity = weighting.quantity(&sde);
         let [end, before] = [1.0, 1.0 - 1e-4].map(|t| weight(weighting, quantity, &sde, t));
@@ -271,10 +278,10 @@ fn how_times_are_drawn_does_not_change_the_expected_loss() {
     let processes: [&dyn Sde; 4] = [&Vp::default(), &SubVp::default(), &Ve::default(), &Edm::default()];
     for sde in processes {
         for weighting in [
-            Weighting::Sigma2,
-            Weighting::Likelihood,
-            Weighting::Sigmoid { bias: 0.0 },
-            Weighting::MinSnr { gamma: 5.0 },
+            WeightingKind::Sigma2.into(),
+            WeightingKind::Likelihood.into(),
+            Weighting { sigmoid_bias: 0.0, ..WeightingKind::Sigmoid.into() },
+            WeightingKind::MinSnr.into(),
         ] {
             let of = |time| {
                 let loss = Denoising { weighting, time, t_min: 1e-3, reduce: Reduce::Sum };
@@ -296,7 +303,7 @@ fn importance_lowers_the_variance_of_the_likelihood_weighted_loss() {
     // weight, so that its variance is that of the weight.
     let sde = Vp::default();
     let variance = |time| {
-        let loss = Denoising { weighting: Weighting::Likelihood, time, t_min: 1e-5, reduce: Reduce::Sum };
+        let loss = Denoising { weighting: WeightingKind::Likelihood.into(), time, t_min: 1e-5, reduce: Reduce::Sum };
         estimate(&loss, &sde, 1.0, 20_000).1
     };
     let (even, important) = (variance(TimeSampling::Uniform), variance(TimeSampling::Importance));
@@ -314,8 +321,8 @@ fn the_loss_in_velocity_is_the_loss_in_epsilon() {
             let loss = Denoising { weighting, ..Denoising::default() };
             loss.loss_at(graph, sde, model(sde, 1.05).as_ref(), x0, t, noise).per_sample
         };
-        let edm = of(&mut graph, Weighting::Edm { sigma_data: 0.5 });
-        let sigma2 = of(&mut graph, Weighting::Sigma2);
+        let edm = of(&mut graph, Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() });
+        let sigma2 = of(&mut graph, WeightingKind::Sigma2.into());
         graph.output("edm", edm);
         graph.output("sigma2", sigma2);
         let mut program = Program::<f64>::new(&graph, "params");

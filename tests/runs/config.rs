@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::config::{Config, Data, Loss, Model, Overrides, Sde, Time, Weighting, markdown};
+use tweedie::config::{Config, Data, Loss, Model, Overrides, Sde, Time, markdown};
+use tweedie::loss::WeightingKind;
 use tweedie::sampler::{EulerMaruyama, OdeHeun, SAMPLERS};
 use tweedie::sde::Parameterisation;
 
@@ -79,8 +80,8 @@ fn defaults_are_the_published_ones() {
     assert!(matches!(config.loss, Loss::Denoising(_)), "{:?}", config.loss);
     let loss = config.loss.levels();
     assert_eq!(
-        (loss.parameterisation, loss.weighting, loss.t_min),
-        (Parameterisation::Preconditioned, Weighting::Sigma2, 1e-5)
+        (loss.parameterisation, loss.weighting.kind, loss.t_min),
+        (Parameterisation::Preconditioned, WeightingKind::Sigma2, 1e-5)
     );
     assert_eq!((config.train.beta1, config.train.beta2, config.train.epsilon), (0.9, 0.999, 1e-8));
     let Sde::Ve(ve) = parse(MIXTURE).sde else { panic!() };
@@ -133,7 +134,7 @@ fn overrides_are_toml_and_bare_words_are_strings() {
     let config = Config::parse(SMALL, "c.toml", &set).expect("good");
     assert_eq!(config.train.steps, 7);
     assert!(!config.sample.denoise);
-    assert_eq!(config.loss.levels().weighting, Weighting::Likelihood);
+    assert_eq!(config.loss.levels().weighting.kind, WeightingKind::Likelihood);
     let Data::TwoMoons(moons) = &config.data else { panic!() };
     assert_eq!(moons.seed, 25);
 
@@ -159,7 +160,7 @@ fn the_same_kind_leaves_its_table_alone() {
     let parse = |text: &str, set: &[&str]| Config::parse(text, "c.toml", &overrides(set)).expect("a good config");
     // The default kind, which the file does not name.
     let text = format!("{SMALL}[loss]\nweighting = \"uniform\"\n");
-    assert_eq!(parse(&text, &["loss.kind=denoising"]).loss.levels().weighting, Weighting::Uniform);
+    assert_eq!(parse(&text, &["loss.kind=denoising"]).loss.levels().weighting.kind, WeightingKind::Uniform);
     // A kind that changes no keys.
     let text = format!("{SMALL}[sample]\nkind = \"ode-heun\"\nsteps = 7\nn = 5\n");
     let sample = parse(&text, &["sample.kind=euler-maruyama"]).sample;
@@ -197,8 +198,8 @@ fn numbers_that_no_float_holds_and_sizes_that_no_machine_has_are_refused() {
 #[test]
 fn weightings_and_times_have_the_published_numbers() {
     let loss = parse(&format!("{SMALL}[loss]\nweighting = \"min-snr\"\ntime = \"log-normal\"\n")).loss.levels();
-    assert_eq!((loss.weighting, loss.time), (Weighting::MinSnr, Time::LogNormal));
-    assert_eq!((loss.snr_gamma, loss.p2_k, loss.p2_gamma), (5.0, 1.0, 1.0));
+    assert_eq!((loss.weighting.kind, loss.time), (WeightingKind::MinSnr, Time::LogNormal));
+    assert_eq!((loss.weighting.snr_gamma, loss.weighting.p2_k, loss.weighting.p2_gamma), (5.0, 1.0, 1.0));
     assert_eq!((loss.log_sigma_mean, loss.log_sigma_std), (-1.2, 1.2));
 }
 

@@ -3,7 +3,9 @@
 use crate::config;
 use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
-use crate::loss::{LearnedEnds, Scheduled, Source, TimeWarp, Uncertain, Uncertainty, evaluation_names, names};
+use crate::loss::{
+    LearnedEnds, Scheduled, Source, TimeWarp, Uncertain, Uncertainty, WeightingKind, evaluation_names, names,
+};
 use crate::nn::{self, Activations, Conditioning, Forward};
 use crate::sampler::Guided;
 use crate::sde::{Model, Network};
@@ -43,7 +45,7 @@ impl Experiment {
             let ends = self.learned_ends().map(|spec| LearnedEnds::new(graph, spec));
             return Box::new(Scheduled { model, warp, ends });
         }
-        if self.config.loss.levels().weighting != config::Weighting::Uncertainty || !self.is_trainable() {
+        if self.config.loss.levels().weighting.kind != WeightingKind::Uncertainty || !self.is_trainable() {
             return model;
         }
         // In every graph, so that all agree on the arena.
