@@ -1,7 +1,5 @@
 //! Configs run as the program runs them, in f32, on the CPU and on the tests' GPU.
 
-use std::sync::OnceLock;
-
 use tweedie::config::{Config, Overrides};
 use tweedie::engine::{Device, Engine};
 use tweedie::gpu::Choice;
@@ -15,19 +13,21 @@ use tweedie::train::experiment::{Classes, Drawing, Experiment};
 
 use crate::common::forward::{Forward, Kind};
 use crate::common::gpu;
+use crate::common::pool::{Lease, Pool};
 
 /// Both devices, and their names.
 pub fn devices() -> [(&'static str, &'static Device); 2] {
-    static GPU: OnceLock<Device> = OnceLock::new();
     static CPU: Device = Device::Cpu;
-    let on_gpu = GPU.get_or_init(|| {
+    static GPUS: Pool<Device> = Pool::new();
+    fn on_gpu() -> Device {
         let choice = match gpu::choice() {
             "gpu" => Choice::Gpu,
             name => Choice::Named(name.to_owned()),
         };
         Device::open(&choice, None).unwrap_or_else(|error| panic!("{error}")).0
-    });
-    [("CPU", &CPU), ("GPU", on_gpu)]
+    }
+    thread_local!(static LEASE: Lease<Device> = GPUS.lease(on_gpu));
+    [("CPU", &CPU), ("GPU", LEASE.with(|lease| lease.thing))]
 }
 
 /// The exact scores of `data` (the text of `[data]`) under a process, with the keys `sample` of `[sample]`.

@@ -1,7 +1,8 @@
-//! One device for all GPU tests of a process. Without an adapter they fail: nothing is skipped.
+//! The adapter and the devices of GPU tests. Without an adapter they fail: nothing is skipped.
 
 use std::sync::{Once, OnceLock};
 
+use crate::common::pool::{Lease, Pool};
 use crate::common::skip::skip;
 use tweedie::gpu::{Adapters, Choice, Device, OpenOptions};
 
@@ -47,8 +48,10 @@ pub fn open(options: &OpenOptions) -> Device {
     Device::open(&adapters, index, options).unwrap_or_else(|error| panic!("{error}; {INSTALL}"))
 }
 
-/// The device that all tests of this process share.
+/// The device of this test, which later ones take over: a process has as many as tests run at the same time. (Mesa's
+/// software driver compiles and runs what one device is given on one thread.)
 pub fn device() -> &'static Device {
-    static DEVICE: OnceLock<Device> = OnceLock::new();
-    DEVICE.get_or_init(|| open(&OpenOptions::default()))
+    static DEVICES: Pool<Device> = Pool::new();
+    thread_local!(static LEASE: Lease<Device> = DEVICES.lease(|| open(&OpenOptions::default())));
+    LEASE.with(|lease| lease.thing)
 }

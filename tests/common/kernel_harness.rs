@@ -1,13 +1,15 @@
 //! Runs single kernels on a real device: with wgpu's runtime checks and without, each buffer between guard bands.
 //!
-//! One device for all tests of a process, with the limits of WebGPU's baseline, and no features but subgroups where the
+//! Devices have the limits of WebGPU's baseline, and no features but subgroups where the
 //! adapter has them. Without an adapter the tests fail: nothing is skipped.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use tweedie::plan::{Access, Constant, Shader, Workgroups};
 use tweedie::wgpu;
+
+use crate::common::pool::{Lease, Pool};
 
 /// Words before and after what a kernel is bound to: 256 bytes, the alignment of offsets.
 const GUARD: usize = 64;
@@ -29,10 +31,15 @@ pub struct Gpu {
     ready: Mutex<HashMap<(String, bool), Arc<Ready>>>,
 }
 
-/// The device that all tests of this process share.
+/// The device of this test, which later ones take over: a process has as many as tests run at the same time.
 pub fn gpu() -> &'static Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| {
+    static DEVICES: Pool<Gpu> = Pool::new();
+    thread_local!(static LEASE: Lease<Gpu> = DEVICES.lease(Gpu::open));
+    LEASE.with(|lease| lease.thing)
+}
+
+impl Gpu {
+    fn open() -> Self {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
         let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
         // Lavapipe where it is installed: the same numbers everywhere.
@@ -52,10 +59,8 @@ pub fn gpu() -> &'static Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
         Gpu { device, queue, lanes: if alike { info.subgroup_max_size } else { 0 }, ready: Mutex::default() }
-    })
-}
+    }
 
-impl Gpu {
     /// The pipeline of a shader.
     pub fn ready(&self, shader: &Shader, checked: bool) -> Arc<Ready> {
         let mut ready = self.ready.lock().unwrap();

@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod graphs;
 pub mod kernel_harness;
 pub mod npy;
+pub mod pool;
 pub mod processes;
 #[cfg(feature = "cpu")]
 pub mod sampling;
