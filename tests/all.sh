@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs every test, in release mode. The tests of kernels and of replay need a Vulkan driver; where none is installed, this
 # installs Mesa's software driver (lavapipe) on Debian and Ubuntu, and says what to install elsewhere.
-# Arguments go to cargo test.
+# Arguments go to cargo test; `--sweeps` runs what is too long for every run instead. What this machine cannot run is listed
+# at the end.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,10 +26,37 @@ if [ "$(uname)" = Linux ] && ! { has_driver && has_loader; }; then
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1
 fi
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 # Mesa asks for a folder of this user's own, and says so in every process where there is none.
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
-    XDG_RUNTIME_DIR=$(mktemp -d)
-    export XDG_RUNTIME_DIR
-    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+    mkdir -m 700 "$scratch/runtime"
+    export XDG_RUNTIME_DIR="$scratch/runtime"
 fi
-cargo test --locked --release "$@"
+# Where tests write what this machine cannot run (tests/common/skip.rs).
+export TWEEDIE_SKIPPED="$scratch/skipped"
+
+status=0
+case "${1:-}" in
+'')
+    # Examples are built by the lints, and by whoever wants them.
+    cargo test --locked --release --no-fail-fast --tests || status=$?
+    cargo test --locked --release --doc || status=$?
+    ;;
+--sweeps)
+    # Other cases of each property, and more of them, and the tests that are too long for every run.
+    shift
+    export TWEEDIE_PROPERTY_CASES="${TWEEDIE_PROPERTY_CASES:-50}" TWEEDIE_PROPERTY_SEED="${TWEEDIE_PROPERTY_SEED:-$(date +%s)}"
+    echo "TWEEDIE_PROPERTY_SEED=$TWEEDIE_PROPERTY_SEED TWEEDIE_PROPERTY_CASES=$TWEEDIE_PROPERTY_CASES"
+    cargo test --locked --release --no-fail-fast --test properties || status=$?
+    cargo test --locked --release --no-fail-fast --tests "$@" -- --ignored || status=$?
+    ;;
+*) cargo test --locked --release "$@" || status=$? ;;
+esac
+if [ -s "$TWEEDIE_SKIPPED" ]; then
+    echo "skipped, as this machine cannot run it:"
+    sort -u "$TWEEDIE_SKIPPED" | sed 's/^/    /'
+else
+    echo "nothing was skipped"
+fi
+exit $status

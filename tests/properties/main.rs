@@ -9,7 +9,7 @@
 //! draws few. For a long sweep, and for other mixtures:
 //!
 //! ```sh
-//! TWEEDIE_PROPERTY_CASES=50 TWEEDIE_PROPERTY_SEED=7 cargo test --release --test properties
+//! TWEEDIE_PROPERTY_CASES=50 TWEEDIE_PROPERTY_SEED=7 sh tests/all.sh --test properties
 //! ```
 //!
 //! A failure names the seed of its case; with that seed, and one case, it comes again.
