@@ -17,6 +17,13 @@ impl Linear {
         Self::with_initial(graph, name, inputs, outputs, weight)
     }
 
+    /// A layer whose weights start uniform on ±√(6 / (inputs + outputs)), so that neither the layer nor its derivative
+    /// changes the variance much (Glorot and Bengio 2010); the bias starts at 0.
+    pub fn xavier(graph: &mut Graph, name: &str, inputs: usize, outputs: usize) -> Self {
+        let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+        Self::with_initial(graph, name, inputs, outputs, Initial::Uniform(bound))
+    }
+
     /// A layer that starts as the zero function.
     pub fn zero(graph: &mut Graph, name: &str, inputs: usize, outputs: usize) -> Self {
         Self::with_initial(graph, name, inputs, outputs, Initial::Zeros)
@@ -24,12 +31,17 @@ impl Linear {
 
     /// [`new`](Self::new) without a bias.
     pub fn without_bias(graph: &mut Graph, name: &str, inputs: usize, outputs: usize) -> Self {
-        let initial = Initial::Normal((inputs as f64).powf(-0.5));
+        Self::without_bias_from(graph, name, inputs, outputs, Initial::Normal((inputs as f64).powf(-0.5)))
+    }
+
+    /// A layer without a bias whose weights start as `initial` says.
+    pub fn without_bias_from(graph: &mut Graph, name: &str, inputs: usize, outputs: usize, initial: Initial) -> Self {
         let weight = graph.scoped(name, |graph| graph.parameter("weight", &[inputs, outputs], initial));
         Self { weight, bias: None }
     }
 
-    fn with_initial(graph: &mut Graph, name: &str, inputs: usize, outputs: usize, weight: Initial) -> Self {
+    /// A layer whose weights start as `weight` says, and whose bias starts at 0.
+    pub fn with_initial(graph: &mut Graph, name: &str, inputs: usize, outputs: usize, weight: Initial) -> Self {
         graph.scoped(name, |graph| {
             let weight = graph.parameter("weight", &[inputs, outputs], weight);
             let bias = Some(graph.parameter("bias", &[outputs], Initial::Zeros));

@@ -5,6 +5,7 @@ mod common;
 
 mod attention;
 mod conv;
+mod dit;
 mod network;
 mod norm;
 mod unet;
