@@ -5,6 +5,7 @@
 //! `docs/configuration.md` are all derived from there.
 
 mod data;
+mod dit;
 mod docs;
 mod document;
 mod error;
@@ -24,6 +25,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use data::{Checkerboard, Data, Digits, EightGaussians, File, Mixture, SwissRoll, TwoMoons};
+pub use dit::DiT;
 pub use docs::markdown;
 pub use error::{ConfigError, word};
 pub use loss::{Denoising, Explicit, Implicit, Levels, Loss, Sliced, SlicedFd, SlicedVr, Time};

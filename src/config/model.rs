@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dit::DiT;
 use super::error::Violation;
 use super::table::{Keys, choices};
 use super::unet::UNet;
@@ -63,6 +64,18 @@ pub(super) fn classes(conditional: bool, data: &Dataset) -> Result<usize, Misfit
     }
 }
 
+/// Height, width and channels of the data, which a network of this `model.kind` needs.
+///
+/// # Errors
+/// The data are no images.
+pub(super) fn image(kind: &str, data: &Dataset) -> Result<[usize; 3], Misfit> {
+    data.image().ok_or_else(|| {
+        let shape = &data.shape;
+        let what = format!("model.kind = \"{kind}\": needs images, but {} has samples of shape {shape:?}", data.name);
+        Misfit { key: "model.kind", what }
+    })
+}
+
 /// Declares [`Model`] and what is asked of every kind.
 macro_rules! models {
     ($($(#[doc = $doc:literal])* $kind:literal => $variant:ident),+ $(,)?) => {
@@ -94,6 +107,8 @@ models! {
     "mlp" => Mlp,
     /// A convolutional network for images.
     "unet" => UNet,
+    /// A transformer for images.
+    "dit" => DiT,
     /// The data's own score.
     "exact" => Exact,
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
-use super::model::{Misfit, ModelKeys, classes};
+use super::model::{Misfit, ModelKeys, classes, image};
 use super::table::Keys;
 use crate::data::Dataset;
 use crate::nn::Architecture;
@@ -161,12 +161,7 @@ impl UNet {
 
 impl ModelKeys for UNet {
     fn architecture(&self, data: &Dataset) -> Result<Option<Box<dyn Architecture>>, Misfit> {
-        let Some(image) = data.image() else {
-            let what =
-                format!("model.kind = \"unet\": needs images, but {} has samples of shape {:?}", data.name, data.shape);
-            return Err(Misfit { key: "model.kind", what });
-        };
-        Ok(Some(Box::new(self.shape(image, classes(self.conditional, data)?)?)))
+        Ok(Some(Box::new(self.shape(image("unet", data)?, classes(self.conditional, data)?)?)))
     }
 
     fn label_dropout(&self) -> f64 {

@@ -235,6 +235,39 @@ fn a_preset_gives_the_defaults_of_the_other_keys() {
 }
 
 #[test]
+fn a_transformers_preset_gives_the_defaults_of_the_other_keys() {
+    let dit = |lines: &str, sets: &[&str]| {
+        let text = format!("[data]\nkind = \"digits\"\n[sde]\nkind = \"vp\"\n[model]\nkind = \"dit\"\n{lines}\n");
+        let config = Config::parse(&text, "c.toml", &overrides(sets)).expect("a good config");
+        assert_eq!(config, parse(&config.to_toml()));
+        let Model::DiT(keys) = config.model else { panic!("another model") };
+        keys.shape([32, 32, 4], 1000).expect("patches that fit")
+    };
+    let names = ["S/2", "S/4", "S/8", "B/2", "B/4", "B/8", "L/2", "L/4", "L/8", "XL/2", "XL/4", "XL/8"];
+    for (name, preset) in names.into_iter().zip(tweedie::nn::dit::Preset::ALL) {
+        assert_eq!(dit(&format!("preset = \"{name}\"\nconditional = true"), &[]), preset.shape());
+        assert_eq!(dit("conditional = true", &[&format!("model.preset={name}")]), preset.shape());
+    }
+    let narrow = dit("preset = \"XL/4\"\nwidth = 64", &["model.depth=1"]);
+    assert_eq!((narrow.patch, narrow.width, narrow.depth, narrow.heads, narrow.classes), (4, 64, 1, 16, 0));
+    let in_dit = |lines: &str| error(&SMALL.replace("\"mlp\"", &format!("\"dit\"\n{lines}")));
+    let line = in_dit("preset = \"XL/3\"");
+    assert!(line.contains("model.preset") && line.contains("XL/2") && line.contains("S/8"), "{line}");
+    assert_eq!(
+        in_dit("width = 6"),
+        "c.toml: model.width = 6: must be a multiple of 4: places become sines and cosines in two directions"
+    );
+    assert_eq!(in_dit("width = 32\nheads = 3"), "c.toml: model.heads = 3: must divide model.width, which is 32");
+    assert_eq!(in_dit("patch = 0"), "c.toml: model.patch = 0: must be a whole number ≥ 1 and ≤ 256");
+    let Model::DiT(keys) = parse(&SMALL.replace("\"mlp\"", "\"dit\"\npatch = 4")).model else {
+        panic!("another model")
+    };
+    let misfit = keys.shape([12, 18, 1], 0).expect_err("18 is no multiple of 4");
+    assert_eq!(misfit.key, "model.patch");
+    assert_eq!(misfit.to_string(), "model.patch = 4: does not divide images of 12 x 18; must be of [1, 2, 3, 6]");
+}
+
+#[test]
 fn bad_overrides_are_named() {
     let set = |text: &str| Overrides::none().set(text).expect_err("bad").to_string();
     for text in ["steps=3", "train.steps", "train.=3", ".steps=3", "train.a.b=3", "train.st eps=3", ""] {
