@@ -233,6 +233,8 @@ fn further_averages_follow_the_weights_in_a_second_dispatch() {
     for i in 0..DECAYS.len() {
         assert_eq!(kept[&format!("state average_{i}")][..70], first[..70]);
     }
+}
+
 /// A kernel with as many tensors as the smallest devices bind replaces a state in place, whoever reads it later.
 #[test]
 fn a_full_kernel_overwrites_a_state_that_is_read_later() {
