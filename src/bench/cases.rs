@@ -2,6 +2,7 @@
 
 use crate::graph::{Expr, Graph, Layout, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{Denoising, RING_COLUMNS, Source, TrainingStep, names, training_step};
+use crate::nn::optimizer::names::{EMA, PARAMS};
 use crate::nn::{self, Conditioning, Linear, Mlp, MlpShape, Optimizer};
 use crate::sampler::{self, EulerMaruyama, Grid, Sampler, flatten, sampling_step};
 use crate::sde::{Model, Network, Parameterisation, Sde, Vp};
@@ -140,7 +141,7 @@ fn adam() -> Case {
     let ticked = graph.tick(clock, update.status);
     graph.assign(names::CLOCK, ticked);
     let inputs = vec![("gradient", numbers(MILLION)), ("loss", vec![1.0])];
-    let states = vec![words(), ("params", Content::Floats(vec![0.0; MILLION]))];
+    let states = vec![words(), (PARAMS, Content::Floats(vec![0.0; MILLION]))];
     Case { name: "clip, Adam, EMA", shape: format!("{MILLION}"), graph, batch: 1, states, inputs }
 }
 
@@ -198,8 +199,8 @@ pub fn train(
         words(),
         (names::DATASET, Content::Floats(numbers(rows * dims))),
         (names::RING, Content::Floats(vec![0.0; ring_rows * RING_COLUMNS.len()])),
-        ("params", Content::Floats(nn::initial_parameters(&graph, 0))),
-        ("ema", Content::Floats(nn::initial_parameters(&graph, 0))),
+        (PARAMS, Content::Floats(nn::initial_parameters(&graph, 0))),
+        (EMA, Content::Floats(nn::initial_parameters(&graph, 0))),
     ];
     let shape = format!("{network}, batch {batch}");
     Case { name: "training step", shape, graph, batch, states, inputs: Vec::new() }
@@ -232,7 +233,7 @@ pub fn sample(
         (sampler::names::CLOCK, Content::Words(vec![0, 0, 1, 2])),
         (sampler::names::TABLE, Content::Floats(flatten(sampler.columns(), &table, &sde, steps))),
         (sampler::names::X, Content::Floats(numbers(dims * batch as usize))),
-        ("params", Content::Floats(nn::initial_parameters(&graph, 0))),
+        (PARAMS, Content::Floats(nn::initial_parameters(&graph, 0))),
     ];
     let shape = format!("{network}, batch {batch}");
     Case { name: "euler-maruyama step", shape, graph, batch, states, inputs: Vec::new() }

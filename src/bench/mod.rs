@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use self::cases::{Case, Content};
-use crate::engine::{self, Device, Engine, EngineError};
-use crate::lower::{self, Source};
+use crate::engine::{self, Device, Engine, EngineError, Program, ProgramName};
+use crate::lower;
+use crate::nn::optimizer::names::PARAMS;
 use crate::plan::ProgramReport;
 
 /// Which cases are measured; the roofs always are.
@@ -210,7 +211,7 @@ pub fn measure(
 }
 
 /// The name of the program that is measured.
-pub const PROGRAM: &str = "bench";
+pub const PROGRAM: ProgramName = ProgramName::new("bench");
 
 /// A device with the training step of a 3-128-128-128-2 network as its program, and the batch to run it with.
 ///
@@ -221,10 +222,13 @@ pub fn small_training_engine(device: &Device) -> Result<(Box<dyn Engine>, u32), 
     Ok((prepare(device, &case)?, case.batch))
 }
 
+fn program(case: &Case) -> Program {
+    Program { name: PROGRAM, graph: case.graph.clone(), parameters_from: PARAMS }
+}
+
 /// Loads a case and fills its store.
 fn prepare(device: &Device, case: &Case) -> Result<Box<dyn Engine>, EngineError> {
-    let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
-    let mut engine = engine::load(device, &[source], case.batch)?;
+    let mut engine = engine::load(device, &[program(case)], case.batch)?;
     for (name, content) in &case.states {
         match content {
             Content::Floats(data) => engine.set_floats(name, data)?,
@@ -239,7 +243,6 @@ fn prepare(device: &Device, case: &Case) -> Result<Box<dyn Engine>, EngineError>
 
 /// What a run of a case costs, and the bytes of its plan's buffers: those that last, and temporaries.
 fn cost(device: &Device, case: &Case) -> Result<(ProgramReport, [u64; 2]), EngineError> {
-    let source = Source { name: PROGRAM, graph: &case.graph, parameters_from: "params" };
     let options = device.lower_options(case.batch);
     let options = match device {
         Device::Gpu(_) => options,
@@ -251,7 +254,7 @@ fn cost(device: &Device, case: &Case) -> Result<(ProgramReport, [u64; 2]), Engin
             lower::Options { limits, ..options }
         }
     };
-    let plan = lower::lower(&[source], &options)?;
+    let plan = lower::lower(&[program(case).source()], &options)?;
     let mut report = plan.report(case.batch);
     let bytes = [report.store_bytes, report.scratch_bytes];
     Ok((report.programs.remove(0), bytes))

@@ -3,17 +3,46 @@
 #[cfg(feature = "cpu")]
 mod on_cpu;
 mod on_gpu;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::gpu::{self, GpuError};
-use crate::lower::{LowerError, Options, Source};
+use crate::lower::{LowerError, Options};
 use crate::plan::Limits;
+
+pub use program::{Program, ProgramName};
 
 /// What a run on either device can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// No program of this name was loaded.
+    #[error("no program is called {name}; there are: {known}")]
+    NoProgram {
+        /// What was asked for.
+        name: ProgramName,
+        /// What there is.
+        known: String,
+    },
+    /// A program has no input or output of this name.
+    #[error("program {program} has no {kind} `{name}`; it has: {known}")]
+    NoPort {
+        /// The program.
+        program: ProgramName,
+        /// `input` or `output`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// An output of a program that has not run.
+    #[error("program {program} has not run, and has no outputs yet")]
+    NotRun {
+        /// The program.
+        program: ProgramName,
+    },
     /// The graph does not fit the device.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -77,7 +106,7 @@ impl Device {
 
 /// What the store held when some step had ended.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct News {
+pub struct Snapshot {
     /// Content of the watched tensors that hold words.
     pub words: BTreeMap<String, Vec<u32>>,
     /// Content of the watched tensors that hold floats.
@@ -119,16 +148,16 @@ pub trait Engine {
     /// Writes an input of a program, for runs of `batch` samples.
     ///
     /// # Errors
-    /// When there is no such input or its length is another.
-    fn set_input(&mut self, program: &str, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError>;
+    /// When there is no such program or input, or its length is another.
+    fn set_input(&mut self, program: ProgramName, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError>;
 
     /// An output of a program's last run; waits for it.
     ///
     /// # Errors
-    /// When there is no such output.
-    fn output(&mut self, program: &str, name: &str) -> Result<Vec<f32>, EngineError>;
+    /// When there is no such program or output, or it has not run.
+    fn output(&mut self, program: ProgramName, name: &str) -> Result<Vec<f32>, EngineError>;
 
-    /// From now on [`news`](Self::news) brings these store tensors, at least every `longest` runs.
+    /// From now on [`poll`](Self::poll) brings these store tensors, at least every `longest` runs.
     ///
     /// # Errors
     /// When a tensor is not in the store.
@@ -138,8 +167,8 @@ pub trait Engine {
     /// Returns how often.
     ///
     /// # Errors
-    /// When an input is missing, or the device is lost.
-    fn advance(&mut self, program: &str, batch: u32, most: usize) -> Result<usize, EngineError>;
+    /// When there is no such program, an input is missing, or the device is lost.
+    fn advance(&mut self, program: ProgramName, batch: u32, most: usize) -> Result<usize, EngineError>;
 
     /// Waits for everything that was submitted.
     ///
@@ -151,13 +180,13 @@ pub trait Engine {
     ///
     /// # Errors
     /// When the device is lost.
-    fn news(&mut self) -> Result<Vec<News>, EngineError>;
+    fn poll(&mut self) -> Result<Vec<Snapshot>, EngineError>;
 
     /// Time per kernel of a program, if the device is a GPU.
     ///
     /// # Errors
-    /// When the GPU has no timestamps.
-    fn profile(&mut self, program: &str, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError>;
+    /// When there is no such program, or the GPU has no timestamps.
+    fn profile(&mut self, program: ProgramName, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError>;
 
     /// Bytes that the device holds for this engine.
     fn allocated_bytes(&self) -> u64;
@@ -166,7 +195,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    fn run(&mut self, program: &str, batch: u32, times: usize) -> Result<(), EngineError> {
+    fn run(&mut self, program: ProgramName, batch: u32, times: usize) -> Result<(), EngineError> {
         let mut left = times;
         while left > 0 {
             left -= self.advance(program, batch, left)?;
@@ -179,10 +208,10 @@ pub trait Engine {
 ///
 /// # Errors
 /// When the programs do not fit the device.
-pub fn load(device: &Device, sources: &[Source], max_batch: u32) -> Result<Box<dyn Engine>, EngineError> {
+pub fn load(device: &Device, programs: &[Program], max_batch: u32) -> Result<Box<dyn Engine>, EngineError> {
     match device {
         #[cfg(feature = "cpu")]
-        Device::Cpu => Ok(Box::new(on_cpu::CpuEngine::new(sources, max_batch)?)),
-        Device::Gpu(gpu) => Ok(Box::new(on_gpu::GpuEngine::new(gpu, sources, &device.lower_options(max_batch))?)),
+        Device::Cpu => Ok(Box::new(on_cpu::CpuEngine::new(programs, max_batch)?)),
+        Device::Gpu(gpu) => Ok(Box::new(on_gpu::GpuEngine::new(gpu, programs, &device.lower_options(max_batch))?)),
     }
 }

@@ -3,57 +3,56 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Engine, EngineError, News};
-use crate::cpu::{CpuError, Program, Store};
+use super::program::Loaded;
+use super::{Engine, EngineError, Program, ProgramName, Snapshot};
+use crate::cpu::{self, CpuError, Store};
 use crate::gpu::Profile;
-use crate::lower::Source;
 
 /// It comes back about this often, so that progress can be shown and Ctrl-C be heard.
 const SLICE: Duration = Duration::from_millis(100);
 
 pub(super) struct CpuEngine {
     store: Store<f32>,
-    programs: BTreeMap<String, Loaded>,
+    loaded: Loaded,
+    runnable: Vec<Runnable>,
     watched: Vec<String>,
     longest: usize,
-    news: Vec<News>,
+    snapshots: Vec<Snapshot>,
 }
 
-struct Loaded {
-    program: Program<f32>,
+/// A program and its inputs.
+struct Runnable {
+    program: cpu::Program<f32>,
     inputs: BTreeMap<String, Vec<f32>>,
 }
 
 impl CpuEngine {
     /// Loads programs that run at most `max_batch` samples, if there is memory for the largest of them.
-    pub fn new(sources: &[Source], max_batch: u32) -> Result<Self, EngineError> {
-        let load = |source: &Source| {
-            let program = Program::new(source.graph, source.parameters_from);
-            (source.name.to_owned(), Loaded { program, inputs: BTreeMap::new() })
+    pub fn new(programs: &[Program], max_batch: u32) -> Result<Self, EngineError> {
+        let load = |program: &Program| Runnable {
+            program: cpu::Program::new(&program.graph, program.parameters_from),
+            inputs: BTreeMap::new(),
         };
-        let programs: BTreeMap<String, Loaded> = sources.iter().map(load).collect();
+        let runnable: Vec<Runnable> = programs.iter().map(load).collect();
         let batch = max_batch as usize;
-        let bytes = programs.values().map(|loaded| loaded.program.planned_bytes(batch)).max().unwrap_or(0);
+        let bytes = runnable.iter().map(|runnable| runnable.program.planned_bytes(batch)).max().unwrap_or(0);
         if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
             return Err(CpuError::OutOfMemory { bytes, batch }.into());
         }
-        Ok(Self { store: Store::new(), programs, watched: Vec::new(), longest: usize::MAX, news: Vec::new() })
+        let (loaded, store) = (Loaded::new(programs), Store::new());
+        Ok(Self { store, loaded, runnable, watched: Vec::new(), longest: usize::MAX, snapshots: Vec::new() })
     }
 
-    fn program(&mut self, name: &str) -> &mut Loaded {
-        self.programs.get_mut(name).unwrap_or_else(|| panic!("no program is called {name}"))
-    }
-
-    fn take_news(&mut self) {
-        let mut news = News::default();
+    fn take_snapshot(&mut self) {
+        let mut snapshot = Snapshot::default();
         for name in &self.watched {
             if let Some(words) = self.store.words(name) {
-                news.words.insert(name.clone(), words.to_vec());
+                snapshot.words.insert(name.clone(), words.to_vec());
             } else if let Some(floats) = self.store.get(name) {
-                news.floats.insert(name.clone(), floats.to_vec());
+                snapshot.floats.insert(name.clone(), floats.to_vec());
             }
         }
-        self.news.push(news);
+        self.snapshots.push(snapshot);
     }
 }
 
@@ -85,13 +84,15 @@ impl Engine for CpuEngine {
         Ok(data[..count.min(data.len())].to_vec())
     }
 
-    fn set_input(&mut self, program: &str, name: &str, _batch: u32, data: &[f32]) -> Result<(), EngineError> {
-        self.program(program).inputs.insert(name.to_owned(), data.to_vec());
+    fn set_input(&mut self, program: ProgramName, name: &str, _batch: u32, data: &[f32]) -> Result<(), EngineError> {
+        let place = self.loaded.find_input(program, name)?;
+        self.runnable[place].inputs.insert(name.to_owned(), data.to_vec());
         Ok(())
     }
 
-    fn output(&mut self, program: &str, name: &str) -> Result<Vec<f32>, EngineError> {
-        Ok(self.program(program).program.output(name).to_vec())
+    fn output(&mut self, program: ProgramName, name: &str) -> Result<Vec<f32>, EngineError> {
+        let place = self.loaded.find_output(program, name)?;
+        Ok(self.runnable[place].program.output(name).to_vec())
     }
 
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
@@ -100,20 +101,24 @@ impl Engine for CpuEngine {
         Ok(())
     }
 
-    fn advance(&mut self, program: &str, batch: u32, most: usize) -> Result<usize, EngineError> {
+    fn advance(&mut self, program: ProgramName, batch: u32, most: usize) -> Result<usize, EngineError> {
+        let place = self.loaded.find(program)?;
         let started = Instant::now();
         let watching = !self.watched.is_empty();
         let most = if watching { most.min(self.longest) } else { most };
-        let loaded = self.programs.get_mut(program).unwrap_or_else(|| panic!("no program is called {program}"));
+        let runnable = &mut self.runnable[place];
         let inputs: Vec<(&str, &[f32])> =
-            loaded.inputs.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+            runnable.inputs.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
         let mut done = 0;
         while done < most && (done == 0 || started.elapsed() < SLICE) {
-            loaded.program.run(&mut self.store, &inputs, batch as usize)?;
+            runnable.program.run(&mut self.store, &inputs, batch as usize)?;
             done += 1;
         }
+        if done > 0 {
+            self.loaded.ran(place);
+        }
         if watching {
-            self.take_news();
+            self.take_snapshot();
         }
         Ok(done)
     }
@@ -122,15 +127,16 @@ impl Engine for CpuEngine {
         Ok(())
     }
 
-    fn news(&mut self) -> Result<Vec<News>, EngineError> {
-        Ok(std::mem::take(&mut self.news))
+    fn poll(&mut self) -> Result<Vec<Snapshot>, EngineError> {
+        Ok(std::mem::take(&mut self.snapshots))
     }
 
-    fn profile(&mut self, _program: &str, _batch: u32, _runs: u64) -> Result<Option<Profile>, EngineError> {
+    fn profile(&mut self, program: ProgramName, _batch: u32, _runs: u64) -> Result<Option<Profile>, EngineError> {
+        self.loaded.find(program)?;
         Ok(None)
     }
 
     fn allocated_bytes(&self) -> u64 {
-        self.programs.values().map(|loaded| loaded.program.buffer_bytes() as u64).sum()
+        self.runnable.iter().map(|runnable| runnable.program.buffer_bytes() as u64).sum()
     }
 }

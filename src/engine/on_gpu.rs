@@ -2,28 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, EngineError, News};
+use super::program::Loaded;
+use super::{Engine, EngineError, Program, ProgramName, Snapshot};
 use crate::gpu::{self, Player, Store, Trust};
-use crate::lower::{Options, Source, lower};
+use crate::lower::{Options, lower};
 
 pub(super) struct GpuEngine {
     store: Store,
     player: Player,
+    /// In the order of the plan.
+    loaded: Loaded,
     /// Names of the store's tensors: what no program uses is not kept.
     names: Vec<String>,
     watched: Vec<String>,
 }
 
 impl GpuEngine {
-    pub fn new(device: &gpu::Device, sources: &[Source], options: &Options) -> Result<Self, EngineError> {
-        let plan = lower(sources, options)?;
+    pub fn new(device: &gpu::Device, programs: &[Program], options: &Options) -> Result<Self, EngineError> {
+        let sources: Vec<_> = programs.iter().map(Program::source).collect();
+        let plan = lower(&sources, options)?;
         let names = plan.store.iter().map(|port| port.name.clone()).collect();
         let mut store = Store::new(device);
-        // SAFETY: the plan was lowered three lines above.
+        // SAFETY: the plan was lowered above.
         let trust = unsafe { Trust::own() };
         let options = gpu::Options { trust, ..gpu::Options::default() };
         let player = Player::new(device, plan, &mut store, options)?;
-        Ok(Self { store, player, names, watched: Vec::new() })
+        Ok(Self { store, player, loaded: Loaded::new(programs), names, watched: Vec::new() })
     }
 
     fn set<T: gpu::Element>(&mut self, name: &str, data: &[T]) -> Result<(), EngineError> {
@@ -58,14 +62,14 @@ impl Engine for GpuEngine {
         Ok(self.store.download(name, 0, count)?)
     }
 
-    fn set_input(&mut self, program: &str, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError> {
-        let number = self.player.program(program)?;
+    fn set_input(&mut self, program: ProgramName, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError> {
+        let number = self.loaded.find_input(program, name)?;
         self.player.set_batch(number, batch)?;
         Ok(self.player.write_input(number, name, data)?)
     }
 
-    fn output(&mut self, program: &str, name: &str) -> Result<Vec<f32>, EngineError> {
-        let number = self.player.program(program)?;
+    fn output(&mut self, program: ProgramName, name: &str) -> Result<Vec<f32>, EngineError> {
+        let number = self.loaded.find_output(program, name)?;
         Ok(self.player.read_output(number, name)?)
     }
 
@@ -75,27 +79,31 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn advance(&mut self, program: &str, batch: u32, most: usize) -> Result<usize, EngineError> {
-        let number = self.player.program(program)?;
-        Ok(self.player.advance(number, batch, most)?)
+    fn advance(&mut self, program: ProgramName, batch: u32, most: usize) -> Result<usize, EngineError> {
+        let number = self.loaded.find(program)?;
+        let done = self.player.advance(number, batch, most)?;
+        if done > 0 {
+            self.loaded.ran(number);
+        }
+        Ok(done)
     }
 
     fn wait(&mut self) -> Result<(), EngineError> {
         Ok(self.player.wait()?)
     }
 
-    fn news(&mut self) -> Result<Vec<News>, EngineError> {
+    fn poll(&mut self) -> Result<Vec<Snapshot>, EngineError> {
         let snapshots = self.player.snapshots()?;
         // A snapshot is bytes: each tensor is given as words and as floats.
-        let news = snapshots.iter().map(|snapshot| News {
+        let snapshots = snapshots.iter().map(|snapshot| Snapshot {
             words: self.watched.iter().map(|name| (name.clone(), snapshot.values(name))).collect::<BTreeMap<_, _>>(),
             floats: self.watched.iter().map(|name| (name.clone(), snapshot.values(name))).collect(),
         });
-        Ok(news.collect())
+        Ok(snapshots.collect())
     }
 
-    fn profile(&mut self, program: &str, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError> {
-        let number = self.player.program(program)?;
+    fn profile(&mut self, program: ProgramName, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError> {
+        let number = self.loaded.find(program)?;
         Ok(Some(self.player.profile(number, batch, runs)?))
     }
 

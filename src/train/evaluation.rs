@@ -3,6 +3,7 @@
 use crate::engine::{Engine, EngineError};
 use crate::loss::{evaluation_names, names};
 use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
+use crate::train::programs::EVALUATE;
 use crate::train::run::log::LevelLoss;
 
 /// The held-out loss.
@@ -27,9 +28,9 @@ pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Eval
     let mut seen = 0;
     while seen < total {
         let batch = batch.min((total - seen) as u32);
-        engine.run("evaluate", batch, 1)?;
-        let losses = engine.output("evaluate", "per_sample")?;
-        let least = if knows_least { engine.output("evaluate", "irreducible")? } else { Vec::new() };
+        engine.run(EVALUATE, batch, 1)?;
+        let losses = engine.output(EVALUATE, "per_sample")?;
+        let least = if knows_least { engine.output(EVALUATE, "irreducible")? } else { Vec::new() };
         for (i, loss) in losses.into_iter().enumerate() {
             levels[level_of[seen + i]].add(loss, least.get(i).copied().unwrap_or(f32::NAN));
         }

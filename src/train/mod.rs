@@ -4,6 +4,7 @@ pub mod draw;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;
+pub mod programs;
 pub mod restore;
 pub mod run;
 pub mod training;

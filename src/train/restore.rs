@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::{Config, Overrides};
 use crate::engine::Engine;
+use crate::nn::optimizer::names;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, Loaded, OPTIMIZER, PARAMS, Tensor};
@@ -79,11 +80,11 @@ pub(super) fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u
             })
             .collect())
     };
-    let mut moments = tensors("adam_m", MOMENTS[0])?;
-    moments.extend(tensors("adam_v", MOMENTS[1])?);
+    let mut moments = tensors(names::ADAM_M, MOMENTS[0])?;
+    moments.extend(tensors(names::ADAM_V, MOMENTS[1])?);
     let groups = [
-        (PARAMS.to_owned(), tensors("params", "")?),
-        (EMA.to_owned(), tensors("ema", "")?),
+        (PARAMS.to_owned(), tensors(names::PARAMS, "")?),
+        (EMA.to_owned(), tensors(names::EMA, "")?),
         (OPTIMIZER.to_owned(), moments),
     ];
     Ok(Checkpoint {
@@ -97,12 +98,12 @@ pub(super) fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u
 
 /// Puts a checkpoint back into the store, to train on from there.
 pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: &Loaded) -> Result<(), TrainError> {
-    for (arena, group) in [("params", PARAMS), ("ema", EMA)] {
+    for (arena, group) in [(names::PARAMS, PARAMS), (names::EMA, EMA)] {
         engine.set_floats(arena, &arenas(experiment, latest, group, &[""])?[0])?;
     }
     let moments = arenas(experiment, latest, OPTIMIZER, &MOMENTS)?;
-    engine.set_floats("adam_m", &moments[0])?;
-    engine.set_floats("adam_v", &moments[1])?;
+    engine.set_floats(names::ADAM_M, &moments[0])?;
+    engine.set_floats(names::ADAM_V, &moments[1])?;
     for tensor in learned(experiment, latest)? {
         engine.set_floats(&tensor.name, &tensor.values)?;
     }
@@ -116,7 +117,7 @@ pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: 
 pub fn restore_average(experiment: &Experiment, engine: &mut dyn Engine, saved: &Loaded) -> Result<(), TrainError> {
     let average = arenas(experiment, saved, EMA, &[""])?;
     check_config(&experiment.config, saved)?;
-    Ok(engine.set_floats("ema", &average[0])?)
+    Ok(engine.set_floats(names::EMA, &average[0])?)
 }
 
 /// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its process

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::engine::{Device, Engine, News};
+use crate::engine::{Device, Engine, Snapshot};
 use crate::gpu::Choice;
+use crate::loss::names;
 use crate::train::error::TrainError;
 use crate::train::evaluation::{self, Evaluation};
 use crate::train::experiment::advice;
 use crate::train::experiment::memory;
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
+use crate::train::programs::{ACCUMULATE, TRAIN};
 use crate::train::restore;
 use crate::train::run::checkpoint::Loaded;
 use crate::train::run::log::{self, EvaluationLine, Line, Log, Timing, TrainLine};
@@ -160,7 +162,7 @@ impl Training {
         }
         experiment.follow_store(engine.as_mut())?;
         experiment.set_clock(engine.as_mut(), step)?;
-        engine.watch(&["ring", "clock", "status"], RING_ROWS / 2)?;
+        engine.watch(&[names::RING, names::CLOCK, names::STATUS], RING_ROWS / 2)?;
         let log = Log::open(&folder.metrics_path(), step)?;
         let now = Instant::now();
         observer.ready(&experiment, step);
@@ -205,11 +207,11 @@ impl Training {
                 .fold(train.steps, u64::min);
             let most = (next - self.submitted).min(RING_ROWS as u64 / 2);
             self.submitted += self.advance(most as usize)? as u64;
-            self.hear(observer)?;
+            self.poll(observer)?;
             let stop = observer.stop();
             if self.submitted == next || stop {
                 self.engine.wait()?;
-                self.hear(observer)?;
+                self.poll(observer)?;
                 if self.submitted.is_multiple_of(train.evaluate_every) || self.submitted == train.steps {
                     self.evaluate(observer)?;
                 }
@@ -232,19 +234,19 @@ impl Training {
     fn advance(&mut self, most: usize) -> Result<usize, TrainError> {
         let (batch, parts) = (self.experiment.batch(), self.experiment.parts());
         if parts == 1 {
-            return Ok(self.engine.advance("train", batch, most)?);
+            return Ok(self.engine.advance(TRAIN, batch, most)?);
         }
         let mut left = parts;
         while left > 0 {
-            left -= self.engine.advance("accumulate", batch, left)?;
+            left -= self.engine.advance(ACCUMULATE, batch, left)?;
         }
-        Ok(self.engine.advance("train", batch, 1)?)
+        Ok(self.engine.advance(TRAIN, batch, 1)?)
     }
 
     /// Takes in the losses that have arrived.
-    fn hear(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        for news in self.engine.news()? {
-            self.take_in(&news)?;
+    fn poll(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        for snapshot in self.engine.poll()? {
+            self.take_in(&snapshot)?;
         }
         let steps_per_sec = (self.arrived - self.first_step) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let steps = self.experiment.config.train.steps;
@@ -252,9 +254,9 @@ impl Training {
         Ok(())
     }
 
-    fn take_in(&mut self, news: &News) -> Result<(), TrainError> {
-        let done = u64::from(news.words["clock"][0]);
-        let (ring, status) = (&news.floats["ring"], news.floats["status"][0]);
+    fn take_in(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let done = u64::from(snapshot.words[names::CLOCK][0]);
+        let (ring, status) = (&snapshot.floats[names::RING], snapshot.floats[names::STATUS][0]);
         let every = self.experiment.config.train.log_every;
         for step in self.arrived..done {
             let row = (step as usize % RING_ROWS) * RING_COLUMNS;

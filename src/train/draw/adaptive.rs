@@ -1,6 +1,6 @@
 //! Adaptive solutions: programs that run until every sample has arrived.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, ProgramName};
 use crate::sampler::adaptive::names;
 use crate::sampler::{AdaptiveSampler, names as sampler_names};
 use crate::train::draw::request::Draw;
@@ -8,6 +8,7 @@ use crate::train::draw::samples::{Drawn, Evaluations};
 use crate::train::draw::start::start;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
+use crate::train::programs;
 
 /// Steps after which a solution is given up.
 const MOST_STEPS: u64 = 100_000;
@@ -39,7 +40,7 @@ pub(super) struct Arrival {
 /// told how many are left, and says whether to go on.
 pub(super) fn arrive(
     engine: &mut dyn Engine,
-    program: &str,
+    program: ProgramName,
     batch: usize,
     at_fault: AtFault,
     heard: &mut dyn FnMut(usize) -> bool,
@@ -85,9 +86,9 @@ pub(super) fn draw(
     for base in (0..draw.n).step_by(chunk) {
         let batch = chunk.min(draw.n - base);
         start(engine, experiment, &[], draw, base, batch)?;
-        engine.run("begin", batch as u32, 1)?;
+        engine.run(programs::BEGIN, batch as u32, 1)?;
         let mut heard = |left| progress((base + batch - left) as u64, draw.n as u64);
-        let arrival = arrive(engine, "sample", batch, AtFault::Stop, &mut heard)?;
+        let arrival = arrive(engine, programs::SAMPLE, batch, AtFault::Stop, &mut heard)?;
         if let Some(&sample) = arrival.stuck.first() {
             return stuck(base + sample, sampler.time(sde, f64::from(arrival.times[sample])));
         }
@@ -95,7 +96,7 @@ pub(super) fn draw(
             return Err(TrainError::Interrupted);
         }
         if draw.grid.denoise {
-            engine.run("end", batch as u32, 1)?;
+            engine.run(programs::END, batch as u32, 1)?;
         }
         let drawn = engine.floats(sampler_names::X, batch * dims)?;
         if let Some(place) = drawn.iter().position(|x| !x.is_finite()) {

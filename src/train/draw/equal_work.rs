@@ -4,7 +4,8 @@ use crate::engine::Engine;
 use crate::graph::random::{normals_f64, philox4x32_10, stream};
 use crate::sde::{Paced, equal_work};
 use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Experiment, WORK};
+use crate::train::experiment::{Classes, Experiment};
+use crate::train::programs::WORK;
 
 /// `x0` and `noise`, `[Batch, D]`; two times, `[1]`.
 const INPUTS: [&str; 4] = ["x0", "noise", "t", "t_next"];

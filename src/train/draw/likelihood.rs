@@ -1,10 +1,10 @@
 //! The likelihood of data under a model, by the programs of [`crate::likelihood`].
 
-use crate::engine::{self, Device, Engine};
+use crate::engine::{self, Device, Engine, Program};
 use crate::likelihood::{
     Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, flow_names, log_normal_density,
 };
-use crate::lower::Source;
+use crate::nn::optimizer::names::EMA;
 use crate::sampler::dormand_prince::{DormandPrince, EVALUATIONS};
 use crate::sde::flow_is_finite;
 use crate::train::draw::adaptive::{Arrival, AtFault, arrive};
@@ -12,6 +12,7 @@ use crate::train::draw::samples::Evaluations;
 use crate::train::error::TrainError;
 use crate::train::experiment::model::Purpose;
 use crate::train::experiment::{Classes, Experiment, clock};
+use crate::train::programs;
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,13 +154,13 @@ pub fn load(experiment: &Experiment, device: &Device, question: &Question) -> Re
     let graphs = match question.method {
         Method::Flow { divergence, solver } => {
             let flow = FlowLikelihood { sde, divergence, solver, dims, bin_width: question.bin_width };
-            vec![("begin", flow.begin(model)), ("advance", flow.advance(model))]
+            vec![(programs::BEGIN, flow.begin(model)), (programs::ADVANCE, flow.advance(model))]
         }
-        Method::Bound { .. } => vec![("bound", bound(experiment, question).error(model))],
+        Method::Bound { .. } => vec![(programs::BOUND, bound(experiment, question).error(model))],
     };
-    let sources: Vec<Source> =
-        graphs.iter().map(|(name, graph)| Source { name, graph, parameters_from: "ema" }).collect();
-    let mut engine = engine::load(device, &sources, experiment.chunk(question.data.len() / dims))?;
+    let loaded: Vec<Program> =
+        graphs.into_iter().map(|(name, graph)| Program { name, graph, parameters_from: EMA }).collect();
+    let mut engine = engine::load(device, &loaded, experiment.chunk(question.data.len() / dims))?;
     experiment.fill_drawing(engine.as_mut())?;
     Ok(engine)
 }
@@ -267,10 +268,10 @@ impl Part<'_> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde.as_ref();
         self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
-        self.engine.run("begin", batch as u32, 1)?;
+        self.engine.run(programs::BEGIN, batch as u32, 1)?;
         let mut heard = |left: usize| heard(batch - left);
         let Arrival { tries, times, stuck, stopped } =
-            arrive(self.engine, "advance", batch, AtFault::GoOn, &mut heard)?;
+            arrive(self.engine, programs::ADVANCE, batch, AtFault::GoOn, &mut heard)?;
         let x = self.engine.floats(flow_names::X, batch * dims)?;
         let volumes = self.engine.floats(flow_names::LOG_VOLUME, batch)?;
         let outcome = |sample: usize| {
@@ -316,7 +317,7 @@ impl Part<'_> {
             let time = |i: usize| drawn.drawn((part, times), seed, step, (self.first + i) as u32) as f32;
             let t: Vec<f32> = (0..batch).map(time).collect();
             self.engine.set_floats(bound_names::TIME, &t)?;
-            self.engine.run("bound", batch as u32, 1)?;
+            self.engine.run(programs::BOUND, batch as u32, 1)?;
             let found = self.engine.floats(bound_names::ERROR, batch)?;
             for (sample, error) in found.into_iter().enumerate() {
                 errors[sample] += f64::from(error) / times as f64;

@@ -9,6 +9,7 @@ use crate::train::draw::samples::{Drawn, Evaluations};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
+use crate::train::programs;
 
 /// [`sampling::draw`](crate::train::draw::sampling::draw) by particles that take
 /// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its
@@ -40,7 +41,7 @@ pub(super) fn draw(
         start(engine, experiment, sampler.states(), draw, base, batch)?;
         let mut weights = ParticleWeights::new(batch, particles);
         for (step, row) in table.iter().enumerate() {
-            engine.run("sample", rows as u32, 1)?;
+            engine.run(programs::SAMPLE, rows as u32, 1)?;
             let [log_ratio, log_twist] = [engine.floats(LOG_RATIO, rows)?, engine.floats(LOG_TWIST, rows)?];
             let last = step + 1 == steps;
             let x = if last { engine.floats(names::X, rows * dims)? } else { Vec::new() };

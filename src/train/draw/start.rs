@@ -7,6 +7,7 @@ use crate::train::draw::equal_work;
 use crate::train::draw::request::{Draw, Known};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, clock};
+use crate::train::programs::PRIOR;
 
 /// Puts the sampler's table into the store. Returns it, and the times of the grid without a denoised end.
 pub(super) fn lay_out(
@@ -63,7 +64,7 @@ pub(super) fn start(
         }
         None => {
             engine.set_floats(names::X, &vec![0.0; rows * dims])?;
-            engine.run("prior", rows as u32, 1)?;
+            engine.run(PRIOR, rows as u32, 1)?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::train::draw::samples::{Drawn, Evaluations};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
+use crate::train::programs::SAMPLE;
 
 /// Submissions between two looks for values that are not finite; of the first ones, powers of two. A look waits for what is
 /// under way.
@@ -55,7 +56,7 @@ pub(super) fn draw(
             if set_step_noise(engine, sampler, draw, dims, step, base..base + batch)? {
                 most = 1;
             }
-            step += engine.advance("sample", batch as u32, most)?;
+            step += engine.advance(SAMPLE, batch as u32, most)?;
             if !progress((base / chunk * steps + step) as u64, total) {
                 return Err(TrainError::Interrupted);
             }
@@ -109,7 +110,7 @@ fn find_fault(
     let steps = table.len() as u64;
     for (step, row) in table.iter().enumerate() {
         set_step_noise(engine, sampler, draw, experiment.dims(), step, base..base + batch)?;
-        engine.run("sample", batch as u32, 1)?;
+        engine.run(SAMPLE, batch as u32, 1)?;
         let x = engine.floats(names::X, batch * experiment.dims())?;
         if x.iter().any(|x| !x.is_finite()) {
             let sigma = experiment.sde.at(row[0]).sigma;

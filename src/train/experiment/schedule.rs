@@ -3,6 +3,7 @@
 use crate::config;
 use crate::engine::{Engine, EngineError};
 use crate::loss::{EndsSpec, LearnedEnds, TimeWarp};
+use crate::nn::optimizer::names::EMA;
 use crate::sde;
 use crate::train::experiment::Experiment;
 
@@ -15,7 +16,7 @@ impl Experiment {
         if !matches!(self.config.sde, config::Sde::Learned(_)) {
             return Ok(());
         }
-        let arena = engine.floats("ema", self.arena_elements())?;
+        let arena = engine.floats(EMA, self.arena_elements())?;
         let named = |name: &str| self.parameters().iter().find(|parameter| parameter.name == name);
         let of = |name: &str| named(name).map(|place| &arena[place.offset..place.offset + place.elements()]);
         self.sde = self.following(&of).unwrap_or_else(|| self.config.sde.process());

@@ -1,0 +1,197 @@
+//! The programs of an experiment: of training, of drawing, of scoring.
+
+use crate::config;
+use crate::data::{Dataset, Values};
+use crate::engine::{self, Device, Engine, EngineError, Program, ProgramName};
+use crate::graph::{Graph, Storage};
+use crate::loss::{Evaluation, Source, TrainingStep, accumulation_step, evaluation_step, training_step, update_step};
+use crate::lower;
+use crate::nn::optimizer::names::{EMA, PARAMS};
+use crate::nn::{LearningRate, Optimizer};
+use crate::plan::Plan;
+use crate::sampler::{
+    AnySampler, Noise, Spacing, adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step_with,
+    score_graph,
+};
+use crate::sde::work_graph;
+use crate::train::experiment::model::Purpose;
+use crate::train::experiment::{Experiment, RING_ROWS};
+use crate::train::programs::{ACCUMULATE, BEGIN, END, EVALUATE, PRIOR, SAMPLE, SCORE, TRAIN, WORK};
+
+/// What an engine is to draw with.
+#[derive(Clone, Copy)]
+pub struct Drawing<'a> {
+    /// The sampler.
+    pub sampler: &'a AnySampler<'a>,
+    /// Rows of its table.
+    pub rows: usize,
+    /// Where the noise of its steps is from.
+    pub noise: Noise,
+    /// Whether samples are drawn with guidance.
+    pub guided: bool,
+}
+
+impl Experiment {
+    /// The program that takes most of training's time.
+    pub fn busiest_program(&self) -> ProgramName {
+        if self.parts() > 1 { ACCUMULATE } else { TRAIN }
+    }
+
+    fn optimizer(&self) -> Optimizer {
+        let train = &self.config.train;
+        Optimizer {
+            learning_rate: LearningRate {
+                peak: train.learning_rate,
+                warmup_steps: train.warmup_steps,
+                cosine_steps: (train.schedule == config::Schedule::Cosine).then_some(train.steps),
+            },
+            beta1: train.beta1,
+            beta2: train.beta2,
+            epsilon: train.epsilon,
+            weight_decay: train.weight_decay,
+            clip_norm: (train.clip_norm > 0.0).then_some(train.clip_norm),
+            ema_decay: train.ema_decay,
+            averages: Vec::new(),
+        }
+    }
+
+    /// A device with the programs of training: `train`, `evaluate` and those of [`drawing_engine`](Self::drawing_engine).
+    ///
+    /// # Errors
+    /// When they do not fit the device.
+    pub fn training_engine(&self, device: &Device) -> Result<Box<dyn Engine>, EngineError> {
+        engine::load(device, &self.training_programs(), self.largest_batch())
+    }
+
+    /// The plan of everything that this config can be asked for, for a device with these limits.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn plan(&self, options: &lower::Options) -> Result<Plan, EngineError> {
+        let programs = if self.is_trainable() {
+            self.training_programs()
+        } else {
+            self.drawing_programs(&self.drawing(&self.config.sample.sampler()))
+        };
+        let options = lower::Options { max_batch: self.largest_batch(), ..*options };
+        let sources: Vec<_> = programs.iter().map(Program::source).collect();
+        Ok(lower::lower(&sources, &options)?)
+    }
+
+    /// The programs of training, evaluation and drawing.
+    pub fn training_programs(&self) -> Vec<Program> {
+        let objective = self.objective();
+        let optimizer = self.optimizer();
+        let step = TrainingStep {
+            sde: self.sde.as_ref(),
+            loss: objective.as_ref(),
+            optimizer: &optimizer,
+            data: source(&self.train),
+            flip: self.flipped(),
+            dequantise: self.spread(),
+            ring_rows: RING_ROWS,
+        };
+        let model = |graph: &mut Graph| self.model(graph, Purpose::Train);
+        let mut programs = match self.parts() {
+            1 => vec![trained(TRAIN, training_step(&step, model))],
+            parts => vec![
+                trained(ACCUMULATE, accumulation_step(&step, parts, model)),
+                trained(TRAIN, update_step(&step, model)),
+            ],
+        };
+        let exact = self.exact().filter(|_| self.knows_least_loss());
+        let spec = Evaluation {
+            sde: self.sde.as_ref(),
+            loss: objective.as_ref(),
+            data: source(&self.held_out),
+            exact: exact.as_deref(),
+            dequantise: self.spread(),
+            times: self.evaluation_samples(),
+        };
+        programs.push(averaged(EVALUATE, evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate))));
+        programs.extend(self.drawing_programs(&self.drawing(&self.config.sample.sampler())));
+        programs
+    }
+
+    /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
+    pub fn drawing<'a>(&self, sampler: &'a AnySampler<'a>) -> Drawing<'a> {
+        let rows = sampler.rows(&self.config.grid());
+        Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
+    }
+
+    /// The programs of sampling and scoring, with the averaged weights.
+    fn drawing_programs(&self, drawing: &Drawing) -> Vec<Program> {
+        let Drawing { sampler, rows, noise, guided } = *drawing;
+        let (rows, dims) = (Self::table_rows(rows), self.dims());
+        let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
+        let model = |graph: &mut Graph| self.model(graph, purpose);
+        let sde = self.sde.as_ref();
+        let mut programs = vec![averaged(PRIOR, prior_draw(sde, dims))];
+        match sampler {
+            AnySampler::Stepwise(sampler) => {
+                programs.push(averaged(SAMPLE, sampling_step_with(sampler.as_ref(), dims, rows, noise, model)));
+            }
+            AnySampler::Adaptive(sampler) => programs.extend([
+                averaged(BEGIN, adaptive_begin(sampler.as_ref(), sde, dims, model)),
+                averaged(SAMPLE, adaptive_step(sampler.as_ref(), sde, dims, model)),
+                averaged(END, denoised_end(sde, dims, model)),
+            ]),
+        }
+        programs.push(self.score_program());
+        let gridded = matches!(sampler, AnySampler::Stepwise(_));
+        if gridded && self.config.sample.spacing == Some(Spacing::EqualWork) {
+            let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
+            programs.push(averaged(WORK, work));
+        }
+        programs
+    }
+
+    fn score_program(&self) -> Program {
+        averaged(SCORE, score_graph(self.dims(), |graph| self.model(graph, Purpose::Draw)))
+    }
+
+    /// A device with the program `score`, for `n` points.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn scoring_engine(&self, device: &Device, n: usize) -> Result<Box<dyn Engine>, EngineError> {
+        let mut engine = engine::load(device, &[self.score_program()], self.chunk(n))?;
+        self.fill_drawing(engine.as_mut())?;
+        Ok(engine)
+    }
+
+    /// A device with the programs `prior`, `sample` (for adaptive samplers also `begin` and `end`) and `score`, for at most
+    /// `rows` rows of a batch.
+    ///
+    /// # Errors
+    /// When they do not fit the device.
+    pub fn drawing_engine(
+        &self,
+        device: &Device,
+        drawing: &Drawing,
+        rows: u32,
+    ) -> Result<Box<dyn Engine>, EngineError> {
+        let programs = self.drawing_programs(drawing);
+        let mut engine = engine::load(device, &programs, rows)?;
+        self.fill_drawing(engine.as_mut())?;
+        Ok(engine)
+    }
+}
+
+/// A program that reads the weights that are trained.
+fn trained(name: ProgramName, graph: Graph) -> Program {
+    Program { name, graph, parameters_from: PARAMS }
+}
+
+/// A program that reads their average.
+fn averaged(name: ProgramName, graph: Graph) -> Program {
+    Program { name, graph, parameters_from: EMA }
+}
+
+fn source(data: &Dataset) -> Source {
+    let storage = match &data.values {
+        Values::F32(_) => Storage::F32,
+        Values::U8 { scale, shift, .. } => Storage::U8 { scale: *scale, shift: *shift },
+    };
+    Source { rows: data.len(), dims: data.dim(), storage }
+}
