@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::binary::{expect_bad, good};
+use crate::common::gpu;
 use crate::common::npy::npy;
 use crate::common::small_run::{folder, image_folder, pixels};
-use tweedie::data::{read_csv, read_npy, write_npy};
+use tweedie::data::{digits, read_csv, read_npy, write_npy};
 use tweedie::train::experiment::memory;
 
 #[test]
@@ -195,6 +196,64 @@ fn a_class_can_be_asked_for_and_guided_to() {
     good(folder.path(), "train u.toml --device cpu --out parts --resume");
     let read = |run: &str| fs::read(folder.path().join(run).join("step-4/params.safetensors")).unwrap();
     assert!(read("run") == read("parts"), "the weights have the same bits");
+}
+
+/// A multilayer perceptron of the digits that is told their classes.
+#[test]
+fn a_network_of_any_kind_knows_classes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidth = 96\ndepth = 1\nembedding = 32\n\
+                  conditional = true\n[sde]\nkind = \"vp\"\n[loss]\nparameterisation = \"edm\"\n[train]\nsteps = 400\nbatch = 64\nlearning_rate = 2e-3\n\
+                  sample_every = 0\nema_decay = 0.95\n[sample]\nkind = \"ddim\"\nsteps = 1\nn = 4\n";
+    fs::write(folder.path().join("m.toml"), config).unwrap();
+    good(folder.path(), "train m.toml --device cpu --out run");
+    let read = || read_npy(&folder.path().join("o.npy")).unwrap().values.to_f32();
+    // In one step a sample is affine in what the network says, and so in the weight of guidance.
+    for device in ["cpu", gpu::choice()] {
+        let draw = |flags: &str| -> Vec<f32> {
+            good(folder.path(), &format!("sample run --device {device} --n 2 {flags} --out o.npy"));
+            read()
+        };
+        let (any, three) = (draw(""), draw("--class 3"));
+        assert!(any.iter().zip(&three).any(|(a, b)| (a - b).abs() > 0.01), "{device}: the class matters");
+        for weight in [0.0, 1.0, 2.0] {
+            let guided = draw(&format!("--class 3 --guidance {weight}"));
+            for ((guided, without), with) in guided.iter().zip(&any).zip(&three) {
+                let wanted = without + weight * (with - without);
+                assert!((guided - wanted).abs() < 2e-5 * (1.0 + wanted.abs()), "{device}, {weight}: {guided} {wanted}");
+            }
+        }
+    }
+    // Where noise hides all of a sample but its class, what is denoised is the mean of the class: it differs from that of
+    // other classes in the same direction.
+    let data = digits().expect("they come with the binary");
+    let (labels, values) = (data.labels.as_ref().expect("the digits have labels"), data.values.to_f32());
+    let of_class = |class: usize| -> Vec<f32> {
+        let rows = (0..labels.len()).filter(|row| labels[*row] as usize == class);
+        rows.flat_map(|row| values[64 * row..64 * row + 64].to_vec()).collect()
+    };
+    let denoised = |class: usize| -> Vec<f32> {
+        good(folder.path(), &format!("sample run --device cpu --n 4 --class {class} --out o.npy"));
+        read()
+    };
+    let mean = |rows: Vec<f32>| -> Vec<f32> {
+        let count = (rows.len() / 64) as f32;
+        (0..64).map(|i| rows.iter().skip(i).step_by(64).sum::<f32>() / count).collect()
+    };
+    let centred = |of: &dyn Fn(usize) -> Vec<f32>| -> Vec<Vec<f32>> {
+        let means: Vec<Vec<f32>> = (0..10).map(|class| mean(of(class))).collect();
+        let centre = mean(means.concat());
+        means.iter().map(|mean| mean.iter().zip(&centre).map(|(a, b)| a - b).collect()).collect()
+    };
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let cosine = |a: &[f32], b: &[f32]| product(a, b) / (product(a, a) * product(b, b)).sqrt();
+    let (found, wanted) = (centred(&denoised), centred(&of_class));
+    for (class, found) in found.iter().enumerate() {
+        let cosines: Vec<f32> = wanted.iter().map(|wanted| cosine(found, wanted)).collect();
+        let most = (0..10).max_by(|a, b| cosines[*a].total_cmp(&cosines[*b]));
+        assert!(most == Some(class) && cosines[class] > 0.4, "class {class}: {cosines:?}");
+    }
+    expect_bad(folder.path(), &[("sample run --class 10 --out b.png", &["--class 10", "0 to 9"])]);
 }
 
 #[test]

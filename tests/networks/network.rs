@@ -3,7 +3,10 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Initial, PARAMETER_ALIGNMENT, Shape, TensorType};
 use tweedie::loss::Denoising;
-use tweedie::nn::{Conditioning, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters, sinusoidal_features};
+use tweedie::nn::{
+    Activations, Architecture, Conditioning, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters,
+    sinusoidal_features,
+};
 use tweedie::sampler::score_graph;
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve, Vp};
 
@@ -35,6 +38,35 @@ fn the_network_has_the_parameters_that_it_should() {
     assert_eq!(total, DIGITS.parameters());
     assert_eq!(graph.parameters()[0].name, "network.input.weight");
     assert!(graph.parameters().iter().any(|parameter| parameter.name == "network.block2.time.weight"));
+}
+
+#[test]
+fn a_class_is_told_and_the_null_class_is_none() {
+    let shape = MlpShape { classes: 3, ..SMALL };
+    let mut graph = Graph::new();
+    let forward = shape.declare(&mut graph, Activations::Kept);
+    let total: usize = graph.parameters().iter().map(|parameter| parameter.elements()).sum();
+    // One more layer, from three classes to the six numbers of the embedding.
+    assert_eq!((total, total), (SMALL.parameters() + 3 * 6 + 6, shape.parameters()));
+    let x = graph.input("x", Shape::batch(&[3]));
+    let level = graph.input("level", Shape::fixed(&[1]));
+    let class = graph.input("class", Shape::batch(&[1]));
+    let told = forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
+    let untold = forward(&mut graph, x, level, Conditioning::default());
+    graph.output("told", told);
+    graph.output("untold", untold);
+    let mut store = Store::new();
+    store.upload("params", &noisy_parameters(&graph));
+    let mut program = Program::<f64>::new(&graph, "params");
+    let x = [0.3, -0.2, 1.4].repeat(4);
+    program.run(&mut store, &[("x", &x), ("level", &[0.4]), ("class", &[0.0, 1.0, 2.0, 3.0])], 4).unwrap();
+    let (told, untold) = (program.output("told"), program.output("untold"));
+    let differ = |a: &[f64], b: &[f64]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-3);
+    for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
+        assert!(differ(&told[3 * a..3 * a + 3], &told[3 * b..3 * b + 3]), "classes {a} and {b} differ");
+    }
+    assert!(told[9..].iter().zip(&untold[9..]).all(|(a, b)| (a - b).abs() < 1e-12), "the null class is no class");
+    assert_eq!((SMALL.classes(), shape.classes()), (0, 3));
 }
 
 #[test]

@@ -678,6 +678,14 @@ fn only_what_enters_no_step_may_change_when_resuming() {
     }
     // Runs on users' disks have it.
     assert_eq!(config.fingerprint(), "b00fbaa7c0d2ba10");
+    // They are from before an MLP could know classes.
+    let unused = with(&["model.label_dropout=0.5"]);
+    assert_eq!((config.fingerprint(), config.obstacle_to_resuming(&unused)), (unused.fingerprint(), None));
+    let conditional = with(&["model.conditional=true"]);
+    assert_ne!(config.fingerprint(), conditional.fingerprint());
+    let obstacle = ("model.conditional".to_owned(), "false".to_owned(), "true".to_owned());
+    assert_eq!(config.obstacle_to_resuming(&conditional), Some(obstacle));
+    assert_ne!(conditional.fingerprint(), with(&["model.conditional=true", "model.label_dropout=0.5"]).fingerprint());
 }
 
 #[test]
