@@ -12,8 +12,8 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Graph, Storage};
 use tweedie::loss::{
-    Denoising, Evaluation, Explicit, Implicit, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
-    SlicedVr, Source, TrainingStep, evaluation_names, evaluation_step, names, training_step,
+    Denoising, EvaluationSpec, Explicit, Implicit, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
+    SlicedVr, StoredDataset, TrainingStep, evaluation_states, evaluation_step, training_states, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::picture::{Curves, write_curves};
@@ -68,8 +68,8 @@ fn network(graph: &mut Graph, dims: usize) -> Box<dyn Model> {
     Box::new(Network { sde: &SDE, parameterisation: Parameterisation::Preconditioned, sigma_data: 1.0, network })
 }
 
-fn source(dims: usize) -> Source {
-    Source { rows: ROWS, dims, storage: Storage::F32 }
+fn source(dims: usize) -> StoredDataset {
+    StoredDataset { rows: ROWS, dims, storage: Storage::F32 }
 }
 
 /// A store with first weights and data.
@@ -82,10 +82,10 @@ fn store(graph: &Graph, dims: usize) -> Store<f32> {
     let first = initial_parameters(graph, 1);
     store.upload("params", &first);
     store.upload("ema", &first);
-    store.upload(names::DATASET, &density.sample(ROWS, 1).0);
-    store.upload(evaluation_names::DATASET, &density.sample(ROWS, 2).0);
-    store.upload(evaluation_names::TIMES, &LEVELS);
-    store.upload_words(names::CLOCK, &[0, 0, 1, 0]);
+    store.upload(training_states::DATASET, &density.sample(ROWS, 1).0);
+    store.upload(evaluation_states::DATASET, &density.sample(ROWS, 2).0);
+    store.upload(evaluation_states::TIMES, &LEVELS);
+    store.upload_words(training_states::CLOCK, &[0, 0, 1, 0]);
     store
 }
 
@@ -131,7 +131,7 @@ struct Judge(Program<f32>);
 impl Judge {
     fn new(dims: usize) -> Self {
         let judge = ScoreMatching { reduce: Reduce::Sum, ..ScoreMatching::new(Explicit { density: mixture(dims) }) };
-        let spec = Evaluation {
+        let spec = EvaluationSpec {
             sde: &SDE,
             loss: &judge,
             data: source(dims),
@@ -143,7 +143,7 @@ impl Judge {
     }
 
     fn loss(&mut self, store: &mut Store<f32>) -> f64 {
-        store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
         self.0.run(store, &[], ROWS).expect("an evaluation");
         f64::from(self.0.output("loss")[0])
     }
@@ -153,8 +153,8 @@ impl Judge {
 fn spread(objective: &dyn Objective, dims: usize, store: &mut Store<f32>) -> [f64; 2] {
     let mut graph = Graph::new();
     let model = network(&mut graph, dims);
-    let clock = graph.clock(names::CLOCK);
-    let x0 = source(dims).batch(&mut graph, names::DATASET, clock, tweedie::graph::Order::Shuffled);
+    let clock = graph.clock(training_states::CLOCK);
+    let x0 = source(dims).batch(&mut graph, training_states::DATASET, clock, tweedie::graph::Order::Shuffled);
     let loss = objective.loss(&mut graph, &SDE, model.as_ref(), x0, clock);
     let weights = graph.parameter_values();
     let gradients = graph.gradient(loss.mean, &weights);
@@ -165,7 +165,7 @@ fn spread(objective: &dyn Objective, dims: usize, store: &mut Store<f32>) -> [f6
     let (mut sum, mut squares) = (vec![0.0; graph.arena_elements()], 0.0);
     let mut losses: Vec<f64> = Vec::new();
     for step in 0..DRAWS {
-        store.upload_words(names::CLOCK, &[step as u32, 0, 9, 9]);
+        store.upload_words(training_states::CLOCK, &[step as u32, 0, 9, 9]);
         program.run(store, &[], BATCH).expect("a gradient");
         for (sum, x) in sum.iter_mut().zip(program.output("gradient")) {
             *sum += f64::from(*x);

@@ -1,7 +1,7 @@
 //! What is measured, as graphs.
 
 use crate::graph::{Expr, Graph, Layout, Order, Shape, Storage, TensorType, Value};
-use crate::loss::{Denoising, RING_COLUMNS, Source, TrainingStep, names, training_step};
+use crate::loss::{Denoising, RING_COLUMNS, StoredDataset, TrainingStep, training_states, training_step};
 use crate::nn::optimizer::names::{EMA, PARAMS};
 use crate::nn::{self, Conditioning, Linear, Mlp, MlpShape, Optimizer};
 use crate::sampler::{self, EulerMaruyama, Grid, Sampler, flatten, sampling_step};
@@ -48,7 +48,7 @@ pub fn numbers(count: usize) -> Vec<f32> {
 }
 
 fn words() -> (&'static str, Content) {
-    (names::CLOCK, Content::Words(vec![0, 0, 1, 2]))
+    (training_states::CLOCK, Content::Words(vec![0, 0, 1, 2]))
 }
 
 /// A function of each of `elements` numbers.
@@ -111,7 +111,7 @@ fn silu_chain() -> Case {
 
 fn normals() -> Case {
     let mut graph = Graph::new();
-    let clock = graph.clock(names::CLOCK);
+    let clock = graph.clock(training_states::CLOCK);
     let z = graph.normal(clock, "noise", Shape::fixed(&[MILLION]));
     graph.output("z", z);
     let shape = format!("{MILLION}");
@@ -121,11 +121,11 @@ fn normals() -> Case {
 fn gather() -> Case {
     let (rows, dims, batch) = (4096, 256, 1024);
     let mut graph = Graph::new();
-    let clock = graph.clock(names::CLOCK);
-    let data = graph.state(names::DATASET, TensorType::f32(Shape::fixed(&[rows, dims])));
+    let clock = graph.clock(training_states::CLOCK);
+    let data = graph.state(training_states::DATASET, TensorType::f32(Shape::fixed(&[rows, dims])));
     let x = graph.gather(data, clock, Storage::F32, Order::Shuffled);
     graph.output("x", x);
-    let states = vec![words(), (names::DATASET, Content::Floats(numbers(rows * dims)))];
+    let states = vec![words(), (training_states::DATASET, Content::Floats(numbers(rows * dims)))];
     let shape = format!("{batch} of {rows} x {dims}");
     Case { name: "gather, shuffled", shape, graph, batch, states, inputs: Vec::new() }
 }
@@ -135,11 +135,11 @@ fn adam() -> Case {
     graph.parameter("weight", &[MILLION], crate::graph::Initial::Zeros);
     let gradient = graph.input("gradient", Shape::fixed(&[graph.arena_elements()]));
     let loss = graph.input("loss", Shape::fixed(&[1]));
-    let clock = graph.clock(names::CLOCK);
-    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let clock = graph.clock(training_states::CLOCK);
+    let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let update = Optimizer::default().update(&mut graph, gradient, loss, status, clock);
     let ticked = graph.tick(clock, update.status);
-    graph.assign(names::CLOCK, ticked);
+    graph.assign(training_states::CLOCK, ticked);
     let inputs = vec![("gradient", numbers(MILLION)), ("loss", vec![1.0])];
     let states = vec![words(), (PARAMS, Content::Floats(vec![0.0; MILLION]))];
     Case { name: "clip, Adam, EMA", shape: format!("{MILLION}"), graph, batch: 1, states, inputs }
@@ -189,7 +189,7 @@ pub fn train(
         sde: &sde,
         loss: &Denoising::default(),
         optimizer: &Optimizer::default(),
-        data: Source { rows, dims, storage: Storage::F32 },
+        data: StoredDataset { rows, dims, storage: Storage::F32 },
         flip: None,
         dequantise: None,
         ring_rows,
@@ -197,8 +197,8 @@ pub fn train(
     let graph = training_step(&spec, |graph| build(graph, &sde));
     let states = vec![
         words(),
-        (names::DATASET, Content::Floats(numbers(rows * dims))),
-        (names::RING, Content::Floats(vec![0.0; ring_rows * RING_COLUMNS.len()])),
+        (training_states::DATASET, Content::Floats(numbers(rows * dims))),
+        (training_states::RING, Content::Floats(vec![0.0; ring_rows * RING_COLUMNS.len()])),
         (PARAMS, Content::Floats(nn::initial_parameters(&graph, 0))),
         (EMA, Content::Floats(nn::initial_parameters(&graph, 0))),
     ];

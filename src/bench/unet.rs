@@ -2,7 +2,7 @@
 
 use super::cases::{self, Case, Content, numbers};
 use crate::graph::{ConvLayout, Geometry, Graph, Padding, Shape};
-use crate::loss::names;
+use crate::loss::training_states;
 use crate::nn::Conditioning;
 use crate::nn::unet::{Family, Features, Preset, UNet, UNetShape};
 use crate::sde::{Model, Network, Parameterisation, Sde};
@@ -58,7 +58,8 @@ impl Size {
 
     fn model<'a>(&self, graph: &mut Graph, sde: &'a dyn Sde, trains: bool) -> Box<dyn Model + 'a> {
         let unet = UNet::new(graph, &self.shape);
-        let conditioning = Conditioning { clock: trains.then(|| graph.clock(names::CLOCK)), ..Conditioning::default() };
+        let conditioning =
+            Conditioning { clock: trains.then(|| graph.clock(training_states::CLOCK)), ..Conditioning::default() };
         let network = move |graph: &mut Graph, x, level| unet.forward(graph, x, level, conditioning);
         Box::new(Network { sde, parameterisation: Parameterisation::Epsilon, sigma_data: 0.5, network })
     }

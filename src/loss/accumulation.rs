@@ -6,13 +6,13 @@
 //!
 //! [`training_step`]: super::training_step
 
-use super::TrainingStep;
-use super::step::{bad_time, close_step, names as step_names};
+use super::step::{bad_time, close_step};
+use super::{TrainingStep, training_states};
 use crate::graph::{Expr, Graph, Shape, TensorType, Tick, Value};
 use crate::sde::Model;
 
 /// Names of the states that hold what the parts of a step have given so far.
-pub mod names {
+pub mod accumulation_states {
     /// `[arena_elements]`: the gradient.
     pub const GRADIENT: &str = "accumulated.gradient";
     /// `[1]`: the loss.
@@ -36,10 +36,10 @@ impl Sums {
         let one = || TensorType::f32(Shape::fixed(&[1]));
         let arena = TensorType::f32(Shape::fixed(&[graph.arena_elements()]));
         Self {
-            gradient: graph.state(names::GRADIENT, arena),
-            loss: graph.state(names::LOSS, one()),
-            bad_time: graph.state(names::BAD_TIME, one()),
-            parts: graph.state(names::PARTS, one()),
+            gradient: graph.state(accumulation_states::GRADIENT, arena),
+            loss: graph.state(accumulation_states::LOSS, one()),
+            bad_time: graph.state(accumulation_states::BAD_TIME, one()),
+            parts: graph.state(accumulation_states::PARTS, one()),
         }
     }
 }
@@ -53,8 +53,8 @@ pub fn accumulation_step<'m>(
 ) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
-    let clock = graph.clock(step_names::CLOCK);
-    let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let clock = graph.clock(training_states::CLOCK);
+    let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.part(&mut graph, clock, parts);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
     let share = graph.scale(loss.mean, 1.0 / parts as f64);
@@ -68,17 +68,17 @@ pub fn accumulation_step<'m>(
     let added = first.select(&new, &old + &new);
     let later = first.select(&new, old.max(&new));
     for (name, old, new, expr) in [
-        (names::GRADIENT, sums.gradient, gradient, &added),
-        (names::LOSS, sums.loss, share, &added),
-        (names::BAD_TIME, sums.bad_time, bad_time, &later),
+        (accumulation_states::GRADIENT, sums.gradient, gradient, &added),
+        (accumulation_states::LOSS, sums.loss, share, &added),
+        (accumulation_states::BAD_TIME, sums.bad_time, bad_time, &later),
     ] {
         let sum = graph.map(&[old, new, sums.parts], expr);
         graph.assign(name, sum);
     }
     let parts = graph.map(&[sums.parts], &(Expr::input(0) + 1.0));
-    graph.assign(names::PARTS, parts);
+    graph.assign(accumulation_states::PARTS, parts);
     let ticked = graph.tick_by(Tick::Part, clock, status);
-    graph.assign(step_names::CLOCK, ticked);
+    graph.assign(training_states::CLOCK, ticked);
     graph
 }
 
@@ -86,13 +86,13 @@ pub fn accumulation_step<'m>(
 pub fn update_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     drop(build(&mut graph));
-    let clock = graph.clock(step_names::CLOCK);
-    let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let clock = graph.clock(training_states::CLOCK);
+    let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let sums = Sums::of(&mut graph);
     let update =
         graph.scoped("optimizer", |graph| spec.optimizer.update(graph, sums.gradient, sums.loss, status, clock));
     let none = graph.full(0.0, Shape::fixed(&[1]));
-    graph.assign(names::PARTS, none);
+    graph.assign(accumulation_states::PARTS, none);
     close_step(&mut graph, spec.ring_rows, Tick::Last, &update, sums.loss, sums.bad_time);
     graph
 }

@@ -1,11 +1,11 @@
 //! Times drawn where the loss is large.
 
-use super::step::names as step_names;
+use super::training_states;
 use crate::graph::{Expr, Graph, Layout, Shape, TensorType, Value};
 use crate::sde::Sde;
 
 /// Names of the states of [`SecondMoments`].
-pub mod names {
+pub mod second_moment_states {
     /// `[1, bins]`: running means of the squared loss, 1 at first.
     pub const SECOND_MOMENTS: &str = "time.second_moments";
 }
@@ -37,7 +37,7 @@ pub struct Binned {
 
 impl SecondMoments {
     fn moments(self, graph: &mut Graph) -> Value {
-        graph.state(names::SECOND_MOMENTS, TensorType::f32(Shape::fixed(&[1, self.bins])))
+        graph.state(second_moment_states::SECOND_MOMENTS, TensorType::f32(Shape::fixed(&[1, self.bins])))
     }
 
     /// The times of a batch from the uniform numbers `u` `[Batch, 1]`.
@@ -74,7 +74,7 @@ impl SecondMoments {
     /// Takes in the losses `[Batch, 1]` of a step, those that are finite.
     pub fn observe(self, graph: &mut Graph, times: &Binned, losses: Value) {
         let moments = self.moments(graph);
-        let status = graph.state(step_names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+        let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
         // Not a product: what is not finite may not reach the other parts of time.
         let squares = graph.map(&[times.mask, losses], &Expr::input(0).less(0.5).select(0.0, Expr::input(1).square()));
         let [squares, counts] = [squares, times.mask].map(|values| graph.sum(values, &[0]));
@@ -85,6 +85,6 @@ impl SecondMoments {
         let seen = counts_.min(squares_.is_finite()) * (1.0 - status_);
         let new = seen.less(0.5).select(old, new);
         let new = graph.map(&[moments, squares, counts, status], &new);
-        graph.assign(names::SECOND_MOMENTS, new);
+        graph.assign(second_moment_states::SECOND_MOMENTS, new);
     }
 }

@@ -7,7 +7,7 @@ use crate::nn::optimizer::Update;
 use crate::sde::{Model, Sde};
 
 /// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::names).
-pub mod names {
+pub mod training_states {
     /// u32 `[4]`: step, first sample, seed.
     pub const CLOCK: &str = "clock";
     /// `[1]`: 0, or 1 from the first step on whose loss or gradient is not finite.
@@ -25,7 +25,7 @@ pub const RING_COLUMNS: [&str; 4] = ["loss", "gradient_norm", "learning_rate", "
 
 /// A data set in the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Source {
+pub struct StoredDataset {
     /// Number of samples.
     pub rows: usize,
     /// Coordinates D of a sample.
@@ -34,7 +34,7 @@ pub struct Source {
     pub storage: Storage,
 }
 
-impl Source {
+impl StoredDataset {
     /// The batch that `clock` points at out of the state `name`: `[Batch, D]`.
     pub fn batch(&self, graph: &mut Graph, name: &str, clock: Value, order: Order) -> Value {
         self.part(graph, name, clock, order, 1)
@@ -61,7 +61,7 @@ pub struct TrainingStep<'a> {
     /// What is done with the gradient.
     pub optimizer: &'a Optimizer,
     /// The training data.
-    pub data: Source,
+    pub data: StoredDataset,
     /// Height, width and channels of images half of which are to be mirrored; `None` leaves samples as they are.
     pub flip: Option<[usize; 3]>,
     /// The width of the intervals over which values are spread, anew in each step; `None` leaves them as they are.
@@ -73,7 +73,7 @@ pub struct TrainingStep<'a> {
 impl TrainingStep<'_> {
     /// The batch that `clock` points at, where a step has `parts` of them, augmented: `[Batch, D]`.
     pub(super) fn part(&self, graph: &mut Graph, clock: Value, parts: usize) -> Value {
-        let x0 = self.data.part(graph, names::DATASET, clock, Order::Shuffled, parts);
+        let x0 = self.data.part(graph, training_states::DATASET, clock, Order::Shuffled, parts);
         let x0 = self.flip.map_or(x0, |image| flip_half(graph, x0, clock, image));
         self.dequantise.map_or(x0, |width| dequantised(graph, x0, clock, width))
     }
@@ -87,8 +87,8 @@ impl TrainingStep<'_> {
 pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
-    let clock = graph.clock(names::CLOCK);
-    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let clock = graph.clock(training_states::CLOCK);
+    let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.part(&mut graph, clock, 1);
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
 
@@ -103,16 +103,16 @@ pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> 
 
 /// What ends a step: its record, the clock, the status.
 pub(super) fn close_step(graph: &mut Graph, ring_rows: usize, by: Tick, update: &Update, loss: Value, bad_time: Value) {
-    let clock = graph.clock(names::CLOCK);
-    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let ring = graph.state(names::RING, TensorType::f32(Shape::fixed(&[ring_rows, RING_COLUMNS.len()])));
+    let clock = graph.clock(training_states::CLOCK);
+    let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let ring = graph.state(training_states::RING, TensorType::f32(Shape::fixed(&[ring_rows, RING_COLUMNS.len()])));
     let record = [loss, update.gradient_norm, update.learning_rate, bad_time];
     // The status before this step, so that the step which sets it still leaves its record.
     let ring = graph.ring_push(ring, clock, status, &record);
     let ticked = graph.tick_by(by, clock, update.status);
-    graph.assign(names::RING, ring);
-    graph.assign(names::CLOCK, ticked);
-    graph.assign(names::STATUS, update.status);
+    graph.assign(training_states::RING, ring);
+    graph.assign(training_states::CLOCK, ticked);
+    graph.assign(training_states::STATUS, update.status);
 }
 
 /// The largest time of a sample whose loss is not finite, or −1: `[1]`.

@@ -3,7 +3,7 @@
 use super::scheduled::Along;
 use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
-use super::{Loss, Source, Weighting, names};
+use super::{Loss, StoredDataset, Weighting, training_states};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
 use crate::sde::{Model, Quantity, Sde, functions_of_time};
 
@@ -48,8 +48,8 @@ impl TimeSampling {
             Self::Uniform => (graph.uniform(clock, "train.t", Shape::batch(&[])), drawn * span + t_min),
             Self::Stratified { batch, parts } => {
                 let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
-                let places = Source { rows: batch, dims: 1, storage: Storage::F32 };
-                let place = places.part(graph, names::STRATA, clock, Order::Sequential, parts);
+                let places = StoredDataset { rows: batch, dims: 1, storage: Storage::F32 };
+                let place = places.part(graph, training_states::STRATA, clock, Order::Sequential, parts);
                 let place = graph.reshape(place, Shape::batch(&[]));
                 // Place i of n: (i + u) / n.
                 let share = (Expr::input(0) + Expr::input(1)) * (1.0 / batch as f64);
@@ -147,7 +147,7 @@ impl TimeSampling {
         loss
     }
 
-    /// What the state [`names::STRATA`] holds for a batch: the places 0, 1, 2, …
+    /// What the state [`training_states::STRATA`] holds for a batch: the places 0, 1, 2, …
     pub fn strata(batch: usize) -> Vec<f32> {
         (0..batch).map(|place| place as f32).collect()
     }

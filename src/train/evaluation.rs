@@ -1,7 +1,7 @@
 //! The held-out loss, and where a loss went wrong.
 
 use crate::engine::{Engine, EngineError};
-use crate::loss::{evaluation_names, names};
+use crate::loss::{evaluation_states, training_states};
 use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
 use crate::train::programs::EVALUATE;
 use crate::train::run::log::LevelLoss;
@@ -21,7 +21,7 @@ pub struct Evaluation {
 /// When the device is lost.
 pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
-    engine.set_words(evaluation_names::CLOCK, &clock(0, 0, experiment.evaluation_seed()))?;
+    engine.set_words(evaluation_states::CLOCK, &clock(0, 0, experiment.evaluation_seed()))?;
     let level_of = experiment.evaluation_levels();
     let mut levels = [Moments::default(); LEVELS];
     let knows_least = experiment.knows_least_loss();
@@ -87,8 +87,8 @@ impl Moments {
 
 /// Time and sigma of a sample whose loss was not finite in the step that set the status, if the loss was the reason.
 pub fn bad_noise_level(engine: &mut dyn Engine, experiment: &Experiment) -> Option<(f32, f64)> {
-    let step = *engine.words(names::CLOCK, 1).ok()?.first()? as usize;
-    let ring = engine.floats(names::RING, RING_ROWS * RING_COLUMNS).ok()?;
+    let step = *engine.words(training_states::CLOCK, 1).ok()?.first()? as usize;
+    let ring = engine.floats(training_states::RING, RING_ROWS * RING_COLUMNS).ok()?;
     let t = *ring.get((step % RING_ROWS) * RING_COLUMNS + 3)?;
     (t >= 0.0).then(|| (t, experiment.sigma_at(f64::from(t))))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::engine::{Device, Engine, Snapshot};
 use crate::gpu::Choice;
-use crate::loss::names;
+use crate::loss::training_states;
 use crate::train::error::TrainError;
 use crate::train::evaluation::{self, Evaluation};
 use crate::train::experiment::advice;
@@ -162,7 +162,7 @@ impl Training {
         }
         experiment.follow_store(engine.as_mut())?;
         experiment.set_clock(engine.as_mut(), step)?;
-        engine.watch(&[names::RING, names::CLOCK, names::STATUS], RING_ROWS / 2)?;
+        engine.watch(&[training_states::RING, training_states::CLOCK, training_states::STATUS], RING_ROWS / 2)?;
         let log = Log::open(&folder.metrics_path(), step)?;
         let now = Instant::now();
         observer.ready(&experiment, step);
@@ -255,8 +255,8 @@ impl Training {
     }
 
     fn take_in(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let done = u64::from(snapshot.words[names::CLOCK][0]);
-        let (ring, status) = (&snapshot.floats[names::RING], snapshot.floats[names::STATUS][0]);
+        let done = u64::from(snapshot.words[training_states::CLOCK][0]);
+        let (ring, status) = (&snapshot.floats[training_states::RING], snapshot.floats[training_states::STATUS][0]);
         let every = self.experiment.config.train.log_every;
         for step in self.arrived..done {
             let row = (step as usize % RING_ROWS) * RING_COLUMNS;

@@ -3,8 +3,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Graph, Storage};
 use tweedie::loss::{
-    Denoising, RING_COLUMNS, Source, TrainingStep, accumulation_names, accumulation_step, names, training_step,
-    update_step,
+    Denoising, RING_COLUMNS, StoredDataset, TrainingStep, accumulation_states, accumulation_step, training_states,
+    training_step, update_step,
 };
 use tweedie::nn::{Conditioning, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Vp};
@@ -31,18 +31,18 @@ fn store(graph: &Graph) -> Store<f64> {
         (0..ROWS * SHAPE.dims).map(|i| (i as f64 * 0.7).sin() + 0.1 * i as f64 / ROWS as f64).collect();
     let weights: Vec<f64> =
         (0..).zip(initial_parameters(graph, 4)).map(|(i, w)| f64::from(w) + 0.01 * f64::from(i % 7)).collect();
-    store.upload(names::DATASET, &data);
+    store.upload(training_states::DATASET, &data);
     store.upload("params", &weights);
     store.upload("ema", &weights);
-    store.upload_words(names::CLOCK, &[0, 0, 9, 0]);
-    store.upload(accumulation_names::PARTS, &[0.0]);
+    store.upload_words(training_states::CLOCK, &[0, 0, 9, 0]);
+    store.upload(accumulation_states::PARTS, &[0.0]);
     store
 }
 
 #[test]
 fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
-    let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
+    let data = StoredDataset { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
     let spec = TrainingStep {
         sde: &sde,
         loss: &loss,
@@ -62,25 +62,25 @@ fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
     for step in 0..STEPS {
         whole.run(&mut at_once, &[], 64).unwrap();
         for done in 0..4 {
-            assert_eq!(in_parts.words(names::CLOCK).unwrap()[..2], [step as u32, 16 * done]);
+            assert_eq!(in_parts.words(training_states::CLOCK).unwrap()[..2], [step as u32, 16 * done]);
             part.run(&mut in_parts, &[], 16).unwrap();
         }
         update.run(&mut in_parts, &[], 16).unwrap();
-        assert_eq!(in_parts.words(names::CLOCK).unwrap(), at_once.words(names::CLOCK).unwrap());
-        for name in ["params", "ema", "adam_m", "adam_v", names::RING, names::STATUS] {
+        assert_eq!(in_parts.words(training_states::CLOCK).unwrap(), at_once.words(training_states::CLOCK).unwrap());
+        for name in ["params", "ema", "adam_m", "adam_v", training_states::RING, training_states::STATUS] {
             let pairs = at_once.get(name).unwrap().iter().zip(in_parts.get(name).unwrap());
             for (i, (a, b)) in pairs.enumerate() {
                 assert!((a - b).abs() < 1e-10 * (1.0 + a.abs()), "step {step}, {name}[{i}]: {a}, {b}");
             }
         }
-        assert!(at_once.get(names::RING).unwrap()[step * RING_COLUMNS.len()] > 0.01, "a loss was recorded");
+        assert!(at_once.get(training_states::RING).unwrap()[step * RING_COLUMNS.len()] > 0.01, "a loss was recorded");
     }
 }
 
 #[test]
 fn a_loss_that_overflows_in_one_part_stops_the_step() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
-    let data = Source { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
+    let data = StoredDataset { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
     let spec = TrainingStep {
         sde: &sde,
         loss: &loss,
@@ -93,16 +93,16 @@ fn a_loss_that_overflows_in_one_part_stops_the_step() {
     let part = accumulation_step(&spec, 5, |graph| model(graph, &sde));
     let update = update_step(&spec, |graph| model(graph, &sde));
     let mut store = store(&part);
-    let mut rows = store.get(names::DATASET).unwrap().to_vec();
+    let mut rows = store.get(training_states::DATASET).unwrap().to_vec();
     rows[7 * SHAPE.dims] = f64::NAN;
-    store.upload(names::DATASET, &rows);
+    store.upload(training_states::DATASET, &rows);
     let before = store.get("params").unwrap().to_vec();
     let (mut part, mut update) = (Program::<f64>::new(&part, "params"), Program::<f64>::new(&update, "params"));
     // All rows once: the bad one is in one of the parts.
     (0..5).for_each(|_| part.run(&mut store, &[], 10).unwrap());
     update.run(&mut store, &[], 10).unwrap();
-    assert_eq!(store.get(names::STATUS).unwrap(), [1.0]);
+    assert_eq!(store.get(training_states::STATUS).unwrap(), [1.0]);
     assert_eq!(store.get("params").unwrap(), before);
-    let record = &store.get(names::RING).unwrap()[..RING_COLUMNS.len()];
+    let record = &store.get(training_states::RING).unwrap()[..RING_COLUMNS.len()];
     assert!(record[0].is_nan() && record[3] > 0.0, "the time of the bad sample is known: {record:?}");
 }

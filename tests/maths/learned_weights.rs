@@ -4,8 +4,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Value};
 use tweedie::loss::{
-    Denoising, Reduce, SecondMoments, Source, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting,
-    WeightingKind, names, second_moment_names, training_step,
+    Denoising, Reduce, SecondMoments, StoredDataset, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting,
+    WeightingKind, second_moment_states, training_states, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sde::{Edm, Exact, Model, NoiseLevel, Quantity, Sde, Vp};
@@ -39,7 +39,7 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
     };
     let optimizer = Optimizer { learning_rate: LearningRate::constant(1e-2), ema_decay: 0.99, ..Optimizer::default() };
     let rows = 4096;
-    let data = Source { rows, dims: 2, storage: Storage::F32 };
+    let data = StoredDataset { rows, dims: 2, storage: Storage::F32 };
     let spec = TrainingStep {
         sde: &sde,
         loss: &loss,
@@ -65,8 +65,8 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
     draw.output("x0", x0);
     let mut program = Program::<f64>::new(&draw, "params");
     program.run(&mut store, &[], rows).unwrap();
-    store.upload(names::DATASET, program.output("x0"));
-    store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+    store.upload(training_states::DATASET, program.output("x0"));
+    store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
     let mut program = Program::<f64>::new(&graph, "params");
     (0..600).for_each(|_| program.run(&mut store, &[], 256).unwrap());
 
@@ -104,8 +104,8 @@ fn run_with(
     let result = loss.loss(&mut graph, sde, model.as_ref(), x0, clock);
     graph.output("per_sample", result.per_sample);
     let mut store = Store::new();
-    store.upload(names::STATUS, &[0.0]);
-    store.upload(second_moment_names::SECOND_MOMENTS, &[1.0; 16]);
+    store.upload(training_states::STATUS, &[0.0]);
+    store.upload(second_moment_states::SECOND_MOMENTS, &[1.0; 16]);
     let mut program = Program::<f64>::new(&graph, "params");
     let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
     for step in 0..steps {
@@ -140,7 +140,7 @@ fn second_moments_are_learned_and_drawn_by() {
     assert!(drawn_variance < 0.5 * variance, "{variance}, {drawn_variance}");
 
     // L = ½ w ‖e‖² with e normal of variance c = 0.64 alpha² / v in both coordinates, and E[L²] = 2 (w c)².
-    let moments = store.get(second_moment_names::SECOND_MOMENTS).unwrap();
+    let moments = store.get(second_moment_states::SECOND_MOMENTS).unwrap();
     for (bin, moment) in moments.iter().enumerate() {
         let points = 400;
         let expected = (0..points)
@@ -208,9 +208,9 @@ fn what_is_not_finite_or_not_seen_leaves_no_moment() {
     graph.output("t", binned.t);
     graph.output("correction", binned.correction);
     let mut store = Store::<f64>::new();
-    store.upload(names::STATUS, &[0.0]);
+    store.upload(training_states::STATUS, &[0.0]);
     // Roots 1, 3, 0 and 4 of 8: parts of time by the shares 1/8, 3/8, 0 and 1/2, but for a thousandth.
-    store.upload(second_moment_names::SECOND_MOMENTS, &[1.0, 9.0, 0.0, 16.0]);
+    store.upload(second_moment_states::SECOND_MOMENTS, &[1.0, 9.0, 0.0, 16.0]);
     let mut program = Program::<f64>::new(&graph, "params");
     let shares = [0.125, 0.375, 0.0, 0.5].map(|share| 0.999 * share + 0.00025);
     let ends: Vec<f64> = shares
@@ -232,11 +232,11 @@ fn what_is_not_finite_or_not_seen_leaves_no_moment() {
         assert!((t - expected).abs() < 1e-12, "{t}, {expected}");
         assert!((correction - 0.25 / share).abs() < 1e-9, "{correction}");
     }
-    let after = store.get(second_moment_names::SECOND_MOMENTS).unwrap().to_vec();
+    let after = store.get(second_moment_states::SECOND_MOMENTS).unwrap().to_vec();
     for (moment, expected) in after.iter().zip([0.9 + 0.1 * 9.0, 9.0, 0.1 * 4.0, 0.9 * 16.0 + 0.1 * 25.0]) {
         assert!((moment - expected).abs() < 1e-12, "{after:?}");
     }
-    store.upload(names::STATUS, &[1.0]);
+    store.upload(training_states::STATUS, &[1.0]);
     program.run(&mut store, &[("u", &u), ("losses", &losses)], 4).unwrap();
-    assert_eq!(store.get(second_moment_names::SECOND_MOMENTS).unwrap(), after, "a stopped run learns nothing");
+    assert_eq!(store.get(second_moment_states::SECOND_MOMENTS).unwrap(), after, "a stopped run learns nothing");
 }

@@ -9,7 +9,8 @@ use tweedie::likelihood::{
     Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, flow_names, log_normal_density,
 };
 use tweedie::loss::{
-    Denoising, Loss, Objective, Projection, Source, TrainingStep, names as training_names, training_step,
+    Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states as training_names,
+    training_step,
 };
 use tweedie::nn::{LearningRate, Mixture, Optimizer};
 use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem, names as ode};
@@ -212,7 +213,7 @@ fn training_spreads_levels_anew_in_every_step() {
     let (vp, loss) = (Vp::default(), SecondMoment);
     let optimizer = Optimizer { learning_rate: LearningRate::constant(1e-3), ..Optimizer::default() };
     let losses = |dequantise: Option<f64>| -> Vec<f64> {
-        let data = Source { rows: 10, dims: 3, storage: Storage::F32 };
+        let data = StoredDataset { rows: 10, dims: 3, storage: Storage::F32 };
         let spec =
             TrainingStep { sde: &vp, loss: &loss, optimizer: &optimizer, data, flip: None, dequantise, ring_rows: 4 };
         let graph = training_step(&spec, |graph| Box::new(Weight(graph.parameter("w", &[1], Initial::Zeros))));

@@ -3,8 +3,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage};
 use tweedie::loss::{
-    Denoising, Evaluation, RING_COLUMNS, Reduce, Source, TrainingStep, WeightingKind, evaluation_names,
-    evaluation_step, flip_half, names, training_step,
+    Denoising, EvaluationSpec, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind, evaluation_states,
+    evaluation_step, flip_half, training_states, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -104,7 +104,7 @@ fn network<'a>(graph: &mut Graph, sde: &'a dyn Sde, shape: MlpShape) -> Box<dyn 
 }
 
 const SMALL: MlpShape = MlpShape { dims: 2, width: 24, depth: 2, embedding: 8, classes: 0 };
-const DATA: Source = Source { rows: 64, dims: 2, storage: Storage::F32 };
+const DATA: StoredDataset = StoredDataset { rows: 64, dims: 2, storage: Storage::F32 };
 
 /// Two clusters.
 fn clusters() -> Vec<f32> {
@@ -126,8 +126,8 @@ impl Run {
         let first = initial_parameters(&graph, 7);
         store.upload("params", &first);
         store.upload("ema", &first);
-        store.upload(names::DATASET, &clusters());
-        store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+        store.upload(training_states::DATASET, &clusters());
+        store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
         Self { program: Program::new(&graph, "params"), store }
     }
 
@@ -144,17 +144,17 @@ impl Run {
     }
 
     fn record(&self, step: usize) -> &[f32] {
-        &self.store.get(names::RING).unwrap()[step % 8 * RING_COLUMNS.len()..][..RING_COLUMNS.len()]
+        &self.store.get(training_states::RING).unwrap()[step % 8 * RING_COLUMNS.len()..][..RING_COLUMNS.len()]
     }
 
     /// The mean held-out loss at the levels 0.05, 0.35, 0.65, 0.95.
     fn evaluate(&mut self, sde: &dyn Sde, parameters: &str) -> f32 {
         let loss = Denoising::default();
-        let spec = Evaluation { sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 4 };
+        let spec = EvaluationSpec { sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 4 };
         let graph = evaluation_step(&spec, |graph| network(graph, sde, SMALL));
-        self.store.upload(evaluation_names::DATASET, &clusters());
-        self.store.upload(evaluation_names::TIMES, &[0.05, 0.35, 0.65, 0.95]);
-        self.store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        self.store.upload(evaluation_states::DATASET, &clusters());
+        self.store.upload(evaluation_states::TIMES, &[0.05, 0.35, 0.65, 0.95]);
+        self.store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f32>::new(&graph, parameters);
         program.run(&mut self.store, &[], 256).unwrap();
         program.output("loss")[0]
@@ -171,7 +171,7 @@ fn training_lowers_the_loss() {
         let (after, average) = (run.evaluate(sde, "params"), run.evaluate(sde, "ema"));
         assert!(after < 0.8 * before, "{}: {before} to {after}", sde.name());
         assert!(average < 0.85 * before, "{}: EMA {before} to {average}", sde.name());
-        assert_eq!(run.store.words(names::CLOCK).unwrap()[0], 400);
+        assert_eq!(run.store.words(training_states::CLOCK).unwrap()[0], 400);
         let record = run.record(399);
         assert!(record[0] > 0.0 && record[1] > 0.0 && record[3] == -1.0, "{record:?}");
         assert!((record[2] - 3e-3).abs() < 1e-9);
@@ -184,29 +184,29 @@ fn a_nan_leaves_weights_moments_and_ema_untouched() {
     let mut run = Run::new(&sde, &Optimizer::default());
     run.steps(3, 64);
     let before = run.bits();
-    assert_eq!(run.store.get(names::STATUS).unwrap(), [0.0]);
+    assert_eq!(run.store.get(training_states::STATUS).unwrap(), [0.0]);
     let good = clusters();
     let mut bad = good.clone();
     bad[20] = f32::NAN;
-    run.store.upload(names::DATASET, &bad);
+    run.store.upload(training_states::DATASET, &bad);
     run.steps(1, 64);
     assert_eq!(run.bits(), before);
-    assert_eq!(run.store.get(names::STATUS).unwrap(), [1.0]);
-    assert_eq!(run.store.words(names::CLOCK).unwrap()[0], 3, "the clock stays at the step that failed");
+    assert_eq!(run.store.get(training_states::STATUS).unwrap(), [1.0]);
+    assert_eq!(run.store.words(training_states::CLOCK).unwrap()[0], 3, "the clock stays at the step that failed");
     let record = run.record(3).to_vec();
     assert!(!record[0].is_finite(), "{record:?}");
     assert!(record[3] > 0.0 && record[3] <= 1.0, "the time of the bad sample: {record:?}");
 
     // Nothing moves until the host has seen it, even if all is well again.
-    run.store.upload(names::DATASET, &good);
+    run.store.upload(training_states::DATASET, &good);
     run.steps(2, 64);
     assert_eq!(run.bits(), before);
     let bits = |record: &[f32]| record.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(run.record(3)), bits(&record));
-    run.store.upload(names::STATUS, &[0.0]);
+    run.store.upload(training_states::STATUS, &[0.0]);
     run.steps(1, 64);
     assert_ne!(run.bits(), before);
-    assert_eq!(run.store.words(names::CLOCK).unwrap()[0], 4);
+    assert_eq!(run.store.words(training_states::CLOCK).unwrap()[0], 4);
 }
 
 #[test]
@@ -218,21 +218,21 @@ fn an_infinite_weight_is_caught_too() {
     let before = run.bits();
     run.steps(1, 16);
     assert_eq!(run.bits(), before);
-    assert_eq!(run.store.get(names::STATUS).unwrap(), [1.0]);
+    assert_eq!(run.store.get(training_states::STATUS).unwrap(), [1.0]);
 }
 
 #[test]
 fn evaluation_is_stratified_over_levels() {
     let sde = Vp::default();
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 3 };
+    let spec = EvaluationSpec { sde: &sde, loss: &loss, data: DATA, exact: None, dequantise: None, times: 3 };
     let graph = evaluation_step(&spec, |graph| network(graph, &sde, SMALL));
     let run = |batches: &[usize]| {
         let mut store = Store::<f32>::new();
         store.upload("params", &initial_parameters(&graph, 1));
-        store.upload(evaluation_names::DATASET, &clusters());
-        store.upload(evaluation_names::TIMES, &[0.1, 0.5, 0.9]);
-        store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        store.upload(evaluation_states::DATASET, &clusters());
+        store.upload(evaluation_states::TIMES, &[0.1, 0.5, 0.9]);
+        store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f32>::new(&graph, "params");
         let mut result = Vec::new();
         for batch in batches {
@@ -278,7 +278,7 @@ fn half_of_the_images_are_mirrored_exactly() {
         let mut graph = Graph::new();
         let size = height * width * channels;
         let x = graph.input("x", Shape::batch(&[size]));
-        let clock = graph.clock(names::CLOCK);
+        let clock = graph.clock(training_states::CLOCK);
         let y = flip_half(&mut graph, x, clock, image);
         graph.output("y", y);
         let mut program = Program::<f32>::new(&graph, "params");
@@ -286,7 +286,7 @@ fn half_of_the_images_are_mirrored_exactly() {
         let x: Vec<f32> = (0..n * size).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut store = Store::new();
         let mut mirrored_in_step = |step: u32| -> Vec<bool> {
-            store.upload_words(names::CLOCK, &[step, 0, 8, 0]);
+            store.upload_words(training_states::CLOCK, &[step, 0, 8, 0]);
             program.run(&mut store, &[("x", &x)], n).unwrap();
             let samples = x.chunks(size).zip(program.output("y").chunks(size));
             let is_mirrored = |(x, y): (&[f32], &[f32])| {

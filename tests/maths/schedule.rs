@@ -6,8 +6,8 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Line, Mixture, Width};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, Source, TimeSampling, TimeWarp, TrainingStep, WeightingKind,
-    names, training_step,
+    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, StoredDataset, TimeSampling, TimeWarp, TrainingStep,
+    WeightingKind, training_states, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sampler::Grid;
@@ -169,7 +169,7 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
         sde: &sde,
         loss: &loss,
         optimizer: &optimizer,
-        data: Source { rows, dims: 1, storage: Storage::F32 },
+        data: StoredDataset { rows, dims: 1, storage: Storage::F32 },
         flip: None,
         dequantise: None,
         ring_rows: 4,
@@ -190,8 +190,8 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     store.upload_words("clock", &[0, 0, 3, 4]);
     let mut program = Program::<f64>::new(&draw, "params");
     program.run(&mut store, &[], rows).unwrap();
-    store.upload(names::DATASET, program.output("x0"));
-    store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+    store.upload(training_states::DATASET, program.output("x0"));
+    store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
     let mut program = Program::<f64>::new(&graph, "params");
     (0..400).for_each(|_| program.run(&mut store, &[], 128).unwrap());
 
@@ -234,7 +234,7 @@ fn the_ends_follow_the_whole_bound() {
         sde: &sde,
         loss: &loss,
         optimizer: &optimizer,
-        data: Source { rows, dims: 1, storage: Storage::F32 },
+        data: StoredDataset { rows, dims: 1, storage: Storage::F32 },
         flip: None,
         dequantise: None,
         ring_rows: 4,
@@ -256,11 +256,11 @@ fn the_ends_follow_the_whole_bound() {
         let mut store = Store::new();
         store.upload("params", &arena);
         store.upload("ema", &arena);
-        store.upload(names::DATASET, &data);
-        store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+        store.upload(training_states::DATASET, &data);
+        store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
         program.run(&mut store, &[], batch).unwrap();
         let gradient = |end| store.get("adam_m").unwrap()[place(end)] / (1.0 - optimizer.beta1);
-        (store.get(names::RING).unwrap()[0], [0, 1].map(gradient))
+        (store.get(training_states::RING).unwrap()[0], [0, 1].map(gradient))
     };
     let values = [0.3, -0.2];
     let (_, found) = at(values);

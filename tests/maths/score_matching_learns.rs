@@ -4,8 +4,9 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Graph, Storage};
 use tweedie::loss::{
-    Denoising, Evaluation, Explicit, Implicit, Noise, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
-    SlicedVr, Source, TrainingStep, WeightingKind, evaluation_names, evaluation_step, names, training_step,
+    Denoising, EvaluationSpec, Explicit, Implicit, Noise, Objective, Projections, Reduce, ScoreMatching, Sliced,
+    SlicedFd, SlicedVr, StoredDataset, TrainingStep, WeightingKind, evaluation_states, evaluation_step,
+    training_states, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve};
@@ -29,7 +30,7 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
         Noise::None => Parameterisation::Score,
     };
     let optimizer = Optimizer { learning_rate: LearningRate::constant(3e-3), ema_decay: 0.98, ..Optimizer::default() };
-    let data = Source { rows: ROWS, dims: 2, storage: Storage::F32 };
+    let data = StoredDataset { rows: ROWS, dims: 2, storage: Storage::F32 };
     let spec = TrainingStep {
         sde: &sde,
         loss: objective,
@@ -47,19 +48,19 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     let first = initial_parameters(&graph, 7);
     store.upload("params", &first);
     store.upload("ema", &first);
-    store.upload(names::DATASET, &density.sample(ROWS, 1).0);
-    store.upload_words(names::CLOCK, &[0, 0, 7, 0]);
+    store.upload(training_states::DATASET, &density.sample(ROWS, 1).0);
+    store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
 
     let mixture = Mixture { components: 2, dims: 2 };
     let (weighting, reduce) = (WeightingKind::Sigma2.into(), Reduce::Sum);
     let judge = ScoreMatching { noise, weighting, reduce, ..ScoreMatching::new(Explicit { density: mixture }) };
-    let spec = Evaluation { sde: &sde, loss: &judge, data, exact: None, dequantise: None, times: LEVELS };
+    let spec = EvaluationSpec { sde: &sde, loss: &judge, data, exact: None, dequantise: None, times: LEVELS };
     let judged = evaluation_step(&spec, |graph| network(graph, &sde, parameterisation));
-    store.upload(evaluation_names::DATASET, &density.sample(ROWS, 2).0);
-    store.upload(evaluation_names::TIMES, &[0.1, 0.3, 0.5, 0.7]);
+    store.upload(evaluation_states::DATASET, &density.sample(ROWS, 2).0);
+    store.upload(evaluation_states::TIMES, &[0.1, 0.3, 0.5, 0.7]);
     let mut judge = Program::<f32>::new(&judged, "ema");
     let mut loss = |store: &mut Store<f32>| {
-        store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
         judge.run(store, &[], ROWS).unwrap();
         judge.output("loss")[0]
     };

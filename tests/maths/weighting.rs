@@ -5,8 +5,8 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, Evaluation, Reduce, Source, TimeSampling, Weighting, WeightingKind, evaluation_names, evaluation_step,
-    names,
+    Denoising, EvaluationSpec, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind, evaluation_states,
+    evaluation_step, training_states,
 };
 use tweedie::nn::Mixture;
 use tweedie::sde::{Edm, Exact, Model, PROCESSES, Quantity, RectifiedFlow, Sde, SubVp, Ve, Vp};
@@ -169,7 +169,7 @@ fn draw(time: TimeSampling, sde: &dyn Sde, t_min: f64, count: usize) -> Vec<f64>
     let mut store = Store::new();
     store.upload_words("clock", &[5, 0, 1, 2]);
     let strata: Vec<f64> = TimeSampling::strata(count).iter().map(|place| f64::from(*place)).collect();
-    store.upload(names::STRATA, &strata);
+    store.upload(training_states::STRATA, &strata);
     let mut program = Program::<f64>::new(&graph, "params");
     program.run(&mut store, &[], count).unwrap();
     program.output("t").to_vec()
@@ -228,7 +228,10 @@ fn stratified_times_have_one_in_each_part_of_time_however_a_step_is_split() {
     let drawn = time.draw(&mut graph, &sde, t_min, clock);
     graph.output("t", drawn.t);
     let mut store = Store::new();
-    store.upload(names::STRATA, &TimeSampling::strata(batch).iter().map(|place| f64::from(*place)).collect::<Vec<_>>());
+    store.upload(
+        training_states::STRATA,
+        &TimeSampling::strata(batch).iter().map(|place| f64::from(*place)).collect::<Vec<_>>(),
+    );
     let mut program = Program::<f64>::new(&graph, "params");
     let mut parts = Vec::new();
     for part in 0..4 {
@@ -264,7 +267,7 @@ fn estimate(loss: &Denoising, sde: &dyn Sde, factor: f64, count: usize) -> (f64,
     let mut store = Store::new();
     store.upload_words("clock", &[2, 0, 3, 4]);
     let strata: Vec<f64> = TimeSampling::strata(count).iter().map(|place| f64::from(*place)).collect();
-    store.upload(names::STRATA, &strata);
+    store.upload(training_states::STRATA, &strata);
     let mut program = Program::<f64>::new(&graph, "params");
     program.run(&mut store, &[], count).unwrap();
     let losses = program.output("per_sample");
@@ -342,9 +345,9 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     let law = Mixture { components: 1, dims: 2 };
     let exact = law.model(&sde);
     let rows = 1000;
-    let data = Source { rows, dims: 2, storage: Storage::F32 };
+    let data = StoredDataset { rows, dims: 2, storage: Storage::F32 };
     let loss = Denoising::default();
-    let spec = Evaluation { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, times: 2 };
+    let spec = EvaluationSpec { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, times: 2 };
     let graph = evaluation_step(&spec, |_| model(&sde, 1.3));
     let mut store = Store::<f64>::new();
     Mixture::states(&[1.0], &[0.0, 0.0], &[0.8, 0.8]).iter().for_each(|(name, values)| store.upload(name, values));
@@ -352,10 +355,10 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     let x: Vec<f64> = (0..rows)
         .flat_map(|i| [if i % 2 == 0 { 0.8 } else { -0.8 }, if i / 2 % 2 == 0 { 0.8 } else { -0.8 }])
         .collect();
-    store.upload(evaluation_names::DATASET, &x);
+    store.upload(evaluation_states::DATASET, &x);
     let levels = [0.1, 0.5];
-    store.upload(evaluation_names::TIMES, &levels);
-    store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+    store.upload(evaluation_states::TIMES, &levels);
+    store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
     let count = 40_000;
     let mut program = Program::<f64>::new(&graph, "params");
     program.run(&mut store, &[], count).unwrap();
@@ -380,15 +383,15 @@ fn held_out_losses_are_of_values_that_are_spread_as_in_training() {
     // Data 0, spread over a width of 1.2: of variance 0.12. The score of N(0, 0.8²) gives epsilon = k x with k = sigma / v,
     // whose error k (alpha x_0 + sigma epsilon) − epsilon has the mean square k² alpha² 0.12 + (k sigma − 1)².
     let sde = Vp::default();
-    let data = Source { rows: 10, dims: 2, storage: Storage::F32 };
+    let data = StoredDataset { rows: 10, dims: 2, storage: Storage::F32 };
     let count = 40_000;
     for (dequantise, variance) in [(None, 0.0), (Some(1.2), 0.12)] {
-        let spec = Evaluation { sde: &sde, loss: &Denoising::default(), data, exact: None, dequantise, times: 1 };
+        let spec = EvaluationSpec { sde: &sde, loss: &Denoising::default(), data, exact: None, dequantise, times: 1 };
         let graph = evaluation_step(&spec, |_| model(&sde, 1.0));
         let mut store = Store::<f64>::new();
-        store.upload(evaluation_names::DATASET, &[0.0; 20]);
-        store.upload(evaluation_names::TIMES, &[0.1]);
-        store.upload_words(evaluation_names::CLOCK, &[0, 0, 1, 1]);
+        store.upload(evaluation_states::DATASET, &[0.0; 20]);
+        store.upload(evaluation_states::TIMES, &[0.1]);
+        store.upload_words(evaluation_states::CLOCK, &[0, 0, 1, 1]);
         let mut program = Program::<f64>::new(&graph, "params");
         program.run(&mut store, &[], count).unwrap();
         let losses = program.output("per_sample");

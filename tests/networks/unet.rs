@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
-use tweedie::loss::names::{CLOCK, STATUS};
+use tweedie::loss::training_states::{CLOCK, STATUS};
 use tweedie::lower::{Options, Source, lower};
 use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, UNet, UNetShape, fourier_features, frequencies};
 use tweedie::nn::{Conditioning, LearningRate, Optimizer};

@@ -4,7 +4,9 @@ use crate::config;
 use crate::data::{Dataset, Values};
 use crate::engine::{self, Device, Engine, EngineError, Program, ProgramName};
 use crate::graph::{Graph, Storage};
-use crate::loss::{Evaluation, Source, TrainingStep, accumulation_step, evaluation_step, training_step, update_step};
+use crate::loss::{
+    EvaluationSpec, StoredDataset, TrainingStep, accumulation_step, evaluation_step, training_step, update_step,
+};
 use crate::lower;
 use crate::nn::optimizer::names::{EMA, PARAMS};
 use crate::nn::{LearningRate, Optimizer};
@@ -100,7 +102,7 @@ impl Experiment {
             ],
         };
         let exact = self.exact().filter(|_| self.knows_least_loss());
-        let spec = Evaluation {
+        let spec = EvaluationSpec {
             sde: self.sde.as_ref(),
             loss: objective.as_ref(),
             data: source(&self.held_out),
@@ -188,10 +190,10 @@ fn averaged(name: ProgramName, graph: Graph) -> Program {
     Program { name, graph, parameters_from: EMA }
 }
 
-fn source(data: &Dataset) -> Source {
+fn source(data: &Dataset) -> StoredDataset {
     let storage = match &data.values {
         Values::F32(_) => Storage::F32,
         Values::U8 { scale, shift, .. } => Storage::U8 { scale: *scale, shift: *shift },
     };
-    Source { rows: data.len(), dims: data.dim(), storage }
+    StoredDataset { rows: data.len(), dims: data.dim(), storage }
 }

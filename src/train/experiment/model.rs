@@ -4,7 +4,8 @@ use crate::config;
 use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{
-    LearnedEnds, Scheduled, Source, TimeWarp, Uncertain, Uncertainty, WeightingKind, evaluation_names, names,
+    LearnedEnds, Scheduled, StoredDataset, TimeWarp, Uncertain, Uncertainty, WeightingKind, evaluation_states,
+    training_states,
 };
 use crate::nn::{self, Activations, Conditioning, Forward};
 use crate::sampler::Guided;
@@ -25,7 +26,7 @@ pub enum Purpose {
 }
 
 /// Names of the states of a model that knows classes.
-pub mod label_names {
+pub mod class_states {
     /// `[rows, 1]`: the classes of the training data.
     pub const LABELS: &str = "labels";
     /// `[rows, 1]`: the classes of the held-out data.
@@ -65,7 +66,7 @@ impl Experiment {
             return with;
         }
         let without = self.network(forward, Conditioning { class: None, ..conditioning });
-        let weight = graph.state(label_names::GUIDANCE, TensorType::f32(Shape::fixed(&[1])));
+        let weight = graph.state(class_states::GUIDANCE, TensorType::f32(Shape::fixed(&[1])));
         Box::new(Guided { with, without, weight })
     }
 
@@ -89,14 +90,14 @@ impl Experiment {
     fn conditioning(&self, graph: &mut Graph, purpose: Purpose) -> Conditioning {
         let classes = self.classes();
         let labels = |graph: &mut Graph, data: &Dataset, name: &str, clock: Value, order: Order| {
-            Source { rows: data.len(), dims: 1, storage: Storage::F32 }.batch(graph, name, clock, order)
+            StoredDataset { rows: data.len(), dims: 1, storage: Storage::F32 }.batch(graph, name, clock, order)
         };
         match purpose {
             Purpose::Train => {
                 let withheld = self.config.model.label_dropout();
-                let clock = graph.clock(names::CLOCK);
+                let clock = graph.clock(training_states::CLOCK);
                 let class = (classes > 0).then(|| {
-                    let class = labels(graph, &self.train, label_names::LABELS, clock, Order::Shuffled);
+                    let class = labels(graph, &self.train, class_states::LABELS, clock, Order::Shuffled);
                     let draw = graph.random(clock, "label_dropout", Distribution::Uniform, Shape::batch(&[1]));
                     let kept = Expr::input(1).less(withheld).select(classes as f64, Expr::input(0));
                     graph.map(&[class, draw], &kept)
@@ -105,13 +106,14 @@ impl Experiment {
             }
             Purpose::Evaluate => {
                 let class = (classes > 0).then(|| {
-                    let clock = graph.clock(evaluation_names::CLOCK);
-                    labels(graph, &self.held_out, label_names::HELD_OUT, clock, Order::Sequential)
+                    let clock = graph.clock(evaluation_states::CLOCK);
+                    labels(graph, &self.held_out, class_states::HELD_OUT, clock, Order::Sequential)
                 });
                 Conditioning { class, ..Conditioning::default() }
             }
             Purpose::Draw | Purpose::DrawGuided => {
-                let class = (classes > 0).then(|| graph.state(label_names::CLASS, TensorType::f32(Shape::batch(&[1]))));
+                let class =
+                    (classes > 0).then(|| graph.state(class_states::CLASS, TensorType::f32(Shape::batch(&[1]))));
                 Conditioning { class, ..Conditioning::default() }
             }
         }

@@ -3,11 +3,13 @@
 use crate::data::{Dataset, Values};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Graph;
-use crate::loss::{SecondMoments, TimeSampling, accumulation_names, evaluation_names, names, second_moment_names};
+use crate::loss::{
+    SecondMoments, TimeSampling, accumulation_states, evaluation_states, second_moment_states, training_states,
+};
 use crate::nn;
 use crate::nn::optimizer::names::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::sampler;
-use crate::train::experiment::model::{Purpose, label_names};
+use crate::train::experiment::model::{Purpose, class_states};
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
 
 /// The classes of samples, where a network knows classes.
@@ -34,16 +36,16 @@ impl Experiment {
     /// # Errors
     /// When it does not fit.
     pub fn fill_store(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        upload(engine, names::DATASET, &self.train)?;
-        upload(engine, evaluation_names::DATASET, &self.held_out)?;
+        upload(engine, training_states::DATASET, &self.train)?;
+        upload(engine, evaluation_states::DATASET, &self.held_out)?;
         let times = self.evaluation_times();
         let times: Vec<f32> = self.evaluation_levels().into_iter().map(|level| times[level] as f32).collect();
-        engine.set_floats(evaluation_names::TIMES, &times)?;
-        engine.set_floats(evaluation_names::STATUS, &[0.0])?;
-        engine.set_floats(names::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
-        engine.set_floats(names::STATUS, &[0.0])?;
-        engine.set_floats(accumulation_names::PARTS, &[0.0])?;
-        engine.set_floats(names::STRATA, &TimeSampling::strata(self.config.train.batch))?;
+        engine.set_floats(evaluation_states::TIMES, &times)?;
+        engine.set_floats(evaluation_states::STATUS, &[0.0])?;
+        engine.set_floats(training_states::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
+        engine.set_floats(training_states::STATUS, &[0.0])?;
+        engine.set_floats(accumulation_states::PARTS, &[0.0])?;
+        engine.set_floats(training_states::STRATA, &TimeSampling::strata(self.config.train.batch))?;
         self.fill_labels(engine)?;
         self.fill_drawing(engine)
     }
@@ -96,7 +98,7 @@ impl Experiment {
             Classes::Each(classes) => classes[sample] as usize,
         };
         let values: Vec<f32> = samples.map(|sample| class(sample) as f32).collect();
-        engine.set_floats(label_names::CLASS, &values)
+        engine.set_floats(class_states::CLASS, &values)
     }
 
     /// How far samples are moved towards their class, for programs made for guidance.
@@ -104,14 +106,14 @@ impl Experiment {
     /// # Errors
     /// When the device is lost.
     pub fn set_guidance(&self, engine: &mut dyn Engine, guidance: f64) -> Result<(), EngineError> {
-        engine.set_floats(label_names::GUIDANCE, &[guidance as f32])
+        engine.set_floats(class_states::GUIDANCE, &[guidance as f32])
     }
 
     fn fill_labels(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if self.classes() == 0 {
             return Ok(());
         }
-        for (name, data) in [(label_names::LABELS, &self.train), (label_names::HELD_OUT, &self.held_out)] {
+        for (name, data) in [(class_states::LABELS, &self.train), (class_states::HELD_OUT, &self.held_out)] {
             let labels: Vec<f32> = data.labels.iter().flatten().map(|label| *label as f32).collect();
             engine.set_floats(name, &labels)?;
         }
@@ -140,7 +142,9 @@ impl Experiment {
     /// States besides the arenas that training changes and a resumed run needs, all 1 at first: name and length.
     pub fn learned_states(&self) -> Vec<(&'static str, usize)> {
         match self.config.loss.levels().time(self.config.train.batch, self.parts()) {
-            TimeSampling::LossSecondMoment(SecondMoments { bins }) => vec![(second_moment_names::SECOND_MOMENTS, bins)],
+            TimeSampling::LossSecondMoment(SecondMoments { bins }) => {
+                vec![(second_moment_states::SECOND_MOMENTS, bins)]
+            }
             _ => Vec::new(),
         }
     }
@@ -150,7 +154,7 @@ impl Experiment {
     /// # Errors
     /// When the device is lost.
     pub fn set_clock(&self, engine: &mut dyn Engine, step: u64) -> Result<(), EngineError> {
-        engine.set_words(names::CLOCK, &clock(step as u32, 0, self.config.train.seed))
+        engine.set_words(training_states::CLOCK, &clock(step as u32, 0, self.config.train.seed))
     }
 }
 
