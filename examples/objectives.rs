@@ -12,8 +12,9 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Graph, Storage};
 use tweedie::loss::{
-    Denoising, EvaluationSpec, Explicit, Implicit, Objective, Projections, Reduce, ScoreMatching, Sliced, SlicedFd,
-    SlicedVr, StoredDataset, TrainingStep, evaluation_states, evaluation_step, training_states, training_step,
+    Batch, Denoising, EvaluationSpec, Explicit, Implicit, Objective, Projections, Reduce, ScoreMatching, Sliced,
+    SlicedFd, SlicedVr, StoredDataset, TrainingStep, evaluation_states, evaluation_step, training_states,
+    training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::picture::{Curves, write_curves};
@@ -155,7 +156,7 @@ fn spread(objective: &dyn Objective, dims: usize, store: &mut Store<f32>) -> [f6
     let model = network(&mut graph, dims);
     let clock = graph.clock(training_states::CLOCK);
     let x0 = source(dims).batch(&mut graph, training_states::DATASET, clock, tweedie::graph::Order::Shuffled);
-    let loss = objective.loss(&mut graph, &SDE, model.as_ref(), x0, clock);
+    let loss = objective.loss(&mut graph, &Batch::new(&SDE, model.as_ref(), x0, clock));
     let weights = graph.parameter_values();
     let gradients = graph.gradient(loss.mean, &weights);
     let gradient = graph.pack(&gradients);

@@ -7,9 +7,8 @@
 //! [`training_step`]: super::training_step
 
 use super::step::{bad_time, close_step};
-use super::{TrainingStep, training_states};
+use super::{Batch, Trainee, TrainingStep, training_states};
 use crate::graph::{Expr, Graph, Shape, TensorType, Tick, Value};
-use crate::sde::Model;
 
 /// Names of the states that hold what the parts of a step have given so far.
 pub mod accumulation_states {
@@ -45,18 +44,19 @@ impl Sums {
 }
 
 /// The graph of one of `parts` parts: loss and gradient of a batch, a share of 1 / `parts` of which is added to the sums;
-/// then the clock moves on by the batch. `build` adds the network's parameters and gives the model.
-pub fn accumulation_step<'m>(
+/// then the clock moves on by the batch. `build` adds the network's parameters and gives the model, or a [`Trainee`].
+pub fn accumulation_step<'m, T: Into<Trainee<'m>>>(
     spec: &TrainingStep,
     parts: usize,
-    build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>,
+    build: impl FnOnce(&mut Graph) -> T,
 ) -> Graph {
     let mut graph = Graph::new();
-    let model = build(&mut graph);
+    let Trainee { model, auxiliary } = build(&mut graph).into();
     let clock = graph.clock(training_states::CLOCK);
     let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.part(&mut graph, clock, parts);
-    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
+    let batch = Batch { sde: spec.sde, model: model.as_ref(), auxiliary: auxiliary.as_ref(), x0, clock };
+    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, &batch));
     let share = graph.scale(loss.mean, 1.0 / parts as f64);
     let gradients = loss.gradients(&mut graph, share, 1.0 / parts as f64);
     let gradient = graph.pack(&gradients);
@@ -83,7 +83,7 @@ pub fn accumulation_step<'m>(
 }
 
 /// The graph that ends a step: clip, Adam and EMA with the sums, ring, clock. `build` is as for [`accumulation_step`].
-pub fn update_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+pub fn update_step<'m, T: Into<Trainee<'m>>>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> T) -> Graph {
     let mut graph = Graph::new();
     drop(build(&mut graph));
     let clock = graph.clock(training_states::CLOCK);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scheduled::Along;
-use super::{TimeSampling, Weighting};
+use super::{Batch, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time, perturbed};
 
@@ -74,14 +74,15 @@ impl Loss {
 }
 
 impl Denoising {
-    /// The loss of `x0` (`[Batch, D]`) at times drawn with the name `train.t` and noise drawn as `train.noise`.
-    pub fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model, x0, clock, self.reduce);
+    /// The loss at times drawn with the name `train.t` and noise drawn as `train.noise`.
+    pub fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
+        let Batch { sde, model, x0, clock, .. } = *batch;
+        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, batch, self.reduce);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);
         let loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
-        self.time.settle(graph, model, sde, self.t_min, &drawn, loss)
+        self.time.settle(graph, batch, self.t_min, &drawn, loss)
     }
 
     /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).

@@ -1,6 +1,6 @@
 //! The loss on data that training does not see, at fixed noise levels.
 
-use super::{Objective, StoredDataset, dequantised};
+use super::{Batch, Objective, StoredDataset, dequantised};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, TensorType, Tick};
 use crate::sde::{Model, Sde};
 
@@ -50,12 +50,12 @@ pub fn evaluation_step<'m>(spec: &EvaluationSpec, build: impl FnOnce(&mut Graph)
     let times = StoredDataset { rows: spec.times, dims: 1, storage: Storage::F32 };
     let t = times.batch(&mut graph, evaluation_states::TIMES, clock, Order::Sequential);
     let noise = graph.normal(clock, "evaluation.noise", Shape::batch(&[spec.data.dims]));
-    let loss = spec.loss.loss_at(&mut graph, spec.sde, model.as_ref(), x0, t, noise, clock);
+    let loss = spec.loss.loss_at(&mut graph, &Batch::new(spec.sde, model.as_ref(), x0, clock), t, noise);
     graph.output("per_sample", loss.per_sample);
     graph.output("t", loss.t);
     graph.output("loss", loss.mean);
     if let Some(exact) = spec.exact {
-        let least = spec.loss.loss_at(&mut graph, spec.sde, exact, x0, t, noise, clock);
+        let least = spec.loss.loss_at(&mut graph, &Batch::new(spec.sde, exact, x0, clock), t, noise);
         // An output of its own, even where the model is the exact one.
         let least = graph.map(&[least.per_sample], &Expr::input(0));
         graph.output("irreducible", least);

@@ -30,9 +30,9 @@ impl<'a> Field<'a> {
         Self { model, quantity: Quantity::Epsilon, level, x, alpha, sigma, scale: sigma }
     }
 
-    /// At the data `x0` (`[Batch, D]`) themselves; the model is told the noise level `told`.
-    pub fn without_noise(graph: &mut Graph, model: &'a dyn Model, x0: Value, told: &Marginal) -> Self {
-        let level = NoiseLevel::constant(graph, told);
+    /// At the data `x0` (`[Batch, D]`) themselves; the model is given the noise level `marginal`.
+    pub fn without_noise(graph: &mut Graph, model: &'a dyn Model, x0: Value, marginal: &Marginal) -> Self {
+        let level = NoiseLevel::constant(graph, marginal);
         let [zero, one] = [0.0, 1.0].map(|value| graph.full(value, Shape::fixed(&[1, 1])));
         Self { model, quantity: Quantity::Score, level, x: x0, alpha: one, sigma: zero, scale: one }
     }

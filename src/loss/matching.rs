@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dsm::mean_over_batch;
-use super::{Field, Loss, Objective, Reduce, TimeSampling, Weighting};
+use super::{Batch, Field, Loss, Objective, Reduce, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Shape, Value};
-use crate::sde::{Model, Quantity, Sde, functions_of_time};
+use crate::sde::{Quantity, Sde, functions_of_time};
 
 /// One way to say how far a score field is from that of the points it is judged at. Up to a constant that no model
 /// changes, all have the mean E[½ ‖score − ∇ log p‖²].
@@ -60,7 +60,7 @@ impl ScoreMatching {
         }
     }
 
-    /// The time that a network is told where there is no noise.
+    /// The time that a network is given where there is no noise.
     pub fn time_without_noise(sde: &dyn Sde) -> f64 {
         sde.t_min()
     }
@@ -81,43 +81,37 @@ impl ScoreMatching {
     }
 
     /// At the data themselves.
-    fn without_noise(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let told = Self::time_without_noise(sde);
-        let field = Field::without_noise(graph, model, x0, &sde.at(told));
-        let t = graph.full(told, Shape::batch(&[1]));
+    fn without_noise(&self, graph: &mut Graph, batch: &Batch) -> Loss {
+        let Batch { sde, model, x0, clock, .. } = *batch;
+        let time = Self::time_without_noise(sde);
+        let field = Field::without_noise(graph, model, x0, &sde.at(time));
+        let t = graph.full(time, Shape::batch(&[1]));
         let value = self.matching.value(graph, &field, clock);
         self.weighted(graph, value, field.dims(graph), t, &Expr::constant(1.0))
     }
 }
 
 impl Objective for ScoreMatching {
-    fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
+    fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
         if self.noise == Noise::None {
-            return self.without_noise(graph, sde, model, x0, clock);
+            return self.without_noise(graph, batch);
         }
-        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, model, x0, clock, self.reduce);
+        let Batch { sde, model, x0, clock, .. } = *batch;
+        let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, batch, self.reduce);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let field = Field::noisy(graph, sde, model, x0, drawn.t, noise);
         let value = self.matching.value(graph, &field, clock);
         let (_, weight) = self.time.weight(self.weighting, Quantity::Epsilon, sde, self.t_min);
         let loss = self.weighted(graph, value, field.dims(graph), drawn.t, &weight);
-        self.time.settle(graph, model, sde, self.t_min, &drawn, loss)
+        self.time.settle(graph, batch, self.t_min, &drawn, loss)
     }
 
-    fn loss_at(
-        &self,
-        graph: &mut Graph,
-        sde: &dyn Sde,
-        model: &dyn Model,
-        x0: Value,
-        t: Value,
-        noise: Value,
-        clock: Value,
-    ) -> Loss {
+    fn loss_at(&self, graph: &mut Graph, batch: &Batch, t: Value, noise: Value) -> Loss {
         if self.noise == Noise::None {
-            return self.without_noise(graph, sde, model, x0, clock);
+            return self.without_noise(graph, batch);
         }
+        let Batch { sde, model, x0, clock, .. } = *batch;
         let field = Field::noisy(graph, sde, model, x0, t, noise);
         let value = self.matching.value(graph, &field, clock);
         let weight = self.weighting.of_epsilon(sde, &Expr::input(0));

@@ -5,6 +5,7 @@
 //! ½ ([`Reduce::Mean`]), which is 2 / D times the mathematical value.
 
 mod accumulation;
+mod auxiliary;
 mod dequantise;
 mod directions;
 mod dsm;
@@ -29,17 +30,18 @@ mod uncertainty;
 mod weighting;
 
 pub use accumulation::{accumulation_states, accumulation_step, update_step};
+pub use auxiliary::{Auxiliary, ScheduledTime, Trainee};
 pub use dequantise::dequantised;
 pub use directions::Directions;
 pub use dsm::{Denoising, Loss, Reduce};
-pub use ends::{EndsSpec, LearnedEnds};
+pub use ends::{EndsSpec, LearnedEnds, ScheduledEnds};
 pub use evaluation::{EvaluationSpec, evaluation_states, evaluation_step};
 pub use explicit::Explicit;
 pub use field::Field;
 pub use flip::flip_half;
 pub use implicit::Implicit;
 pub use matching::{Matching, Noise, ScoreMatching};
-pub use objective::Objective;
+pub use objective::{Batch, Objective};
 pub use projection::{Projection, Projections};
 pub use scheduled::Scheduled;
 pub use second_moment::{SecondMoments, second_moment_states};

@@ -1,28 +1,23 @@
 //! A schedule that is learned with the network, by its own objective.
 
-use super::{Drawn, LearnedEnds, Loss, Reduce, TimeWarp};
+use super::auxiliary::{Auxiliary, ScheduledTime};
+use super::ends::ScheduledEnds;
+use super::{Batch, Drawn, LearnedEnds, Loss, Reduce, TimeWarp};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Model, NoiseLevel, Quantity, ScheduledEnds, ScheduledTime};
 
-/// A model that is trained along a learned schedule.
+/// A schedule that is learned with a model.
 ///
 /// The schedule makes the variance of the loss small, not its mean, which between fixed ends it cannot change (Kingma et al.
 /// 2021, section 5.2). One reverse pass gives both gradients: a sample's time enters that sample's loss L alone, so that the
 /// derivative of L² in it is 2 L times that of L (appendix I.2 there).
-pub struct Scheduled<'a> {
-    /// The model.
-    pub model: Box<dyn Model + 'a>,
+pub struct Scheduled {
     /// The schedule.
     pub warp: TimeWarp,
     /// Its ends, where they are learned; otherwise those of the warp.
     pub ends: Option<LearnedEnds>,
 }
 
-impl Model for Scheduled<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
-        self.model.predict(graph, x, level, quantity)
-    }
-
+impl Auxiliary for Scheduled {
     fn scheduled(&self, graph: &mut Graph, t: Value, x0: Value, clock: Value) -> Option<ScheduledTime> {
         let [mut t, mut slope] = self.warp.forward(graph, t);
         let ends = self.ends.as_ref().map(|ends| {
@@ -44,16 +39,10 @@ pub(super) struct Along {
 }
 
 impl Drawn {
-    /// The times that the model's schedule makes of these, if it learns one.
-    pub(super) fn scheduled(
-        self,
-        graph: &mut Graph,
-        model: &dyn Model,
-        x0: Value,
-        clock: Value,
-        reduce: Reduce,
-    ) -> Self {
-        let Some(given) = model.scheduled(graph, self.t, x0, clock) else { return self };
+    /// The times that a learned schedule makes of these, if there is one.
+    pub(super) fn scheduled(self, graph: &mut Graph, batch: &Batch, reduce: Reduce) -> Self {
+        let Batch { auxiliary, x0, clock, .. } = *batch;
+        let Some(given) = auxiliary.scheduled(graph, self.t, x0, clock) else { return self };
         let nat = 2.0 * reduce.factor(graph.shape(x0).inner_elements());
         let [t, slope] = [given.t, given.slope].map(|value| graph.map(&[value], &Expr::input(0).detached()));
         Self { t, scheduled: Some(Along { given, t, slope, nat }), ..self }

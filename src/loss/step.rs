@@ -1,10 +1,10 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Loss, Objective, dequantised, flip_half};
+use super::{Batch, Loss, Objective, Trainee, dequantised, flip_half};
 use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
-use crate::sde::{Model, Sde};
+use crate::sde::Sde;
 
 /// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::names).
 pub mod training_states {
@@ -79,18 +79,19 @@ impl TrainingStep<'_> {
     }
 }
 
-/// The graph of one step. `build` adds the network's parameters and gives the model.
+/// The graph of one step. `build` adds the network's parameters and gives the model, or a [`Trainee`].
 ///
 /// Where the loss or the gradient is not finite, weights, moments, EMA and clock keep their bits, the status becomes 1,
 /// and the ring's row of that step says what happened; from then on nothing changes, the ring included, until the host
 /// has set the status to 0.
-pub fn training_step<'m>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
+pub fn training_step<'m, T: Into<Trainee<'m>>>(spec: &TrainingStep, build: impl FnOnce(&mut Graph) -> T) -> Graph {
     let mut graph = Graph::new();
-    let model = build(&mut graph);
+    let Trainee { model, auxiliary } = build(&mut graph).into();
     let clock = graph.clock(training_states::CLOCK);
     let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let x0 = spec.part(&mut graph, clock, 1);
-    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, spec.sde, model.as_ref(), x0, clock));
+    let batch = Batch { sde: spec.sde, model: model.as_ref(), auxiliary: auxiliary.as_ref(), x0, clock };
+    let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, &batch));
 
     let gradients = loss.gradients(&mut graph, loss.mean, 1.0);
     let gradient = graph.pack(&gradients);

@@ -3,9 +3,9 @@
 use super::scheduled::Along;
 use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
-use super::{Loss, StoredDataset, Weighting, training_states};
+use super::{Batch, Loss, StoredDataset, Weighting, training_states};
 use crate::graph::{Expr, Graph, Order, Shape, Storage, Value};
-use crate::sde::{Model, Quantity, Sde, functions_of_time};
+use crate::sde::{Quantity, Sde, functions_of_time};
 
 /// How the times of a batch are drawn from [t_min, t_max of the process].
 ///
@@ -121,15 +121,7 @@ impl TimeSampling {
     }
 
     /// The loss of samples at times that were drawn, with what is learned of the times and of the loss itself.
-    pub(super) fn settle(
-        self,
-        graph: &mut Graph,
-        model: &dyn Model,
-        sde: &dyn Sde,
-        t_min: f64,
-        drawn: &Drawn,
-        mut loss: Loss,
-    ) -> Loss {
+    pub(super) fn settle(self, graph: &mut Graph, batch: &Batch, t_min: f64, drawn: &Drawn, mut loss: Loss) -> Loss {
         if let (Self::LossSecondMoment(moments), Some(binned)) = (self, &drawn.binned) {
             moments.observe(graph, binned, loss.per_sample);
             loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
@@ -137,9 +129,9 @@ impl TimeSampling {
         if let Some(scheduled) = drawn.scheduled {
             loss = loss.along(graph, scheduled);
         }
-        if let Some(u) = model.uncertainty(graph, drawn.t) {
+        if let Some(u) = batch.auxiliary.uncertainty(graph, drawn.t) {
             // What is drawn more often counts less in both terms.
-            let corrections = self.corrections(graph, sde, t_min, drawn);
+            let corrections = self.corrections(graph, batch.sde, t_min, drawn);
             let counted = corrections.map_or(u, |corrections| graph.times(u, corrections));
             let discounted = loss.replaced(graph, u, &(Expr::input(0) * (-Expr::input(1)).exp()));
             loss = discounted.replaced(graph, counted, &(Expr::input(0) + Expr::input(1)));

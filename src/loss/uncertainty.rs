@@ -1,9 +1,10 @@
 //! A learned weight for each noise level.
 
+use super::auxiliary::Auxiliary;
 use crate::graph::{Expr, Graph, Value};
 use crate::nn::{Linear, sinusoidal_features};
 use crate::sde::preconditioning::noise_input;
-use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time};
+use crate::sde::{Sde, functions_of_time};
 
 /// Waves that tell noise levels apart.
 const FEATURES: usize = 32;
@@ -32,21 +33,15 @@ impl Uncertainty {
     }
 }
 
-/// A model whose training learns what loss is to be expected of it.
+/// The loss that is to be expected, learned with a model.
 pub struct Uncertain<'a> {
-    /// The model.
-    pub model: Box<dyn Model + 'a>,
     /// The forward process.
     pub sde: &'a dyn Sde,
     /// What is expected.
     pub uncertainty: Uncertainty,
 }
 
-impl Model for Uncertain<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
-        self.model.predict(graph, x, level, quantity)
-    }
-
+impl Auxiliary for Uncertain<'_> {
     fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {
         Some(self.uncertainty.forward(graph, self.sde, t))
     }

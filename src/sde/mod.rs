@@ -35,7 +35,7 @@ pub use edm::Edm;
 pub use even_log_snr::EvenLogSnr;
 pub use keys::ProcessKeys;
 pub use learned::{Ends, Learned};
-pub use model::{Exact, Model, Network, ScheduledEnds, ScheduledTime};
+pub use model::{Exact, Model, Network};
 pub use noise_level::{NoiseLevel, functions_of_time, perturbed};
 pub use paced::Paced;
 pub use preconditioning::Parameterisation;

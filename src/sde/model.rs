@@ -10,39 +10,6 @@ pub trait Model {
     /// `quantity` at `x` (`[Batch, D]`) and a noise level, of shape `[Batch, D]`. May be called several times on the same
     /// graph; parameters are shared.
     fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value;
-
-    /// The logarithm of the loss that is to be expected at times `t` (`[Batch, 1]`), if the model learns it: `[Batch, 1]`.
-    fn uncertainty(&self, _graph: &mut Graph, _t: Value) -> Option<Value> {
-        None
-    }
-
-    /// Where a schedule that is learned with the model takes even times `t` (`[Batch, 1]`). Data `x0` (`[Batch, D]`) and
-    /// `clock` are for what its ends are learned by.
-    fn scheduled(&self, _graph: &mut Graph, _t: Value, _x0: Value, _clock: Value) -> Option<ScheduledTime> {
-        None
-    }
-}
-
-/// A time of a learned schedule, and what it is learned by.
-#[derive(Clone, Copy, Debug)]
-pub struct ScheduledTime {
-    /// `[Batch, 1]`
-    pub t: Value,
-    /// Its derivative in the even time, `[Batch, 1]`.
-    pub slope: Value,
-    /// The parameter of the way between the ends.
-    pub parameter: Value,
-    /// What the ends are learned by, where they are.
-    pub ends: Option<ScheduledEnds>,
-}
-
-/// The ends of a learned schedule.
-#[derive(Clone, Copy, Debug)]
-pub struct ScheduledEnds {
-    /// The parameters of the first and the last time.
-    pub parameters: [Value; 2],
-    /// What the variational bound has besides the integral between them, in nats: the mean over the batch, `[1]`.
-    pub rest: Value,
 }
 
 /// A network with parameters, made a model by a process and a parameterisation.

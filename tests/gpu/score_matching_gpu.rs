@@ -5,7 +5,7 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Expr, Graph, Shape, Value};
 use tweedie::loss::{
-    Denoising, Explicit, Field, Implicit, Loss, Matching, Noise, Objective, Projection, Projections, Reduce,
+    Batch, Denoising, Explicit, Field, Implicit, Loss, Matching, Noise, Objective, Projection, Projections, Reduce,
     ScoreMatching, Sliced, SlicedFd, SlicedVr,
 };
 use tweedie::lower::{Options, Source, lower};
@@ -25,7 +25,7 @@ fn projections(law: Projection, count: usize) -> Projections {
 fn loss(graph: &mut Graph, model: &dyn Model, dims: usize, objective: &ScoreMatching) -> Loss {
     let x0 = graph.input("x0", Shape::batch(&[dims]));
     let clock = graph.clock("clock");
-    objective.loss(graph, &SDE, model, x0, clock)
+    objective.loss(graph, &Batch::new(&SDE, model, x0, clock))
 }
 
 /// The gradient of a scalar in all weights becomes the output `gradient`.

@@ -4,11 +4,11 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Value};
 use tweedie::loss::{
-    Denoising, Reduce, SecondMoments, StoredDataset, TimeSampling, TrainingStep, Uncertain, Uncertainty, Weighting,
-    WeightingKind, second_moment_states, training_states, training_step,
+    Auxiliary, Batch, Denoising, Reduce, SecondMoments, StoredDataset, TimeSampling, Trainee, TrainingStep, Uncertain,
+    Uncertainty, Weighting, WeightingKind, second_moment_states, training_states, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
-use tweedie::sde::{Edm, Exact, Model, NoiseLevel, Quantity, Sde, Vp};
+use tweedie::sde::{Edm, Exact, Model, Sde, Vp};
 
 /// Standard deviation of the data.
 const WIDTH: f64 = 0.8;
@@ -51,7 +51,7 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
     };
     let graph = training_step(&spec, |graph| {
         let uncertainty = Uncertainty::new(graph);
-        Box::new(Uncertain { model: exact(&sde), sde: &sde, uncertainty })
+        Trainee { model: exact(&sde), auxiliary: Box::new(Uncertain { sde: &sde, uncertainty }) }
     });
     let mut store = Store::<f64>::new();
     let first: Vec<f64> = initial_parameters(&graph, 7).iter().map(|value| f64::from(*value)).collect();
@@ -86,12 +86,12 @@ fn uncertainty_learns_the_logarithm_of_the_expected_loss() {
 
 /// Mean and variance of the loss of one sample, and what the states are, after `steps` of `batch`.
 fn run(loss: &Denoising, sde: &dyn Sde, steps: u32, batch: usize) -> (f64, f64, Store<f64>) {
-    run_with(exact(sde), loss, sde, steps, batch)
+    run_with(exact(sde).into(), loss, sde, steps, batch)
 }
 
-/// The same with a model.
+/// The same with a model, and what is learned beside it.
 fn run_with(
-    model: Box<dyn Model + '_>,
+    Trainee { model, auxiliary }: Trainee,
     loss: &Denoising,
     sde: &dyn Sde,
     steps: u32,
@@ -101,7 +101,8 @@ fn run_with(
     let clock = graph.clock("clock");
     let z = graph.normal(clock, "data", Shape::batch(&[2]));
     let x0 = graph.scale(z, WIDTH);
-    let result = loss.loss(&mut graph, sde, model.as_ref(), x0, clock);
+    let batch_of = Batch { auxiliary: auxiliary.as_ref(), ..Batch::new(sde, model.as_ref(), x0, clock) };
+    let result = loss.loss(&mut graph, &batch_of);
     graph.output("per_sample", result.per_sample);
     let mut store = Store::new();
     store.upload(training_states::STATUS, &[0.0]);
@@ -159,14 +160,10 @@ fn second_moments_are_learned_and_drawn_by() {
     }
 }
 
-/// The exact score, and a known function of time for the loss to be expected.
-struct Told<'a>(Box<dyn Model + 'a>);
+/// A known function of time for the loss to be expected.
+struct Expected;
 
-impl Model for Told<'_> {
-    fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
-        self.0.predict(graph, x, level, quantity)
-    }
-
+impl Auxiliary for Expected {
     fn uncertainty(&self, graph: &mut Graph, t: Value) -> Option<Value> {
         Some(graph.map(&[t], &(Expr::input(0) * 4.0 - 1.0)))
     }
@@ -184,7 +181,8 @@ fn how_times_are_drawn_does_not_change_what_uncertainty_expects() {
             t_min: 1e-2,
             reduce: Reduce::Mean,
         };
-        let (mean, variance, _) = run_with(Box::new(Told(exact(&sde))), &loss, &sde, steps, batch);
+        let (mean, variance, _) =
+            run_with(Trainee { model: exact(&sde), auxiliary: Box::new(Expected) }, &loss, &sde, steps, batch);
         (mean, variance / (f64::from(steps) / 2.0 * batch as f64))
     };
     let (even, even_error) = of(TimeSampling::Uniform);

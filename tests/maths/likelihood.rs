@@ -9,7 +9,7 @@ use tweedie::likelihood::{
     Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, flow_names, log_normal_density,
 };
 use tweedie::loss::{
-    Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states as training_names,
+    Batch, Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states as training_names,
     training_step,
 };
 use tweedie::nn::{LearningRate, Mixture, Optimizer};
@@ -173,9 +173,9 @@ fn levels_count_as_the_intervals_around_them() {
 struct SecondMoment;
 
 impl Objective for SecondMoment {
-    fn loss(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, x0: Value, clock: Value) -> Loss {
-        let mut loss = Denoising::default().loss(graph, sde, model, x0, clock);
-        let squares = graph.map(&[x0], &Expr::input(0).square());
+    fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
+        let mut loss = Denoising::default().loss(graph, batch);
+        let squares = graph.map(&[batch.x0], &Expr::input(0).square());
         let sum = graph.sum(squares, &[1]);
         // The weights stay in it, for there has to be a gradient.
         let [sum_, loss_] = [0, 1].map(Expr::input);
@@ -187,17 +187,8 @@ impl Objective for SecondMoment {
         loss
     }
 
-    fn loss_at(
-        &self,
-        graph: &mut Graph,
-        sde: &dyn Sde,
-        model: &dyn Model,
-        x0: Value,
-        _: Value,
-        _: Value,
-        clock: Value,
-    ) -> Loss {
-        self.loss(graph, sde, model, x0, clock)
+    fn loss_at(&self, graph: &mut Graph, batch: &Batch, _: Value, _: Value) -> Loss {
+        self.loss(graph, batch)
     }
 }
 
@@ -216,7 +207,10 @@ fn training_spreads_levels_anew_in_every_step() {
         let data = StoredDataset { rows: 10, dims: 3, storage: Storage::F32 };
         let spec =
             TrainingStep { sde: &vp, loss: &loss, optimizer: &optimizer, data, flip: None, dequantise, ring_rows: 4 };
-        let graph = training_step(&spec, |graph| Box::new(Weight(graph.parameter("w", &[1], Initial::Zeros))));
+        let graph = training_step(&spec, |graph| {
+            let model: Box<dyn Model> = Box::new(Weight(graph.parameter("w", &[1], Initial::Zeros)));
+            model
+        });
         let mut store = Store::<f64>::new();
         store.upload(training_names::DATASET, &[0.0; 30]);
         for arena in ["params", "ema"] {

@@ -3,8 +3,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage};
 use tweedie::loss::{
-    Denoising, EvaluationSpec, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind, evaluation_states,
-    evaluation_step, flip_half, training_states, training_step,
+    Batch, Denoising, EvaluationSpec, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind,
+    evaluation_states, evaluation_step, flip_half, training_states, training_step,
 };
 use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -257,7 +257,7 @@ fn times_are_uniform_on_their_range() {
     let model = linear(&sde);
     let clock = graph.clock("clock");
     let x0 = graph.input("x0", Shape::batch(&[2]));
-    let result = loss.loss(&mut graph, &sde, model.as_ref(), x0, clock);
+    let result = loss.loss(&mut graph, &Batch::new(&sde, model.as_ref(), x0, clock));
     graph.output("t", result.t);
     let mut store = Store::new();
     store.upload_words("clock", &[5, 0, 1, 2]);

@@ -6,7 +6,7 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Line, Mixture, Width};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, StoredDataset, TimeSampling, TimeWarp, TrainingStep,
+    Denoising, EndsSpec, LearnedEnds, Reduce, Scheduled, StoredDataset, TimeSampling, TimeWarp, Trainee, TrainingStep,
     WeightingKind, training_states, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
@@ -176,7 +176,7 @@ fn training_learns_the_schedule_whose_loss_has_the_least_variance() {
     };
     let graph = training_step(&spec, |graph| {
         let warp = TimeWarp::new(graph, pieces, [0.0, 1.0]);
-        Box::new(Scheduled { model: exact(&sde), warp, ends: None })
+        Trainee { model: exact(&sde), auxiliary: Box::new(Scheduled { warp, ends: None }) }
     });
     let mut store = Store::<f64>::new();
     let first: Vec<f64> = initial_parameters(&graph, 7).iter().map(|value| f64::from(*value)).collect();
@@ -244,7 +244,7 @@ fn the_ends_follow_the_whole_bound() {
         let warp = TimeWarp::new(graph, 4, [0.0, 1.0]);
         let ends = Some(LearnedEnds::new(graph, spec));
         places = graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.offset)).collect();
-        Box::new(Scheduled { model: exact(&sde), warp, ends })
+        Trainee { model: exact(&sde), auxiliary: Box::new(Scheduled { warp, ends }) }
     });
     let place = |end: usize| places.iter().find(|(name, _)| name == LearnedEnds::NAMES[end]).unwrap().1;
     let data: Vec<f64> = (0..rows).map(|i| (i % 3) as f64 - 1.0).collect();

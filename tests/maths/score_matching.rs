@@ -5,8 +5,8 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Expr, Graph, Initial, Shape, Value};
 use tweedie::loss::{
-    Denoising, Explicit, Field, Implicit, Matching, Noise, Objective, Projection, Projections, Reduce, ScoreMatching,
-    Sliced, SlicedFd, SlicedVr, WeightingKind,
+    Batch, Denoising, Explicit, Field, Implicit, Matching, Noise, Objective, Projection, Projections, Reduce,
+    ScoreMatching, Sliced, SlicedFd, SlicedVr, WeightingKind,
 };
 use tweedie::nn::{Conditioning, Linear, Mixture, Mlp, MlpShape};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
@@ -604,7 +604,7 @@ fn weightings_and_reductions_are_the_stated_factors() {
                 let [x0_, epsilon_] = ["x0", "epsilon"].map(|name| graph.input(name, Shape::batch(&[3])));
                 let t_ = graph.input("t", Shape::batch(&[1]));
                 let clock = graph.clock(CLOCK);
-                let loss = objective.loss_at(&mut graph, &sde, model.as_ref(), x0_, t_, epsilon_, clock);
+                let loss = objective.loss_at(&mut graph, &Batch::new(&sde, model.as_ref(), x0_, clock), t_, epsilon_);
                 graph.output("per_sample", loss.per_sample);
                 graph.output("mean", loss.mean);
                 let mut program = Program::<f64>::new(&graph, "params");

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Denoising, EvaluationSpec, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind, evaluation_states,
+    Batch, Denoising, EvaluationSpec, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind, evaluation_states,
     evaluation_step, training_states,
 };
 use tweedie::nn::Mixture;
@@ -262,7 +262,7 @@ fn estimate(loss: &Denoising, sde: &dyn Sde, factor: f64, count: usize) -> (f64,
     let clock = graph.clock("clock");
     let z = graph.normal(clock, "data", Shape::batch(&[2]));
     let x0 = graph.scale(z, 0.8);
-    let result = loss.loss(&mut graph, sde, model(sde, factor).as_ref(), x0, clock);
+    let result = loss.loss(&mut graph, &Batch::new(sde, model(sde, factor).as_ref(), x0, clock));
     graph.output("per_sample", result.per_sample);
     let mut store = Store::new();
     store.upload_words("clock", &[2, 0, 3, 4]);

@@ -93,7 +93,7 @@ impl Experiment {
             dequantise: self.spread(),
             ring_rows: RING_ROWS,
         };
-        let model = |graph: &mut Graph| self.model(graph, Purpose::Train);
+        let model = |graph: &mut Graph| self.trainee(graph, Purpose::Train);
         let mut programs = match self.parts() {
             1 => vec![trained(TRAIN, training_step(&step, model))],
             parts => vec![

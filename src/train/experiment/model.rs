@@ -4,7 +4,7 @@ use crate::config;
 use crate::data::Dataset;
 use crate::graph::{Distribution, Expr, Graph, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{
-    LearnedEnds, Scheduled, StoredDataset, TimeWarp, Uncertain, Uncertainty, WeightingKind, evaluation_states,
+    LearnedEnds, Scheduled, StoredDataset, TimeWarp, Trainee, Uncertain, Uncertainty, WeightingKind, evaluation_states,
     training_states,
 };
 use crate::nn::{self, Activations, Conditioning, Forward};
@@ -38,20 +38,24 @@ pub mod class_states {
 }
 
 impl Experiment {
-    /// Adds the model to a graph, with what training learns besides.
+    /// Adds the model to a graph, with the parameters of what training learns beside it: all graphs agree on the arena.
     pub(in crate::train) fn model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
+        self.trainee(graph, purpose).model
+    }
+
+    /// The model, and what training learns beside it.
+    pub(in crate::train) fn trainee<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Trainee<'a> {
         let model = self.bare_model(graph, purpose);
         if let config::Sde::Learned(learned) = &self.config.sde {
             let warp = TimeWarp::new(graph, learned.pieces, [0.0, 1.0]);
             let ends = self.learned_ends().map(|spec| LearnedEnds::new(graph, spec));
-            return Box::new(Scheduled { model, warp, ends });
+            return Trainee { model, auxiliary: Box::new(Scheduled { warp, ends }) };
         }
         if self.config.loss.levels().weighting.kind != WeightingKind::Uncertainty || !self.is_trainable() {
-            return model;
+            return model.into();
         }
-        // In every graph, so that all agree on the arena.
         let uncertainty = Uncertainty::new(graph);
-        Box::new(Uncertain { model, sde: self.sde.as_ref(), uncertainty })
+        Trainee { model, auxiliary: Box::new(Uncertain { sde: self.sde.as_ref(), uncertainty }) }
     }
 
     fn bare_model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
