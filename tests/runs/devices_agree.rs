@@ -3,6 +3,8 @@
 use crate::common::experiments::{Samples, devices};
 use crate::common::forward::{Forward, Kind};
 use crate::common::sampling::normal_distribution;
+use tweedie::engine::{self, EngineError, Program, ProgramName};
+use tweedie::graph::{Graph, Shape};
 
 /// Three modes in the plane: weight, mean, widths.
 const LAW: [(f64, [f64; 2], [f64; 2]); 3] =
@@ -98,4 +100,35 @@ fn a_law_that_is_off_by_a_little_is_noticed() {
     assert!(alone(&quantiles(0.0)) < 1e-3 && alone(&quantiles(0.15)) > most, "{most}");
     // And one mode is not three.
     assert!(kolmogorov(&quantiles(0.0), [1.0, 0.0], [1.0, 0.0]) > 0.3);
+}
+
+#[test]
+fn what_is_not_there_is_refused_alike() {
+    const OTHER: ProgramName = ProgramName::new("other");
+    let mut graph = Graph::new();
+    let x = graph.input("x", Shape::batch(&[2]));
+    let y = graph.scale(x, 2.0);
+    graph.output("y", y);
+    let program = Program { name: ProgramName::new("double"), graph, parameters_from: "params" };
+    for (device_name, device) in devices() {
+        let mut engine = engine::load(device, std::slice::from_ref(&program), 3).unwrap();
+        let no_program = "no program is called other; there are: double";
+        for refused in [
+            engine.advance(OTHER, 1, 1).map(drop),
+            engine.run(OTHER, 1, 1),
+            engine.set_input(OTHER, "x", 1, &[1.0, 2.0]),
+            engine.output(OTHER, "y").map(drop),
+            engine.profile(OTHER, 1, 1).map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().to_string(), no_program, "{device_name}");
+        }
+        let said = |refused: Result<(), EngineError>| refused.unwrap_err().to_string();
+        assert_eq!(said(engine.set_input(program.name, "z", 1, &[1.0])), "program double has no input `z`; it has: x");
+        assert_eq!(said(engine.output(program.name, "z").map(drop)), "program double has no output `z`; it has: y");
+        let not_run = "program double has not run, and has no outputs yet";
+        assert_eq!(said(engine.output(program.name, "y").map(drop)), not_run);
+        engine.set_input(program.name, "x", 1, &[1.0, 2.0]).unwrap();
+        engine.run(program.name, 1, 1).unwrap();
+        assert_eq!(engine.output(program.name, "y").unwrap(), [2.0, 4.0], "{device_name}");
+    }
 }
