@@ -1,4 +1,4 @@
-//! The adapter and the devices of GPU tests. Without an adapter they fail: nothing is skipped.
+//! The adapter and the devices of GPU tests. Without an adapter they fail.
 
 use std::sync::{Once, OnceLock};
 

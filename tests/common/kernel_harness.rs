@@ -1,7 +1,7 @@
 //! Runs single kernels on a real device: with wgpu's runtime checks and without, each buffer between guard bands.
 //!
-//! Devices have the limits of WebGPU's baseline, and no features but subgroups where the
-//! adapter has them. Without an adapter the tests fail: nothing is skipped.
+//! Devices have the limits of WebGPU's baseline, and no features but subgroups where the adapter has them. Without an
+//! adapter the tests fail.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
