@@ -8,8 +8,8 @@
 use tweedie::config::{Config, Overrides};
 use tweedie::engine::Device;
 use tweedie::sampler::Grid;
-use tweedie::train::draw::request::{Draw, Known};
-use tweedie::train::draw::samples::Drawn;
+use tweedie::train::draw::request::{Known, SampleRequest};
+use tweedie::train::draw::samples::Samples;
 use tweedie::train::draw::sampling;
 use tweedie::train::experiment::{Classes, Experiment};
 
@@ -40,9 +40,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Samples by particles, or by replacement.
-fn drawn(experiment: &Experiment, steps: usize, particles: Option<usize>) -> Result<Drawn, Box<dyn std::error::Error>> {
+fn drawn(
+    experiment: &Experiment,
+    steps: usize,
+    particles: Option<usize>,
+) -> Result<Samples, Box<dyn std::error::Error>> {
     let sampler = experiment.config.sample.sampler();
-    let draw = Draw {
+    let draw = SampleRequest {
         n: SAMPLES,
         grid: Grid::linear(steps),
         seed: 1,
@@ -57,7 +61,7 @@ fn drawn(experiment: &Experiment, steps: usize, particles: Option<usize>) -> Res
     Ok(sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |_, _| true)?)
 }
 
-fn row(method: &str, steps: usize, drawn: &Drawn) {
+fn row(method: &str, steps: usize, drawn: &Samples) {
     let upper = drawn.samples.chunks(2).filter(|x| x[1] > 0.0).count() as f64 / SAMPLES as f64;
     println!("| {method} | {steps} | {} | {upper:.3} | {:+.3} |", drawn.evaluations.most, upper - RIGHT);
 }

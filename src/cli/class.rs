@@ -30,7 +30,7 @@ pub(super) fn check_guidance(guidance: f64, experiment: &Experiment) -> Result<(
 
 /// What `--class` of `tweedie likelihood` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum ClassChoice {
     /// `own`: each sample's own.
     Own,
     /// `any`: none.
@@ -40,36 +40,36 @@ pub(super) enum Told {
 }
 
 /// `own`, `any` or a number, for clap.
-pub(super) fn told(text: &str) -> Result<Told, String> {
+pub(super) fn class_choice(text: &str) -> Result<ClassChoice, String> {
     match text {
-        "own" => Ok(Told::Own),
-        "any" => Ok(Told::Any),
-        _ => text.parse().map(Told::One).map_err(|_| "must be own, any or a whole number ≥ 0".to_string()),
+        "own" => Ok(ClassChoice::Own),
+        "any" => Ok(ClassChoice::Any),
+        _ => text.parse().map(ClassChoice::One).map_err(|_| "must be own, any or a whole number ≥ 0".to_string()),
     }
 }
 
 /// The classes of samples called `name`, whose labels are known for data of the experiment. Unless something is asked for
 /// these, or else any.
-pub(super) fn told_classes<'a>(
-    asked: Option<Told>,
+pub(super) fn chosen_classes<'a>(
+    asked: Option<ClassChoice>,
     name: &str,
     labels: Option<&'a [u32]>,
     experiment: &Experiment,
 ) -> Result<Classes<'a>, CliError> {
     let own = labels.filter(|_| experiment.classes() > 0).map(Classes::Each);
     match asked {
-        Some(Told::One(class)) => one_class(Some(class), experiment),
-        Some(Told::Own) if experiment.classes() == 0 => {
+        Some(ClassChoice::One(class)) => one_class(Some(class), experiment),
+        Some(ClassChoice::Own) if experiment.classes() == 0 => {
             Err(CliError::bad_input(format!("--class own: {KNOWS_NONE}; must be left out")))
         }
-        Some(Told::Own) => own.ok_or_else(|| {
+        Some(ClassChoice::Own) => own.ok_or_else(|| {
             let numbers = numbers(experiment);
             CliError::bad_input(format!("--class own: of {name} no classes are known; must be any or {numbers}"))
         }),
-        Some(Told::Any) if any_class(experiment).is_none() => {
+        Some(ClassChoice::Any) if any_class(experiment).is_none() => {
             Err(CliError::bad_input(format!("--class any: must be {}: {NEVER_ANY}", numbers(experiment))))
         }
-        Some(Told::Any) => Ok(Classes::Any),
+        Some(ClassChoice::Any) => Ok(Classes::Any),
         None => own.map_or_else(|| one_class(None, experiment), Ok),
     }
 }

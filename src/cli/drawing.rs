@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use crate::sampler::AnySampler;
-use crate::train::draw::request::Draw;
+use crate::train::draw::request::SampleRequest;
 use crate::train::experiment::Experiment;
 
 /// Progress of drawing samples, from the first time that something is heard of it.
@@ -13,9 +13,16 @@ pub(super) struct Drawing {
 
 impl Drawing {
     /// `done` of `total` steps of all batches are taken; by an adaptive sampler, so many samples are drawn.
-    pub fn update(&mut self, experiment: &Experiment, sampler: &AnySampler, draw: &Draw, done: u64, total: u64) {
+    pub fn update(
+        &mut self,
+        experiment: &Experiment,
+        sampler: &AnySampler,
+        request: &SampleRequest,
+        done: u64,
+        total: u64,
+    ) {
         let bar = self.bar.get_or_insert_with(|| {
-            let batches = draw.n.div_ceil(draw.at_a_time(experiment)) as u64;
+            let batches = request.n.div_ceil(request.at_a_time(experiment)) as u64;
             let label = match sampler {
                 AnySampler::Adaptive(_) => "samples".to_string(),
                 AnySampler::Stepwise(_) if batches > 1 => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::class::{Told, told, told_classes};
+use super::class::{ClassChoice, chosen_classes, class_choice};
 use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -47,8 +47,8 @@ pub(super) struct Arguments {
     times: Option<u32>,
     /// Class that the network is told, if it was trained with model.conditional = true: each sample's own, any, or a number
     /// [default: own for test and train, any for a file]
-    #[arg(long, value_name = "own|any|CLASS", value_parser = told, allow_negative_numbers = true)]
-    class: Option<Told>,
+    #[arg(long, value_name = "own|any|CLASS", value_parser = class_choice, allow_negative_numbers = true)]
+    class: Option<ClassChoice>,
     /// Repeat with other random numbers, and take the mean [default: 1]
     #[arg(long, value_name = "N", value_parser = small_count, allow_negative_numbers = true)]
     repeats: Option<u32>,
@@ -136,7 +136,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
     let question = Question {
         data: &values[..n * dims],
         bin_width: experiment.bin_width(),
-        classes: told_classes(arguments.class, &name, labels.map(|labels| &labels[..n]), &experiment)?,
+        classes: chosen_classes(arguments.class, &name, labels.map(|labels| &labels[..n]), &experiment)?,
         method: arguments.method(),
         repeats: arguments.repeats.unwrap_or(1),
         seed: arguments.seed.unwrap_or(0),

@@ -16,7 +16,7 @@ use crate::engine::Device;
 use crate::gpu::Choice;
 use crate::number::short;
 use crate::sampler::{AnySampler, SAMPLERS, SamplerKind, SamplerOptions, Spacing};
-use crate::train::draw::request::{Draw, Part, RequestError, go_together};
+use crate::train::draw::request::{Part, RequestError, SampleRequest, go_together};
 use crate::train::draw::samples::Evaluations;
 use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
@@ -329,7 +329,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     let frames = if format == Format::Gif { FRAMES } else { 0 };
     memory::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
     let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    let draw = Draw {
+    let draw = SampleRequest {
         n,
         grid,
         seed: settings.seed,

@@ -11,7 +11,7 @@ use crate::config::{Model, Origin};
 use crate::engine::Engine;
 use crate::gpu::Choice;
 use crate::sampler::AnySampler;
-use crate::train::draw::request::Draw;
+use crate::train::draw::request::SampleRequest;
 use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
 use crate::train::experiment::memory::FRAMES;
@@ -145,9 +145,9 @@ impl Observer for Terminal {
 }
 
 /// The samples that the config asks for, and so many moments on their way.
-fn a_picture(experiment: &Experiment, frames: usize) -> Draw {
+fn a_picture(experiment: &Experiment, frames: usize) -> SampleRequest {
     let settings = &experiment.config.sample;
-    Draw {
+    SampleRequest {
         n: settings.n,
         grid: experiment.config.grid(),
         seed: settings.seed,

@@ -7,7 +7,7 @@ use crate::train::programs::EVALUATE;
 use crate::train::run::log::LevelLoss;
 
 /// The held-out loss.
-pub struct Evaluation {
+pub struct HeldOut {
     /// Mean over samples and noise levels.
     pub loss: f32,
     /// At each noise level; without noise there is one.
@@ -19,7 +19,7 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When the device is lost.
-pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Evaluation, EngineError> {
+pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<HeldOut, EngineError> {
     let (total, batch) = (experiment.evaluation_samples(), experiment.evaluation_batch());
     engine.set_words(evaluation_states::CLOCK, &clock(0, 0, experiment.evaluation_seed()))?;
     let level_of = experiment.evaluation_levels();
@@ -54,7 +54,7 @@ pub fn held_out(engine: &mut dyn Engine, experiment: &Experiment) -> Result<Eval
     } else {
         times.into_iter().zip(levels).map(of_level).collect()
     };
-    Ok(Evaluation { loss: mean as f32, levels })
+    Ok(HeldOut { loss: mean as f32, levels })
 }
 
 /// Sums over the samples of a noise level.

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::nn::optimizer::names;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, Loaded, OPTIMIZER, PARAMS, Tensor};
+use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, Loaded, NamedTensor, OPTIMIZER, PARAMS};
 use crate::train::run::training_folder::TrainingFolder;
 use crate::train::run::{log, origin};
 
@@ -62,18 +62,26 @@ pub(super) fn check(
 }
 
 /// Everything that a resumed run needs.
-pub(super) fn snapshot(experiment: &Experiment, engine: &mut dyn Engine, step: u64) -> Result<Checkpoint, TrainError> {
+pub(super) fn to_checkpoint(
+    experiment: &Experiment,
+    engine: &mut dyn Engine,
+    step: u64,
+) -> Result<Checkpoint, TrainError> {
     let mut states = Vec::new();
     for (name, elements) in experiment.learned_states() {
-        states.push(Tensor { name: name.to_owned(), shape: vec![elements], values: engine.floats(name, elements)? });
+        states.push(NamedTensor {
+            name: name.to_owned(),
+            shape: vec![elements],
+            values: engine.floats(name, elements)?,
+        });
     }
     let elements = experiment.arena_elements();
-    let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<Tensor>, TrainError> {
+    let mut tensors = |arena: &str, prefix: &str| -> Result<Vec<NamedTensor>, TrainError> {
         let flat = engine.floats(arena, elements)?;
         Ok(experiment
             .parameters()
             .iter()
-            .map(|parameter| Tensor {
+            .map(|parameter| NamedTensor {
                 name: format!("{prefix}{}", parameter.name),
                 shape: parameter.shape.clone(),
                 values: flat[parameter.offset..parameter.offset + parameter.elements()].to_vec(),
@@ -171,7 +179,7 @@ fn check_data(experiment: &Experiment, Loaded { path, checkpoint }: &Loaded) -> 
 }
 
 /// What a checkpoint holds of the states that are learned besides the arenas.
-fn learned<'a>(experiment: &Experiment, saved: &'a Loaded) -> Result<Vec<&'a Tensor>, TrainError> {
+fn learned<'a>(experiment: &Experiment, saved: &'a Loaded) -> Result<Vec<&'a NamedTensor>, TrainError> {
     let expected: Vec<(String, Vec<usize>)> =
         experiment.learned_states().into_iter().map(|(name, elements)| (name.to_owned(), vec![elements])).collect();
     if expected.is_empty() {

@@ -8,7 +8,7 @@ use crate::engine::{Device, Engine, Snapshot};
 use crate::gpu::Choice;
 use crate::loss::training_states;
 use crate::train::error::TrainError;
-use crate::train::evaluation::{self, Evaluation};
+use crate::train::evaluation::{self, HeldOut};
 use crate::train::experiment::advice;
 use crate::train::experiment::memory;
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
@@ -304,7 +304,7 @@ impl Training {
 
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         self.experiment.follow_store(self.engine.as_mut())?;
-        let Evaluation { loss, levels } = evaluation::held_out(self.engine.as_mut(), &self.experiment)?;
+        let HeldOut { loss, levels } = evaluation::held_out(self.engine.as_mut(), &self.experiment)?;
         let schedule = self.experiment.schedule();
         let line = EvaluationLine { step: self.arrived, held_out_loss: loss, per_level: levels, schedule };
         observer.evaluated(&line);
@@ -315,7 +315,7 @@ impl Training {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.log.sync()?;
-        let checkpoint = restore::snapshot(&self.experiment, self.engine.as_mut(), self.arrived)?;
+        let checkpoint = restore::to_checkpoint(&self.experiment, self.engine.as_mut(), self.arrived)?;
         self.folder.save(&checkpoint, self.experiment.config.train.keep)?;
         Ok(())
     }

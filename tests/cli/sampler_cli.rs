@@ -9,7 +9,7 @@ use tweedie::config::{Config, Overrides};
 use tweedie::data::{read_npy, write_npy};
 use tweedie::engine::Device;
 use tweedie::sampler::SAMPLERS;
-use tweedie::train::draw::request::Draw;
+use tweedie::train::draw::request::SampleRequest;
 use tweedie::train::draw::sampling;
 use tweedie::train::error::TrainError;
 use tweedie::train::experiment::{Classes, Experiment};
@@ -199,7 +199,7 @@ fn a_value_that_is_not_finite_ends_a_long_run_early() {
     let mut noise = vec![0.5; 16];
     // Its square is not finite in f32.
     noise[5] = 1e30;
-    let draw = Draw {
+    let draw = SampleRequest {
         n: 8,
         grid: config.grid(),
         seed: 1,

@@ -6,7 +6,7 @@ use tweedie::gpu::Choice;
 use tweedie::sampler::Noise;
 use tweedie::sde::{EvenLogSnr, Quantity};
 use tweedie::train::draw::likelihood::{self, Likelihood, Method, Question};
-use tweedie::train::draw::request::Draw;
+use tweedie::train::draw::request::SampleRequest;
 use tweedie::train::draw::sampling;
 use tweedie::train::draw::scoring;
 use tweedie::train::experiment::{Classes, Drawing, Experiment};
@@ -84,7 +84,7 @@ impl<'a> Samples<'a> {
         let experiment = experiment(self.process, self.data, sample);
         let sampler = experiment.config.sample.sampler();
         let grid = experiment.config.grid();
-        let draw = Draw {
+        let draw = SampleRequest {
             n: self.n,
             grid,
             seed,

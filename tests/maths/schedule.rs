@@ -485,7 +485,7 @@ fn equal_work_is_equal() {
 fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, Vec<f64>) {
     use tweedie::config::{Config, Overrides};
     use tweedie::engine::Device;
-    use tweedie::train::draw::request::Draw;
+    use tweedie::train::draw::request::SampleRequest;
     use tweedie::train::draw::sampling;
     use tweedie::train::experiment::{Classes, Experiment};
 
@@ -496,7 +496,7 @@ fn drawn(data: &str, spacing: &str, steps: usize, denoise: bool) -> (Vec<f32>, V
     let config = Config::parse(&text, "exact.toml", &Overrides::none()).unwrap();
     let experiment = Experiment::new(&config).unwrap();
     let sampler = config.sample.sampler();
-    let draw = Draw {
+    let draw = SampleRequest {
         n: 256,
         grid: config.grid(),
         seed: 3,

@@ -5,15 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS, Tensor};
+use tweedie::train::run::checkpoint::{Checkpoint, EMA, NamedTensor, OPTIMIZER, PARAMS};
 use tweedie::train::run::error::RunError;
 use tweedie::train::run::log::{EvaluationLine, LevelLoss, Line, Log, Timing, TrainLine, read};
 use tweedie::train::run::run_folder::RunFolder;
 use tweedie::train::run::training_folder::{Existing, TrainingFolder, check_free};
 
-fn tensor(name: &str, shape: &[usize], first: f32) -> Tensor {
+fn tensor(name: &str, shape: &[usize], first: f32) -> NamedTensor {
     let n = shape.iter().product::<usize>();
-    Tensor { name: name.into(), shape: shape.to_vec(), values: (0..n).map(|i| first + i as f32 / 3.0).collect() }
+    NamedTensor { name: name.into(), shape: shape.to_vec(), values: (0..n).map(|i| first + i as f32 / 3.0).collect() }
 }
 
 fn checkpoint(step: u64) -> Checkpoint {
@@ -25,7 +25,7 @@ fn checkpoint(step: u64) -> Checkpoint {
     let moments = weights
         .iter()
         .flat_map(|t| ["adam_m", "adam_v"].map(|of| tensor(&format!("{of}.{}", t.name), &t.shape, 1e-20)));
-    let mut moments: Vec<Tensor> = moments.collect();
+    let mut moments: Vec<NamedTensor> = moments.collect();
     moments.sort_by(|a, b| a.name.cmp(&b.name));
     let groups = [(PARAMS, weights.clone()), (EMA, weights), (OPTIMIZER, moments)];
     Checkpoint {
@@ -87,7 +87,7 @@ fn the_files_are_safetensors() {
     let mut written = checkpoint(1);
     written.groups = BTreeMap::from([(
         PARAMS.to_string(),
-        vec![Tensor { name: "w".into(), shape: vec![2], values: vec![1.0, -2.0] }],
+        vec![NamedTensor { name: "w".into(), shape: vec![2], values: vec![1.0, -2.0] }],
     )]);
     written.write(&path).unwrap();
     let bytes = fs::read(path.join("params.safetensors")).unwrap();

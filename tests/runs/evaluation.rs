@@ -6,7 +6,7 @@ use tweedie::config::{Config, Overrides};
 use tweedie::data::write_npy;
 use tweedie::engine::{self, Device};
 use tweedie::gpu::OpenOptions;
-use tweedie::train::evaluation::{self, Evaluation};
+use tweedie::train::evaluation::{self, HeldOut};
 use tweedie::train::experiment::{Experiment, LEVELS};
 use tweedie::train::programs::EVALUATE;
 
@@ -25,7 +25,7 @@ fn experiment(text: &str, batch: usize, accumulate: usize, seed: u64) -> Experim
 }
 
 /// The held-out loss of weights that are the same for every batch, and no first weights, some of which are 0.
-fn held_out(experiment: &Experiment, device: &Device) -> Evaluation {
+fn held_out(experiment: &Experiment, device: &Device) -> HeldOut {
     let mut programs = experiment.training_programs();
     programs.retain(|program| program.name == EVALUATE);
     let mut engine = engine::load(device, &programs, experiment.evaluation_batch()).expect("an engine");
@@ -35,7 +35,7 @@ fn held_out(experiment: &Experiment, device: &Device) -> Evaluation {
     evaluation::held_out(engine.as_mut(), experiment).expect("an evaluation")
 }
 
-fn assert_same(what: &str, found: &Evaluation, wanted: &Evaluation) {
+fn assert_same(what: &str, found: &HeldOut, wanted: &HeldOut) {
     let close = |a: f32, b: f32| (f64::from(a) / f64::from(b) - 1.0).abs() < 1e-6;
     assert!(close(found.loss, wanted.loss), "{what}: {} instead of {}", found.loss, wanted.loss);
     assert_eq!(found.levels.len(), wanted.levels.len());

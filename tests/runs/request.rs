@@ -3,7 +3,7 @@
 use tweedie::config::{Config, Overrides};
 use tweedie::engine::Device;
 use tweedie::sampler::AnySampler;
-use tweedie::train::draw::request::{Draw, Known, Part, RequestError};
+use tweedie::train::draw::request::{Known, Part, RequestError, SampleRequest};
 use tweedie::train::draw::sampling;
 use tweedie::train::experiment::{Classes, Experiment};
 
@@ -19,8 +19,8 @@ fn experiment(sampler: &str) -> Experiment {
 }
 
 /// A request that every sampler answers.
-fn plain(experiment: &Experiment) -> Draw {
-    Draw {
+fn plain(experiment: &Experiment) -> SampleRequest {
+    SampleRequest {
         n: N,
         grid: experiment.config.grid(),
         seed: 1,
@@ -38,7 +38,7 @@ fn known(particles: Option<usize>) -> Option<Known> {
 }
 
 /// Loads and draws, which have to agree on what they refuse. Gives the number of values drawn.
-fn answer(sampler: &str, change: impl Fn(&mut Draw)) -> Result<usize, RequestError> {
+fn answer(sampler: &str, change: impl Fn(&mut SampleRequest)) -> Result<usize, RequestError> {
     let experiment = experiment(sampler);
     let sampler: AnySampler = experiment.config.sample.sampler();
     let mut draw = plain(&experiment);
@@ -110,12 +110,12 @@ fn samples_with_steps_of_their_own_have_nothing_in_common() {
 fn values_are_as_many_as_the_samples_need() {
     let of = |part, found, wanted| Err(RequestError::Length { part, found, wanted });
     assert_eq!(answer("ode-heun", |draw| draw.noise = Some(vec![0.5; 5])), of(Part::Noise, 5, 6));
-    let short = |draw: &mut Draw| draw.step_noise = Some(vec![0.5; 18]);
+    let short = |draw: &mut SampleRequest| draw.step_noise = Some(vec![0.5; 18]);
     assert_eq!(answer("euler-maruyama", short), of(Part::StepNoise, 18, 24));
     // Nothing is drawn in the steps of this one.
     assert_eq!(answer("ode-heun", short), of(Part::StepNoise, 18, 0));
     let one = |values: usize, mask: usize| {
-        move |draw: &mut Draw| {
+        move |draw: &mut SampleRequest| {
             draw.known = Some(Known { values: vec![0.3; values], mask: vec![1.0; mask], particles: None });
         }
     };

@@ -4,7 +4,7 @@ use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
 use tweedie::sampler::Grid;
 use tweedie::sde::Quantity;
-use tweedie::train::draw::request::Draw;
+use tweedie::train::draw::request::SampleRequest;
 use tweedie::train::draw::sampling;
 use tweedie::train::draw::scoring;
 use tweedie::train::experiment::Classes;
@@ -98,7 +98,7 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
 
     let Training { experiment, engine, .. } = &mut training;
     let settings = experiment.config.sample.clone();
-    let draw = Draw {
+    let draw = SampleRequest {
         n: 2000,
         grid: Grid::linear(30),
         seed: 5,

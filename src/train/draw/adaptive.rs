@@ -3,8 +3,8 @@
 use crate::engine::{Engine, ProgramName};
 use crate::sampler::adaptive::names;
 use crate::sampler::{AdaptiveSampler, names as sampler_names};
-use crate::train::draw::request::Draw;
-use crate::train::draw::samples::{Drawn, Evaluations};
+use crate::train::draw::request::SampleRequest;
+use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::start;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
@@ -32,18 +32,18 @@ pub(super) struct Arrival {
     pub times: Vec<f32>,
     /// The samples that cannot be taken on.
     pub stuck: Vec<usize>,
-    /// Whether `heard` ended it, with samples on their way.
+    /// Whether `report` ended it, with samples on their way.
     pub stopped: bool,
 }
 
-/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on. `heard` is
+/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on. `report` is
 /// told how many are left, and says whether to go on.
 pub(super) fn arrive(
     engine: &mut dyn Engine,
     program: ProgramName,
     batch: usize,
     at_fault: AtFault,
-    heard: &mut dyn FnMut(usize) -> bool,
+    report: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Arrival, TrainError> {
     let mut steps = 0;
     loop {
@@ -53,7 +53,7 @@ pub(super) fn arrive(
         let mut stuck: Vec<usize> = (0..batch).filter(|sample| faults[*sample] != 0.0).collect();
         let given_up = left > 0 && steps > MOST_STEPS;
         let ended = left == 0 || given_up || (at_fault == AtFault::Stop && !stuck.is_empty());
-        let stopped = !ended && !heard(left);
+        let stopped = !ended && !report(left);
         if !ended && !stopped {
             continue;
         }
@@ -72,30 +72,30 @@ pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn AdaptiveSampler,
-    draw: &Draw,
+    request: &SampleRequest,
     progress: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<Drawn, TrainError> {
+) -> Result<Samples, TrainError> {
     let dims = experiment.dims();
     let sde = experiment.sde.as_ref();
-    let mut samples = Vec::with_capacity(draw.n * dims);
-    let mut used = Vec::with_capacity(draw.n);
-    let chunk = experiment.chunk(draw.n) as usize;
-    let besides = sampler.evaluations_to_begin() + usize::from(draw.grid.denoise);
+    let mut samples = Vec::with_capacity(request.n * dims);
+    let mut used = Vec::with_capacity(request.n);
+    let chunk = experiment.chunk(request.n) as usize;
+    let besides = sampler.evaluations_to_begin() + usize::from(request.grid.denoise);
     let stuck =
         |sample: usize, t: f64| Err(TrainError::Stuck { path: sampler.path(), sample, t, sigma: sde.at(t).sigma });
-    for base in (0..draw.n).step_by(chunk) {
-        let batch = chunk.min(draw.n - base);
-        start(engine, experiment, &[], draw, base, batch)?;
+    for base in (0..request.n).step_by(chunk) {
+        let batch = chunk.min(request.n - base);
+        start(engine, experiment, &[], request, base, batch)?;
         engine.run(programs::BEGIN, batch as u32, 1)?;
-        let mut heard = |left| progress((base + batch - left) as u64, draw.n as u64);
-        let arrival = arrive(engine, programs::SAMPLE, batch, AtFault::Stop, &mut heard)?;
+        let mut report = |left| progress((base + batch - left) as u64, request.n as u64);
+        let arrival = arrive(engine, programs::SAMPLE, batch, AtFault::Stop, &mut report)?;
         if let Some(&sample) = arrival.stuck.first() {
             return stuck(base + sample, sampler.time(sde, f64::from(arrival.times[sample])));
         }
         if arrival.stopped {
             return Err(TrainError::Interrupted);
         }
-        if draw.grid.denoise {
+        if request.grid.denoise {
             engine.run(programs::END, batch as u32, 1)?;
         }
         let drawn = engine.floats(sampler_names::X, batch * dims)?;
@@ -104,14 +104,14 @@ pub(super) fn draw(
         }
         samples.extend(drawn);
         let evaluations = |tries: &f32| {
-            draw.evaluations_each() * ((besides as f64) + sampler.evaluations_per_try() as f64 * f64::from(*tries))
+            request.evaluations_each() * ((besides as f64) + sampler.evaluations_per_try() as f64 * f64::from(*tries))
         };
         used.extend(arrival.tries.iter().map(evaluations));
-        if !progress((base + batch) as u64, draw.n as u64) {
+        if !progress((base + batch) as u64, request.n as u64) {
             return Err(TrainError::Interrupted);
         }
     }
-    Ok(Drawn {
+    Ok(Samples {
         samples,
         frames: Vec::new(),
         frame_times: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::picture::{self, GridLayout, LossCurves, Panel, PictureError, ScoreField, View};
 use crate::sde::Quantity;
-use crate::train::draw::samples::Drawn;
+use crate::train::draw::samples::Samples;
 use crate::train::draw::scoring;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};
@@ -78,7 +78,7 @@ pub fn samples(path: &Path, experiment: &Experiment, samples: &[f32]) -> Result<
 ///
 /// # Errors
 /// As [`samples`].
-pub fn animation(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), TrainError> {
+pub fn animation(path: &Path, experiment: &Experiment, drawn: &Samples) -> Result<(), TrainError> {
     let frames = drawn.frames.concat();
     let n = drawn.samples.len() / experiment.dims();
     match kind(experiment) {
@@ -102,7 +102,7 @@ pub fn animation(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<
 ///
 /// # Errors
 /// As [`samples`].
-pub fn strip(path: &Path, experiment: &Experiment, drawn: &Drawn) -> Result<(), TrainError> {
+pub fn strip(path: &Path, experiment: &Experiment, drawn: &Samples) -> Result<(), TrainError> {
     let dims = experiment.dims();
     let n = drawn.samples.len() / dims;
     let noisiness: Vec<f64> = drawn.frame_times.iter().map(|t| noisiness(experiment, *t)).collect();
@@ -229,7 +229,7 @@ fn evenly_in(falling: &[f64], most: usize) -> Vec<usize> {
     places
 }
 
-fn titles(drawn: &Drawn) -> Vec<String> {
+fn titles(drawn: &Samples) -> Vec<String> {
     drawn.frame_times.iter().map(|t| format!("t = {t:.2}")).collect()
 }
 

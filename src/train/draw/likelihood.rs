@@ -200,10 +200,10 @@ pub fn evaluate(
         experiment.set_classes(engine, question.classes, first, batch)?;
         engine.set_floats(flow_names::DATA, &question.data[first * dims..(first + batch) * dims])?;
         let mut part = Part { engine: &mut *engine, experiment, question, repeat, first, batch };
-        let mut heard = |done: usize| progress(before + done as u64, total);
+        let mut report = |done: usize| progress(before + done as u64, total);
         let (outcomes, done) = match question.method {
-            Method::Flow { .. } => part.flow(&mut heard)?,
-            Method::Bound { times } => part.bound(times, &mut heard)?,
+            Method::Flow { .. } => part.flow(&mut report)?,
+            Method::Bound { times } => part.bound(times, &mut report)?,
         };
         for (sample, outcome) in (first..).zip(outcomes) {
             match outcome {
@@ -219,7 +219,7 @@ pub fn evaluate(
             }
         }
         let reached = before + batch as u64;
-        stopped = !done || (!heard(batch) && reached < total);
+        stopped = !done || (!report(batch) && reached < total);
         if stopped {
             break;
         }
@@ -263,15 +263,15 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Log densities along the flow, and whether `heard`, which is told how many samples are done, let it go to its end.
-    fn flow(&mut self, heard: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
+    /// Log densities along the flow, and whether `report`, which is told how many samples are done, let it go to its end.
+    fn flow(&mut self, report: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde.as_ref();
         self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
         self.engine.run(programs::BEGIN, batch as u32, 1)?;
-        let mut heard = |left: usize| heard(batch - left);
+        let mut report = |left: usize| report(batch - left);
         let Arrival { tries, times, stuck, stopped } =
-            arrive(self.engine, programs::ADVANCE, batch, AtFault::GoOn, &mut heard)?;
+            arrive(self.engine, programs::ADVANCE, batch, AtFault::GoOn, &mut report)?;
         let x = self.engine.floats(flow_names::X, batch * dims)?;
         let volumes = self.engine.floats(flow_names::LOG_VOLUME, batch)?;
         let outcome = |sample: usize| {
@@ -299,7 +299,7 @@ impl Part<'_> {
     fn bound(
         &mut self,
         times: usize,
-        heard: &mut dyn FnMut(usize) -> bool,
+        report: &mut dyn FnMut(usize) -> bool,
     ) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let bound = bound(self.experiment, self.question);
@@ -309,7 +309,7 @@ impl Part<'_> {
         // The time at which a sample's error is not finite.
         let mut faults: Vec<Option<f64>> = vec![None; batch];
         for part in 0..times {
-            if part > 0 && !heard(batch * part / times) {
+            if part > 0 && !report(batch * part / times) {
                 return Ok(((0..batch).map(|_| Outcome::Unknown).collect(), false));
             }
             let step = self.repeat * times as u32 + part as u32;

@@ -4,8 +4,8 @@ use crate::engine::Engine;
 use crate::graph::random;
 use crate::sampler::twisted_names::{LOG_RATIO, LOG_TWIST, SHIFT};
 use crate::sampler::{ParticleWeights, Sampler, names};
-use crate::train::draw::request::Draw;
-use crate::train::draw::samples::{Drawn, Evaluations};
+use crate::train::draw::request::SampleRequest;
+use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
@@ -20,25 +20,25 @@ pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
-    draw: &Draw,
+    request: &SampleRequest,
     progress: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<Drawn, TrainError> {
-    let (dims, particles) = (experiment.dims(), draw.particles());
-    let (table, times) = lay_out(engine, experiment, sampler, draw)?;
+) -> Result<Samples, TrainError> {
+    let (dims, particles) = (experiment.dims(), request.particles());
+    let (table, times) = lay_out(engine, experiment, sampler, request)?;
     let steps = table.len();
-    let mut drawn = Drawn {
-        samples: Vec::with_capacity(draw.n * dims),
+    let mut drawn = Samples {
+        samples: Vec::with_capacity(request.n * dims),
         frames: Vec::new(),
         frame_times: Vec::new(),
         times,
-        evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
+        evaluations: Evaluations::even(request.evaluations_each() * sampler.evaluations(&request.grid) as f64),
     };
-    let chunk = draw.at_a_time(experiment);
-    let total = (draw.n.div_ceil(chunk) * steps) as u64;
-    for base in (0..draw.n).step_by(chunk) {
-        let batch = chunk.min(draw.n - base);
+    let chunk = request.at_a_time(experiment);
+    let total = (request.n.div_ceil(chunk) * steps) as u64;
+    for base in (0..request.n).step_by(chunk) {
+        let batch = chunk.min(request.n - base);
         let rows = batch * particles;
-        start(engine, experiment, sampler.states(), draw, base, batch)?;
+        start(engine, experiment, sampler.states(), request, base, batch)?;
         let mut weights = ParticleWeights::new(batch, particles);
         for (step, row) in table.iter().enumerate() {
             engine.run(programs::SAMPLE, rows as u32, 1)?;
@@ -55,11 +55,11 @@ pub(super) fn draw(
                 });
             }
             weights.advance(&log_ratio, &log_twist);
-            let uniform = |group: usize| uniform(draw.seed, base + group, step);
+            let uniform = |group: usize| uniform(request.seed, base + group, step);
             if last {
                 let chosen = weights.choose(uniform);
                 let mut samples: Vec<f32> = chosen.iter().flat_map(|row| &x[row * dims..][..dims]).copied().collect();
-                if let Some(known) = &draw.known {
+                if let Some(known) = &request.known {
                     put_back(known, base * dims, &mut samples);
                 }
                 drawn.samples.extend(samples);

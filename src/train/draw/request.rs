@@ -11,7 +11,7 @@ pub const MOST_PARTICLES: usize = 256;
 
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Draw {
+pub struct SampleRequest {
     /// How many samples.
     pub n: usize,
     /// Steps of the sampler; of an adaptive one, whether it denoises in the end.
@@ -52,13 +52,13 @@ pub struct Known {
 /// A part of a request that may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// [`Draw::noise`].
+    /// [`SampleRequest::noise`].
     Noise,
-    /// [`Draw::step_noise`].
+    /// [`SampleRequest::step_noise`].
     StepNoise,
-    /// [`Draw::known`].
+    /// [`SampleRequest::known`].
     Known,
-    /// [`Draw::frames`].
+    /// [`SampleRequest::frames`].
     Frames,
 }
 
@@ -149,7 +149,7 @@ pub fn go_together(sampler: &AnySampler, particles: Option<usize>, given: &[Part
     Ok(())
 }
 
-impl Draw {
+impl SampleRequest {
     /// Says whether the request can be answered by this sampler.
     ///
     /// # Errors

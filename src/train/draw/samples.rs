@@ -2,7 +2,7 @@
 
 /// What was drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Drawn {
+pub struct Samples {
     /// `[n, D]`
     pub samples: Vec<f32>,
     /// `[n, D]` at each kept moment, from noise to samples.

@@ -2,8 +2,8 @@
 
 use crate::engine::{Device, Engine};
 use crate::sampler::{AnySampler, Inpainting, Noise, Twisted};
-use crate::train::draw::request::{Draw, Known};
-use crate::train::draw::samples::Drawn;
+use crate::train::draw::request::{Known, SampleRequest};
+use crate::train::draw::samples::Samples;
 use crate::train::draw::{adaptive, particles, stepwise};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Drawing, Experiment};
@@ -16,18 +16,18 @@ pub fn load(
     experiment: &Experiment,
     device: &Device,
     sampler: &AnySampler,
-    draw: &Draw,
+    request: &SampleRequest,
 ) -> Result<Box<dyn Engine>, TrainError> {
-    draw.check(experiment, sampler)?;
-    let around = around_known(experiment, sampler, draw);
+    request.check(experiment, sampler)?;
+    let around = around_known(experiment, sampler, request);
     let sampler = around.as_ref().unwrap_or(sampler);
     let drawing = Drawing {
         sampler,
-        rows: sampler.rows(&draw.grid),
-        noise: if draw.step_noise.is_some() { Noise::Given } else { Noise::Drawn },
-        guided: draw.guidance != 1.0,
+        rows: sampler.rows(&request.grid),
+        noise: if request.step_noise.is_some() { Noise::Given } else { Noise::Drawn },
+        guided: request.guidance != 1.0,
     };
-    let rows = draw.at_a_time(experiment) * draw.particles();
+    let rows = request.at_a_time(experiment) * request.particles();
     Ok(experiment.drawing_engine(device, &drawing, rows as u32)?)
 }
 
@@ -44,24 +44,28 @@ pub fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &AnySampler,
-    draw: &Draw,
+    request: &SampleRequest,
     progress: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<Drawn, TrainError> {
-    draw.check(experiment, sampler)?;
-    let around = around_known(experiment, sampler, draw);
+) -> Result<Samples, TrainError> {
+    request.check(experiment, sampler)?;
+    let around = around_known(experiment, sampler, request);
     match around.as_ref().unwrap_or(sampler) {
-        AnySampler::Stepwise(sampler) if draw.known.as_ref().is_some_and(|known| known.particles.is_some()) => {
-            particles::draw(engine, experiment, sampler.as_ref(), draw, progress)
+        AnySampler::Stepwise(sampler) if request.known.as_ref().is_some_and(|known| known.particles.is_some()) => {
+            particles::draw(engine, experiment, sampler.as_ref(), request, progress)
         }
-        AnySampler::Stepwise(sampler) => stepwise::draw(engine, experiment, sampler.as_ref(), draw, progress),
-        AnySampler::Adaptive(sampler) => adaptive::draw(engine, experiment, sampler.as_ref(), draw, progress),
+        AnySampler::Stepwise(sampler) => stepwise::draw(engine, experiment, sampler.as_ref(), request, progress),
+        AnySampler::Adaptive(sampler) => adaptive::draw(engine, experiment, sampler.as_ref(), request, progress),
     }
 }
 
 /// The sampler's steps around what is known, if something is.
-fn around_known<'a>(experiment: &Experiment, sampler: &'a AnySampler, draw: &Draw) -> Option<AnySampler<'a>> {
+fn around_known<'a>(
+    experiment: &Experiment,
+    sampler: &'a AnySampler,
+    request: &SampleRequest,
+) -> Option<AnySampler<'a>> {
     let AnySampler::Stepwise(inner) = sampler else { return None };
-    let Known { particles, .. } = draw.known.as_ref()?;
+    let Known { particles, .. } = request.known.as_ref()?;
     Some(AnySampler::Stepwise(match particles {
         Some(_) => Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }),
         None => Box::new(Inpainting { sampler: inner.as_ref() }),

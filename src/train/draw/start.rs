@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::sampler::{Sampler, Spacing, flatten, inpainting_names, names};
 use crate::sde::Sde;
 use crate::train::draw::equal_work;
-use crate::train::draw::request::{Draw, Known};
+use crate::train::draw::request::{Known, SampleRequest};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, clock};
 use crate::train::programs::PRIOR;
@@ -14,18 +14,18 @@ pub(super) fn lay_out(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
-    draw: &Draw,
+    request: &SampleRequest,
 ) -> Result<(Vec<Vec<f64>>, Vec<f64>), TrainError> {
     // The grid that the model's own work asks for is measured first.
-    let paced = match draw.grid.spacing {
-        Spacing::EqualWork => Some(equal_work::paced(engine, experiment, draw.seed)?),
+    let paced = match request.grid.spacing {
+        Spacing::EqualWork => Some(equal_work::paced(engine, experiment, request.seed)?),
         _ => None,
     };
     let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
-    let table = sampler.coefficients(sde, &draw.grid);
+    let table = sampler.coefficients(sde, &request.grid);
     let rows = Experiment::table_rows(table.len());
     engine.set_floats(names::TABLE, &flatten(sampler.columns(), &table, sde, rows))?;
-    Ok((table, draw.grid.times(sde, draw.grid.steps + usize::from(!draw.grid.denoise))))
+    Ok((table, request.grid.times(sde, request.grid.steps + usize::from(!request.grid.denoise))))
 }
 
 /// Puts the prior draw of samples `base..base + batch` into the store, a row for each of their particles, and zeros
@@ -34,28 +34,28 @@ pub(super) fn start(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     states: &[&str],
-    draw: &Draw,
+    request: &SampleRequest,
     base: usize,
     batch: usize,
 ) -> Result<(), TrainError> {
-    let (dims, particles) = (experiment.dims(), draw.particles());
+    let (dims, particles) = (experiment.dims(), request.particles());
     let rows = batch * particles;
-    experiment.set_classes_of(engine, draw.classes, (0..rows).map(|row| base + row / particles))?;
-    if draw.guidance != 1.0 {
-        experiment.set_guidance(engine, draw.guidance)?;
+    experiment.set_classes_of(engine, request.classes, (0..rows).map(|row| base + row / particles))?;
+    if request.guidance != 1.0 {
+        experiment.set_guidance(engine, request.guidance)?;
     }
-    engine.set_words(names::CLOCK, &clock(0, (base * particles) as u32, draw.seed))?;
+    engine.set_words(names::CLOCK, &clock(0, (base * particles) as u32, request.seed))?;
     for name in states {
         engine.set_floats(name, &vec![0.0; rows * dims])?;
     }
-    if let Some(known) = &draw.known {
+    if let Some(known) = &request.known {
         let values = known.values[base * dims..(base + batch) * dims].chunks(dims);
         let values: Vec<f32> = values.flat_map(|sample| sample.repeat(particles)).collect();
         engine.set_floats(inpainting_names::KNOWN, &values)?;
         engine.set_floats(inpainting_names::MASK, &known.mask)?;
     }
     let prior = experiment.sde.prior_sigma() as f32;
-    let noise = draw.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
+    let noise = request.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
     match noise {
         Some(noise) => {
             let scaled: Vec<f32> =

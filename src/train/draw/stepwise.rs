@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::engine::Engine;
 use crate::sampler::{Sampler, names};
-use crate::train::draw::request::Draw;
-use crate::train::draw::samples::{Drawn, Evaluations};
+use crate::train::draw::request::SampleRequest;
+use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
@@ -20,31 +20,31 @@ pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
-    draw: &Draw,
+    request: &SampleRequest,
     progress: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<Drawn, TrainError> {
+) -> Result<Samples, TrainError> {
     let dims = experiment.dims();
-    let (table, times) = lay_out(engine, experiment, sampler, draw)?;
+    let (table, times) = lay_out(engine, experiment, sampler, request)?;
     let steps = table.len();
-    let kept = kept_steps(steps, draw.frames);
-    let mut drawn = Drawn {
-        samples: Vec::with_capacity(draw.n * dims),
-        frames: vec![Vec::with_capacity(draw.n * dims); kept.len()],
+    let kept = kept_steps(steps, request.frames);
+    let mut drawn = Samples {
+        samples: Vec::with_capacity(request.n * dims),
+        frames: vec![Vec::with_capacity(request.n * dims); kept.len()],
         frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
         times,
-        evaluations: Evaluations::even(draw.evaluations_each() * sampler.evaluations(&draw.grid) as f64),
+        evaluations: Evaluations::even(request.evaluations_each() * sampler.evaluations(&request.grid) as f64),
     };
-    let chunk = draw.at_a_time(experiment);
-    let total = (draw.n.div_ceil(chunk) * steps) as u64;
-    for base in (0..draw.n).step_by(chunk) {
-        let batch = chunk.min(draw.n - base);
-        start(engine, experiment, sampler.states(), draw, base, batch)?;
+    let chunk = request.at_a_time(experiment);
+    let total = (request.n.div_ceil(chunk) * steps) as u64;
+    for base in (0..request.n).step_by(chunk) {
+        let batch = chunk.min(request.n - base);
+        start(engine, experiment, sampler.states(), request, base, batch)?;
         let (mut step, mut submissions) = (0, 0u64);
         let mut marks = kept.iter().copied().enumerate().peekable();
         loop {
             if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
                 let mut samples = engine.floats(names::X, batch * dims)?;
-                if let (Some(known), true) = (&draw.known, step == steps) {
+                if let (Some(known), true) = (&request.known, step == steps) {
                     put_back(known, base * dims, &mut samples);
                 }
                 drawn.frames[frame].extend(samples);
@@ -53,7 +53,7 @@ pub(super) fn draw(
                 break;
             }
             let mut most = marks.peek().map_or(steps, |(_, mark)| *mark) - step;
-            if set_step_noise(engine, sampler, draw, dims, step, base..base + batch)? {
+            if set_step_noise(engine, sampler, request, dims, step, base..base + batch)? {
                 most = 1;
             }
             step += engine.advance(SAMPLE, batch as u32, most)?;
@@ -63,15 +63,15 @@ pub(super) fn draw(
             submissions += 1;
             let look = submissions.is_power_of_two() || submissions.is_multiple_of(SUBMISSIONS_UNSEEN);
             if look && engine.floats(names::X, batch * dims)?.iter().any(|x| !x.is_finite()) {
-                return Err(find_fault(engine, experiment, sampler, draw, base, batch, &table)?);
+                return Err(find_fault(engine, experiment, sampler, request, base, batch, &table)?);
             }
         }
         let mut samples = engine.floats(names::X, batch * dims)?;
-        if let Some(known) = &draw.known {
+        if let Some(known) = &request.known {
             put_back(known, base * dims, &mut samples);
         }
         if samples.iter().any(|x| !x.is_finite()) {
-            return Err(find_fault(engine, experiment, sampler, draw, base, batch, &table)?);
+            return Err(find_fault(engine, experiment, sampler, request, base, batch, &table)?);
         }
         drawn.samples.extend(samples);
     }
@@ -82,14 +82,14 @@ pub(super) fn draw(
 fn set_step_noise(
     engine: &mut dyn Engine,
     sampler: &dyn Sampler,
-    draw: &Draw,
+    request: &SampleRequest,
     dims: usize,
     step: usize,
     samples: Range<usize>,
 ) -> Result<bool, TrainError> {
-    let Some(noise) = &draw.step_noise else { return Ok(false) };
+    let Some(noise) = &request.step_noise else { return Ok(false) };
     for i in 0..sampler.draws() {
-        let first = (step * sampler.draws() + i) * draw.n;
+        let first = (step * sampler.draws() + i) * request.n;
         let values = &noise[(first + samples.start) * dims..(first + samples.end) * dims];
         engine.set_floats(&names::step_noise(i), values)?;
     }
@@ -101,15 +101,15 @@ fn find_fault(
     engine: &mut dyn Engine,
     experiment: &Experiment,
     sampler: &dyn Sampler,
-    draw: &Draw,
+    request: &SampleRequest,
     base: usize,
     batch: usize,
     table: &[Vec<f64>],
 ) -> Result<TrainError, TrainError> {
-    start(engine, experiment, sampler.states(), draw, base, batch)?;
+    start(engine, experiment, sampler.states(), request, base, batch)?;
     let steps = table.len() as u64;
     for (step, row) in table.iter().enumerate() {
-        set_step_noise(engine, sampler, draw, experiment.dims(), step, base..base + batch)?;
+        set_step_noise(engine, sampler, request, experiment.dims(), step, base..base + batch)?;
         engine.run(SAMPLE, batch as u32, 1)?;
         let x = engine.floats(names::X, batch * experiment.dims())?;
         if x.iter().any(|x| !x.is_finite()) {

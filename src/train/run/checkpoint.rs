@@ -62,7 +62,7 @@ pub(super) fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Checkpoi
 
 /// A named array of f32 in row-major order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub struct NamedTensor {
     /// Unique in its group.
     pub name: String,
     /// Length of each axis; empty for a single number.
@@ -84,7 +84,7 @@ pub struct Checkpoint {
     pub extra: BTreeMap<String, serde_json::Value>,
     /// Tensors by group; group `params` lies in `params.safetensors`. The groups of a run are [`PARAMS`], [`EMA`] and
     /// [`OPTIMIZER`]. Within a group, reading gives tensors sorted by name.
-    pub groups: BTreeMap<String, Vec<Tensor>>,
+    pub groups: BTreeMap<String, Vec<NamedTensor>>,
 }
 
 /// A checkpoint, and the folder that it was read from.
@@ -190,13 +190,14 @@ impl Checkpoint {
         folder: &Path,
         group: &str,
         expected: &[(String, Vec<usize>)],
-    ) -> Result<Vec<&Tensor>, CheckpointError> {
+    ) -> Result<Vec<&NamedTensor>, CheckpointError> {
         let path = folder.join(file_of(group));
         let complain = |what: String| Err(CheckpointError::content(&path, what));
         let Some(tensors) = self.groups.get(group) else {
             return complain("is missing, and the model needs it".to_string());
         };
-        let by_name: BTreeMap<&str, &Tensor> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let by_name: BTreeMap<&str, &NamedTensor> =
+            tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let mut found = Vec::with_capacity(expected.len());
         for (name, shape) in expected {
             match by_name.get(name.as_str()) {
@@ -273,8 +274,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     }
 }
 
-fn to_safetensors(tensors: &[Tensor]) -> Result<Vec<u8>, String> {
-    let bytes_of = |tensor: &Tensor| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+fn to_safetensors(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
+    let bytes_of =
+        |tensor: &NamedTensor| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let bytes: Vec<Vec<u8>> = tensors.iter().map(bytes_of).collect();
     let mut views = BTreeMap::new();
     for (tensor, bytes) in tensors.iter().zip(&bytes) {
@@ -288,7 +290,7 @@ fn to_safetensors(tensors: &[Tensor]) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, None).map_err(|error| error.to_string())
 }
 
-fn from_safetensors(bytes: &[u8]) -> Result<Vec<Tensor>, String> {
+fn from_safetensors(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| format!("not a whole safetensors file: {error}"))?;
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.tensors() {
@@ -297,7 +299,7 @@ fn from_safetensors(bytes: &[u8]) -> Result<Vec<Tensor>, String> {
         }
         let words = view.data().as_chunks::<4>().0;
         let values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        tensors.push(Tensor { name, shape: view.shape().to_vec(), values });
+        tensors.push(NamedTensor { name, shape: view.shape().to_vec(), values });
     }
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
