@@ -251,7 +251,7 @@ fn cost(device: &Device, case: &Case) -> Result<(ProgramReport, [u64; 2]), Engin
         Device::Cpu => {
             let most = u64::MAX >> 8;
             let limits = crate::plan::Limits { binding_bytes: most, buffer_bytes: most, ..options.limits };
-            lower::Options { limits, ..options }
+            lower::LowerOptions { limits, ..options }
         }
     };
     let plan = lower::lower(&[program(case).source()], &options)?;

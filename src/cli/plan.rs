@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::settings::{ConfigArguments, expect_output, extension, note, print};
 use crate::config::{Config, Origin};
 use crate::data;
-use crate::lower::Options;
+use crate::lower::LowerOptions;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 
@@ -54,7 +54,7 @@ impl Arguments {
 fn plan(request: Request) -> Result<(), CliError> {
     let Request { origin, config, wgsl, json } = request;
     let experiment = Experiment::new(&config).map_err(|error| error.in_config(&origin))?;
-    let plan = experiment.plan(&Options::default()).map_err(TrainError::from)?;
+    let plan = experiment.plan(&LowerOptions::default()).map_err(TrainError::from)?;
     print(&plan.report(experiment.batch().min(plan.max_batch)).to_string())?;
     if let Some(folder) = wgsl {
         let io = |error: std::io::Error| CliError::failed(format!("--wgsl {}: {error}", folder.display()));

@@ -3,7 +3,7 @@
 //! The step is the clock's, or each element's own. In f64 runs the numbers are those of f32, converted.
 
 use super::Real;
-use crate::graph::expr::{Distribution, Draw};
+use crate::graph::expr::{Distribution, RandomDraw};
 use crate::graph::random;
 
 /// Where the batch stands in the shape that is drawn.
@@ -20,14 +20,14 @@ const LANES: usize = 32;
 
 /// The elements `start..start + out.len()` of the flattened shape.
 #[inline(always)]
-pub fn fill<T: Real>(draw: &Draw, clock: [u32; 4], lattice: Lattice, start: usize, out: &mut [T]) {
+pub fn fill<T: Real>(draw: &RandomDraw, clock: [u32; 4], lattice: Lattice, start: usize, out: &mut [T]) {
     fill_at(draw, clock, lattice, start, |_| clock[0], out);
 }
 
 /// The elements `start..start + out.len()` of the flattened shape, element `start + i` at `step(i)`.
 #[inline(always)]
 pub fn fill_at<T: Real>(
-    draw: &Draw,
+    draw: &RandomDraw,
     clock: [u32; 4],
     lattice: Lattice,
     start: usize,
@@ -63,7 +63,7 @@ pub fn fill_at<T: Real>(
 
 /// Element 0 of the samples that `sample` lists.
 #[inline(always)]
-pub fn fill_per_sample<T: Real>(draw: &Draw, clock: [u32; 4], sample: impl Fn(usize) -> usize, out: &mut [T]) {
+pub fn fill_per_sample<T: Real>(draw: &RandomDraw, clock: [u32; 4], sample: impl Fn(usize) -> usize, out: &mut [T]) {
     let mut queue = Queue::default();
     for place in 0..out.len() {
         queue.push(0, sample(place), clock[0], Wanted { word: 0, count: 1, place });
@@ -102,7 +102,7 @@ impl Queue {
 
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // A lane is a column of arrays that are stored by rows.
-    fn flush<T: Real>(&mut self, draw: &Draw, clock: [u32; 4], out: &mut [T]) {
+    fn flush<T: Real>(&mut self, draw: &RandomDraw, clock: [u32; 4], out: &mut [T]) {
         // All lanes are computed, also those that are not wanted: each loop is vector code.
         let mut words = [[0; LANES]; 4];
         for lane in 0..LANES {

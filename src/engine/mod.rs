@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::gpu::{self, GpuError};
-use crate::lower::{LowerError, Options};
+use crate::lower::{LowerError, LowerOptions};
 use crate::plan::Limits;
 
 pub use program::{Program, ProgramName};
@@ -86,10 +86,10 @@ impl Device {
     }
 
     /// What the device allows a plan. (The CPU runs graphs, not plans.)
-    pub fn lower_options(&self, max_batch: u32) -> Options {
+    pub fn lower_options(&self, max_batch: u32) -> LowerOptions {
         match self {
             #[cfg(feature = "cpu")]
-            Self::Cpu => Options { max_batch, ..Options::default() },
+            Self::Cpu => LowerOptions { max_batch, ..LowerOptions::default() },
             Self::Gpu(device) => {
                 let limits = device.limits();
                 let limits = Limits {
@@ -98,7 +98,7 @@ impl Device {
                     buffer_bytes: limits.buffer_bytes,
                     workgroups: limits.workgroups,
                 };
-                Options { max_batch, limits, driver: device.driver() }
+                LowerOptions { max_batch, limits, driver: device.driver() }
             }
         }
     }

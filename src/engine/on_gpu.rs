@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::program::Loaded;
 use super::{Engine, EngineError, Program, ProgramName, Snapshot};
 use crate::gpu::{self, Player, Store, Trust};
-use crate::lower::{Options, lower};
+use crate::lower::{LowerOptions, lower};
 
 pub(super) struct GpuEngine {
     store: Store,
@@ -18,7 +18,7 @@ pub(super) struct GpuEngine {
 }
 
 impl GpuEngine {
-    pub fn new(device: &gpu::Device, programs: &[Program], options: &Options) -> Result<Self, EngineError> {
+    pub fn new(device: &gpu::Device, programs: &[Program], options: &LowerOptions) -> Result<Self, EngineError> {
         let sources: Vec<_> = programs.iter().map(Program::source).collect();
         let plan = lower(&sources, options)?;
         let names = plan.store.iter().map(|port| port.name.clone()).collect();

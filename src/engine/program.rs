@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::EngineError;
 use crate::graph::{Graph, Op};
-use crate::lower::Source;
+use crate::lower::ProgramSource;
 
 /// The name of a program, in plans and to whom it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub struct Program {
 
 impl Program {
     /// As the lowering takes it.
-    pub fn source(&self) -> Source<'_> {
-        Source { name: self.name.as_str(), graph: &self.graph, parameters_from: self.parameters_from }
+    pub fn source(&self) -> ProgramSource<'_> {
+        ProgramSource { name: self.name.as_str(), graph: &self.graph, parameters_from: self.parameters_from }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::expr::{Distribution, Draw, Expr, Term};
+use super::expr::{Distribution, Expr, RandomDraw, Term};
 use super::{
     Composite, DType, Dim, Graph, Known, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick, Value,
     random,
@@ -84,7 +84,7 @@ impl Graph {
     /// Random numbers named `name`, a new set at every step of `clock`; the same for a sample whatever its batch.
     pub fn random(&mut self, clock: Value, name: &str, distribution: Distribution, shape: Shape) -> Value {
         let stream = random::stream(name);
-        let draw = Draw { clock: 0, stream, distribution, per_sample: false };
+        let draw = RandomDraw { clock: 0, stream, distribution, per_sample: false };
         self.pointwise(&[clock], &[Expr::new(Term::Random(draw))], Some(shape))[0]
     }
 

@@ -92,7 +92,7 @@ pub enum Distribution {
 
 /// A counter-based random draw. Its value depends on the seed, the clock's step, the stream and the place only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Draw {
+pub struct RandomDraw {
     /// Which input is the clock.
     pub clock: usize,
     /// Hash of the draw's name: [`random::stream`](super::random::stream).
@@ -127,9 +127,9 @@ pub enum Term<C> {
         column: usize,
     },
     /// A random number.
-    Random(Draw),
+    Random(RandomDraw),
     /// A random number of each element with the argument, a whole number from 0 to 2^24, in the place of the clock's step.
-    RandomAt(Draw, C),
+    RandomAt(RandomDraw, C),
     /// A function of one argument.
     Unary(Unary, C),
     /// A function of two arguments.
@@ -197,8 +197,8 @@ impl<C: Clone> Term<C> {
             Self::Table { table, clock, column } => {
                 Self::Table { table: slot(*table), clock: slot(*clock), column: *column }
             }
-            Self::Random(draw) => Self::Random(Draw { clock: slot(draw.clock), ..*draw }),
-            Self::RandomAt(draw, a) => Self::RandomAt(Draw { clock: slot(draw.clock), ..*draw }, a.clone()),
+            Self::Random(draw) => Self::Random(RandomDraw { clock: slot(draw.clock), ..*draw }),
+            Self::RandomAt(draw, a) => Self::RandomAt(RandomDraw { clock: slot(draw.clock), ..*draw }, a.clone()),
             other => other.clone(),
         }
     }

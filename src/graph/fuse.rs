@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::expr::{Draw, Expr, Term, Unary};
+use super::expr::{Expr, RandomDraw, Term, Unary};
 use super::{Composite, Graph, Op, Shape, Tape, TensorType, Value};
 
 /// Longer expressions than this are cut, for the compilers' sake.
@@ -352,7 +352,7 @@ fn adapt(expr: &Expr, from: &Shape, to: &Shape) -> Option<Expr> {
         match term {
             Term::Random(draw) if !draw.per_sample => {
                 possible &= one_per_sample;
-                return Some(Expr::new(Term::Random(Draw { per_sample: true, ..*draw })));
+                return Some(Expr::new(Term::Random(RandomDraw { per_sample: true, ..*draw })));
             }
             Term::RandomAt(..) => possible = false,
             Term::Column => possible &= same_columns,

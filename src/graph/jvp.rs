@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::expr::{Draw, Expr, Term};
+use super::expr::{Expr, RandomDraw, Term};
 use super::{ConvLayout, Graph, Layout, Op, Reduction, Shape, Tape, Value};
 
 impl Graph {
@@ -115,7 +115,7 @@ impl Graph {
             expr.rewrite(&mut HashMap::new(), &mut |term| {
                 let drawn = match term {
                     Term::Random(draw) if !draw.per_sample => {
-                        let alone = Expr::new(Term::Random(Draw { clock: 0, ..*draw }));
+                        let alone = Expr::new(Term::Random(RandomDraw { clock: 0, ..*draw }));
                         self.map_to(&[operands[draw.clock]], &alone, shape)
                     }
                     Term::RandomAt(..) => self.compact_map(operands, &Expr::new(term.clone()), shape),

@@ -7,7 +7,7 @@ type Range = (usize, usize, Value);
 
 impl Graph {
     /// a + b, of cotangents.
-    pub(super) fn both(&mut self, a: Value, b: Value) -> Value {
+    pub(super) fn add_cotangents(&mut self, a: Value, b: Value) -> Value {
         self.side_by_side(a, b).unwrap_or_else(|| self.plus(a, b))
     }
 

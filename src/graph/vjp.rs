@@ -67,7 +67,7 @@ impl Graph {
         cotangent: Value,
     ) {
         if wrt.contains(&value) {
-            let sum = results.get(&value).copied().map_or(cotangent, |sum| self.both(sum, cotangent));
+            let sum = results.get(&value).copied().map_or(cotangent, |sum| self.add_cotangents(sum, cotangent));
             results.insert(value, sum);
         }
         if self.node(value).inputs.is_empty() {
@@ -75,7 +75,7 @@ impl Graph {
         }
         let outputs = self.node(value).types.len();
         let slot = pending.entry(value.node).or_insert_with(|| vec![None; outputs])[value.output];
-        let sum = slot.map_or(cotangent, |sum| self.both(sum, cotangent));
+        let sum = slot.map_or(cotangent, |sum| self.add_cotangents(sum, cotangent));
         pending.get_mut(&value.node).expect("just inserted")[value.output] = Some(sum);
     }
 

@@ -5,7 +5,7 @@
 use super::iteration::{channels, elements};
 use super::lowering::Lowering;
 use super::tensors::{Bind, Call};
-use super::{LowerError, Options};
+use super::{LowerError, LowerOptions};
 use crate::graph::{Attention, Composite, DType, Known, Shape, Value};
 use crate::kernels::attention::{self as kernel, Pass, Sizes};
 use crate::plan::Size;
@@ -46,7 +46,7 @@ impl Problem {
 
 /// Whether a composite is attention or its gradient, its scores are more than the device takes, and there is a kernel that
 /// does without.
-pub(super) fn streams(composite: &Composite, options: &Options) -> bool {
+pub(super) fn streams(composite: &Composite, options: &LowerOptions) -> bool {
     let Some(problem) = Problem::of(composite) else { return false };
     let limits = options.limits;
     // Samples can be taken one by one, but no fewer.

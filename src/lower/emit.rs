@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::iteration::{Access, Iteration};
+use super::iteration::{Indexing, Iteration};
 use super::tensors::Bind;
 use crate::graph::expr::{Binary, Distribution, Term, Unary};
 use crate::graph::{DType, Tape};
 use crate::kernels::{Binding, Element, Hooks, in_parts};
-use crate::plan::{Access as Mode, Constant, Size};
+use crate::plan::{Access, Constant, Size};
 
 /// Where a term's input comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(super) enum HookInput {
     /// Operand number so and so of the iteration, bound to this name.
     Operand { name: String, operand: usize },
     /// What the matrix product has just computed: `acc`.
@@ -60,7 +60,7 @@ pub(super) struct Emitted {
 pub(super) struct Emitter<'a> {
     pub tape: &'a Tape,
     pub view: &'a Iteration,
-    pub sources: &'a [Source],
+    pub sources: &'a [HookInput],
     pub targets: &'a [Target],
     pub slots: &'a [Slot],
     /// For a reduction: the outputs that the prologue hands over as `value_0`, `value_1`, ….
@@ -93,7 +93,7 @@ impl Emitter<'_> {
         let mut bindings = Vec::new();
         let mut declarations = String::new();
         for slot in self.slots {
-            let access = if slot.written { Mode::ReadWrite } else { Mode::Read };
+            let access = if slot.written { Access::ReadWrite } else { Access::Read };
             let element = match slot.dtype {
                 DType::U32 => Element::U32,
                 _ if slot.vector && aligned => Element::Quad,
@@ -127,7 +127,7 @@ impl Emitter<'_> {
 
     /// The indices `g0`, `g1`, … of the lead groups, if anything needs them apart.
     fn groups(&self, text: &mut Text) {
-        let general = self.view.operands.iter().any(|access| matches!(access, Access::General { .. }));
+        let general = self.view.operands.iter().any(|access| matches!(access, Indexing::General { .. }));
         let random = self.tape.terms.iter().any(Term::is_random);
         if !general && !random {
             return;
@@ -155,9 +155,9 @@ impl Emitter<'_> {
     }
 
     /// In which row of an operand an element lies, where each of its rows is a row of the view.
-    fn row_of(&self, operand: usize, access: &Access, text: &mut Text) -> String {
-        let Access::General { strides, .. } = access else {
-            return if *access == Access::Dense { "row" } else { "0u" }.to_owned();
+    fn row_of(&self, operand: usize, access: &Indexing, text: &mut Text) -> String {
+        let Indexing::General { strides, .. } = access else {
+            return if *access == Indexing::Dense { "row" } else { "0u" }.to_owned();
         };
         let columns = self.view.columns.fixed;
         let groups = strides.iter().enumerate().filter(|(_, stride)| **stride != Size::fixed(0));
@@ -170,13 +170,13 @@ impl Emitter<'_> {
         parts.join(" + ")
     }
 
-    fn index(&self, operand: usize, access: &Access, text: &mut Text) -> String {
+    fn index(&self, operand: usize, access: &Indexing, text: &mut Text) -> String {
         match access {
-            Access::Dense => self.dense_index(),
-            Access::Columns => "col".to_owned(),
-            Access::Rows => "row".to_owned(),
-            Access::Scalar => "0u".to_owned(),
-            Access::General { strides, columns } => {
+            Indexing::Dense => self.dense_index(),
+            Indexing::Columns => "col".to_owned(),
+            Indexing::Rows => "row".to_owned(),
+            Indexing::Scalar => "0u".to_owned(),
+            Indexing::General { strides, columns } => {
                 let mut parts: Vec<String> = strides
                     .iter()
                     .enumerate()
@@ -205,8 +205,8 @@ impl Emitter<'_> {
             Term::Batch => (format!("f32({})", text.constant(Role::Batch, Constant::Batch)), false),
             Term::Column => ("vec4<f32>(vec4<u32>(col, col + 1u, col + 2u, col + 3u))".to_owned(), true),
             Term::Input(slot) => match &self.sources[*slot] {
-                Source::Accumulator => ("acc".to_owned(), true),
-                Source::Operand { name, operand } => {
+                HookInput::Accumulator => ("acc".to_owned(), true),
+                HookInput::Operand { name, operand } => {
                     let access = &self.view.operands[*operand];
                     let in_parts = self.lies_in_parts(name);
                     let index = indices.entry(*operand).or_insert_with(|| match in_parts {
@@ -220,11 +220,11 @@ impl Emitter<'_> {
                         (format!("{name}[{index}]"), false)
                     }
                 }
-                Source::Whole { name, .. } => (format!("{name}[0]"), false),
+                HookInput::Whole { name, .. } => (format!("{name}[0]"), false),
             },
             Term::Step(clock) => (format!("f32({}[0])", self.name(*clock)), false),
             Term::Table { table, clock, column } => {
-                let Source::Whole { rows, columns, .. } = self.sources[*table] else {
+                let HookInput::Whole { rows, columns, .. } = self.sources[*table] else {
                     unreachable!("a table is bound whole")
                 };
                 let last = text.word(Role::LastRow(*table), Size::fixed(rows - 1));
@@ -284,7 +284,12 @@ impl Emitter<'_> {
     }
 
     /// A draw at the clock's step, or at a step of its own: its text, and whether there is one for each lane.
-    fn random(&self, draw: &crate::graph::expr::Draw, step: Option<(String, bool)>, text: &mut Text) -> (String, bool) {
+    fn random(
+        &self,
+        draw: &crate::graph::expr::RandomDraw,
+        step: Option<(String, bool)>,
+        text: &mut Text,
+    ) -> (String, bool) {
         let clock = self.name(draw.clock);
         let function = match draw.distribution {
             Distribution::Uniform => "uniform4",
@@ -335,8 +340,8 @@ impl Emitter<'_> {
 
     fn name(&self, slot: usize) -> &str {
         match &self.sources[slot] {
-            Source::Operand { name, .. } | Source::Whole { name, .. } => name,
-            Source::Accumulator => "acc",
+            HookInput::Operand { name, .. } | HookInput::Whole { name, .. } => name,
+            HookInput::Accumulator => "acc",
         }
     }
 

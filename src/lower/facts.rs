@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Options;
+use super::LowerOptions;
 use super::iteration::{Iteration, Split, channels};
 use crate::graph::expr::Term;
 use crate::graph::{Graph, Op, Overwrite, Shape, Tape, Value};
@@ -21,7 +21,7 @@ pub(super) enum Partner {
 /// The facts about a graph that is fused.
 pub(super) struct Facts<'a> {
     pub graph: &'a Graph,
-    pub options: Options,
+    pub options: LowerOptions,
     pub parameters_from: &'a str,
     /// Nodes that read each value, views looked through.
     readers: HashMap<Value, Vec<usize>>,
@@ -38,7 +38,7 @@ pub(super) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(graph: &'a Graph, parameters_from: &'a str, options: Options) -> Self {
+    pub fn new(graph: &'a Graph, parameters_from: &'a str, options: LowerOptions) -> Self {
         let mut readers: HashMap<Value, Vec<usize>> = HashMap::new();
         for (node, entry) in graph.nodes().iter().enumerate() {
             if !matches!(entry.op, Op::Reshape | Op::After) {

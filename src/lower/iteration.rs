@@ -5,7 +5,7 @@ use crate::plan::Size;
 
 /// Where the element for (row, column) of an operand lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum Indexing {
     /// `row * columns + column`
     Dense,
     /// `column`
@@ -18,7 +18,7 @@ pub(super) enum Access {
     General { strides: Vec<Size>, columns: bool },
 }
 
-impl Access {
+impl Indexing {
     /// Whether neighbouring columns hold different elements.
     pub fn along_columns(&self) -> bool {
         matches!(self, Self::Dense | Self::Columns | Self::General { columns: true, .. })
@@ -35,7 +35,7 @@ pub(super) struct Iteration {
     /// Length of a row.
     pub columns: Size,
     /// One entry for each operand.
-    pub operands: Vec<Access>,
+    pub operands: Vec<Indexing>,
 }
 
 /// Neighbouring axes along which the same operands vary.
@@ -139,11 +139,11 @@ impl Iteration {
                 let all = groups.iter().all(|group| group.varies[operand] || group.length == Size::fixed(1));
                 let none = groups.iter().all(|group| !group.varies[operand]);
                 match (all, none, along) {
-                    (true, _, true) => Access::Dense,
-                    (_, true, true) if !single_column => Access::Columns,
-                    (_, true, _) => Access::Scalar,
-                    (true, _, false) => Access::Rows,
-                    (false, false, _) => Access::General { strides, columns: along_columns[operand] },
+                    (true, _, true) => Indexing::Dense,
+                    (_, true, true) if !single_column => Indexing::Columns,
+                    (_, true, _) => Indexing::Scalar,
+                    (true, _, false) => Indexing::Rows,
+                    (false, false, _) => Indexing::General { strides, columns: along_columns[operand] },
                 }
             })
             .collect();
@@ -188,35 +188,35 @@ pub(super) fn times(a: Size, b: Size) -> Size {
 mod tests {
     use super::*;
 
-    fn accesses(shape: &Shape, operands: &[&Shape], split: Split) -> Option<(Vec<Size>, Size, Vec<Access>)> {
+    fn indexings(shape: &Shape, operands: &[&Shape], split: Split) -> Option<(Vec<Size>, Size, Vec<Indexing>)> {
         Iteration::new(shape, operands, split).map(|view| (view.lead, view.columns, view.operands))
     }
 
     #[test]
     fn equal_shapes_are_one_long_row() {
         let shape = Shape::batch(&[8, 3]);
-        let (lead, columns, operands) = accesses(&shape, &[&shape, &Shape::fixed(&[1])], Split::Free).unwrap();
+        let (lead, columns, operands) = indexings(&shape, &[&shape, &Shape::fixed(&[1])], Split::Free).unwrap();
         assert_eq!((lead, columns), (vec![], Size::per_sample(24)));
-        assert_eq!(operands, [Access::Dense, Access::Scalar]);
+        assert_eq!(operands, [Indexing::Dense, Indexing::Scalar]);
     }
 
     #[test]
     fn a_bias_and_a_time_separate_rows_from_columns() {
         let (shape, bias, time) = (Shape::batch(&[6]), Shape::fixed(&[6]), Shape::batch(&[1]));
-        let (lead, columns, operands) = accesses(&shape, &[&shape, &bias, &time], Split::Free).unwrap();
+        let (lead, columns, operands) = indexings(&shape, &[&shape, &bias, &time], Split::Free).unwrap();
         assert_eq!((lead, columns), (vec![Size::per_sample(1)], Size::fixed(6)));
-        assert_eq!(operands, [Access::Dense, Access::Columns, Access::Rows]);
+        assert_eq!(operands, [Indexing::Dense, Indexing::Columns, Indexing::Rows]);
     }
 
     #[test]
     fn tangents_broadcast_their_primal_over_the_leading_axis() {
         let primal = Shape::batch(&[5]);
         let shape = primal.with_leading(3);
-        let (lead, columns, operands) = accesses(&shape, &[&shape, &primal], Split::Free).unwrap();
+        let (lead, columns, operands) = indexings(&shape, &[&shape, &primal], Split::Free).unwrap();
         assert_eq!((lead, columns), (vec![Size::fixed(3), Size::per_sample(1)], Size::fixed(5)));
-        assert_eq!(operands[0], Access::Dense);
+        assert_eq!(operands[0], Indexing::Dense);
         let strides = vec![Size::fixed(0), Size::fixed(5)];
-        assert_eq!(operands[1], Access::General { strides, columns: true });
+        assert_eq!(operands[1], Indexing::General { strides, columns: true });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::facts::Facts;
 use super::iteration::elements;
-use super::tensors::{Call, Home, Tensor};
+use super::tensors::{Call, Home, ProgramTensor};
 use super::{LowerError, Shared};
 use crate::graph::{DType, Op, Value};
 use crate::plan::Size;
@@ -12,7 +12,7 @@ use crate::plan::Size;
 pub(super) struct Lowering<'a> {
     pub shared: &'a mut Shared,
     pub facts: &'a Facts<'a>,
-    pub tensors: Vec<Tensor>,
+    pub tensors: Vec<ProgramTensor>,
     pub calls: Vec<Call>,
     pub inputs: Vec<(String, usize)>,
     /// The tensor of each value that has one.
@@ -37,7 +37,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn tensor(&mut self, name: String, dtype: DType, elements: Size, home: Home) -> usize {
-        self.tensors.push(Tensor { name, dtype, elements, samples_lead: false, home });
+        self.tensors.push(ProgramTensor { name, dtype, elements, samples_lead: false, home });
         self.tensors.len() - 1
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tensors::{Call, Home, Tensor};
+use super::tensors::{Call, Home, ProgramTensor};
 use super::{LowerError, Shared, padded_bytes};
 use crate::graph::expr::Term;
 use crate::graph::{Graph, Op};
@@ -16,7 +16,7 @@ use crate::plan::{Access, BufferKind, Slice};
 const ALIGNMENT: u64 = 256;
 
 /// What would make a tensor smaller: it depends on what it is for.
-pub(super) fn advice(graph: &Graph, tensor: &Tensor) -> &'static str {
+pub(super) fn advice(graph: &Graph, tensor: &ProgramTensor) -> &'static str {
     let Home::Store { name, .. } = &tensor.home else { return "use a smaller batch or network" };
     let is_it =
         |value: &crate::graph::Value| matches!(&graph.node(*value).op, Op::State { name: state } if state == name);
@@ -37,7 +37,7 @@ pub(super) fn advice(graph: &Graph, tensor: &Tensor) -> &'static str {
 pub(super) fn place(
     shared: &mut Shared,
     graph: &Graph,
-    tensors: &[Tensor],
+    tensors: &[ProgramTensor],
     calls: &[Call],
     program: &str,
 ) -> Result<Vec<Slice>, LowerError> {
@@ -85,7 +85,7 @@ struct Life {
 
 fn place_scratch(
     shared: &mut Shared,
-    tensors: &[Tensor],
+    tensors: &[ProgramTensor],
     calls: &[Call],
     program: &str,
     slices: &mut [Option<Slice>],

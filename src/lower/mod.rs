@@ -29,7 +29,7 @@ use crate::plan::{Buffer, BufferKind, Driver, Limits, Plan, Port, Shader, Size, 
 
 /// For what a plan is made; by default for one sample on the least of GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct LowerOptions {
     /// The largest batch that will be run.
     pub max_batch: u32,
     /// What the device allows.
@@ -38,7 +38,7 @@ pub struct Options {
     pub driver: Driver,
 }
 
-impl Default for Options {
+impl Default for LowerOptions {
     fn default() -> Self {
         Self { max_batch: 1, limits: Limits::BASELINE, driver: Driver::Hardware }
     }
@@ -46,7 +46,7 @@ impl Default for Options {
 
 /// A graph that becomes a program.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct ProgramSource<'a> {
     /// The program's name.
     pub name: &'a str,
     /// What it computes.
@@ -104,7 +104,7 @@ pub enum LowerError {
 ///
 /// # Errors
 /// When a tensor is too large for the device, a constant for 32 bits, or a node asks for what no kernel covers.
-pub fn lower(sources: &[Source], options: &Options) -> Result<Plan, LowerError> {
+pub fn lower(sources: &[ProgramSource], options: &LowerOptions) -> Result<Plan, LowerError> {
     let mut shared = Shared { options: *options, ..Shared::default() };
     let mut programs = Vec::new();
     for source in sources {
@@ -140,7 +140,7 @@ struct StoreEntry {
 /// What the programs of a plan have in common.
 #[derive(Default)]
 struct Shared {
-    options: Options,
+    options: LowerOptions,
     shaders: Vec<Shader>,
     known_shaders: HashMap<String, usize>,
     buffers: Vec<Buffer>,

@@ -1,9 +1,9 @@
 //! Pointwise nodes: alone, as the epilogue of a product, or as the prologue of a reduction.
 
 use super::LowerError;
-use super::emit::{Emitted, Emitter, Slot, Source, Target, unfit_constant};
+use super::emit::{Emitted, Emitter, HookInput, Slot, Target, unfit_constant};
 use super::facts::Partner;
-use super::iteration::{Access as Place, Iteration, Split, channels, elements, times};
+use super::iteration::{Indexing, Iteration, Split, channels, elements, times};
 use super::lowering::Lowering;
 use super::partners::feeding_split;
 use super::tensors::{Bind, Call};
@@ -121,7 +121,7 @@ impl Lowering<'_> {
         let (mut sources, mut slots, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         for (number, input) in inputs.iter().enumerate() {
             if product.is_some_and(|product| facts.root(*input).node == product) {
-                sources.push(Source::Accumulator);
+                sources.push(HookInput::Accumulator);
                 continue;
             }
             let written = stored.iter().any(|output| old(*output) == Some(*input));
@@ -158,7 +158,7 @@ impl Lowering<'_> {
         let emitted = emitter.emit();
         let flops = elements(facts.shape(node)) * tape.operations() as u64;
         let all_dense =
-            view.operands.iter().all(|place| matches!(place, Place::Dense | Place::Scalar | Place::Columns));
+            view.operands.iter().all(|place| matches!(place, Indexing::Dense | Indexing::Scalar | Indexing::Columns));
         let placeless = !tape.terms.iter().any(|term| term.is_random() || matches!(term, Term::Column));
         let whole = slots.iter().all(|slot| slot.parts.is_empty());
         let divisible = whole && view.lead.is_empty() && view.columns.per_sample == 0 && placeless && all_dense;
@@ -192,7 +192,7 @@ impl Lowering<'_> {
     }
 
     /// What a node reads as its input of this number, and what is bound for that.
-    fn read_slot(&mut self, node: usize, number: usize, view: &Iteration, written: bool) -> (Source, Slot) {
+    fn read_slot(&mut self, node: usize, number: usize, view: &Iteration, written: bool) -> (HookInput, Slot) {
         let facts = self.facts;
         let graph = facts.graph;
         let input = graph.nodes()[node].inputs[number];
@@ -201,7 +201,7 @@ impl Lowering<'_> {
         let operand = facts.operands(node).iter().position(|value| *value == input).filter(|_| elementwise);
         if let Some(held) = facts.joined_parts(input) {
             let operand = operand.expect("a joined value is read so only");
-            return (Source::Operand { name: name.clone(), operand }, self.slot_of_parts(name, &held, Access::Read));
+            return (HookInput::Operand { name: name.clone(), operand }, self.slot_of_parts(name, &held, Access::Read));
         }
         let tensor = self.tensor_of(input);
         let binds = vec![if written { Bind::write(tensor) } else { Bind::read(tensor) }];
@@ -211,8 +211,8 @@ impl Lowering<'_> {
         };
         let length = |axis: usize| graph.shape(input).dims().get(axis).map_or(1, |dim| dim.at(1)) as u64;
         let source = match operand {
-            Some(operand) => Source::Operand { name: name.clone(), operand },
-            None => Source::Whole { name: name.clone(), rows: length(0), columns: length(1) },
+            Some(operand) => HookInput::Operand { name: name.clone(), operand },
+            None => HookInput::Whole { name: name.clone(), rows: length(0), columns: length(1) },
         };
         (source, Slot { name, dtype, vector, written, binds, parts: Vec::new() })
     }

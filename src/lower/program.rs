@@ -4,12 +4,12 @@ use super::facts::Facts;
 use super::iteration::elements;
 use super::lowering::Lowering;
 use super::tensors::{Bind, Home};
-use super::{LowerError, Shared, Source, attention, memory, padded_bytes};
+use super::{LowerError, ProgramSource, Shared, attention, memory, padded_bytes};
 use crate::graph::{DType, Fusion, Op};
 use crate::plan::{Dispatch, Port, Program, Size};
 
 /// Lowers one graph.
-pub(super) fn lower(shared: &mut Shared, source: &Source) -> Result<Program, LowerError> {
+pub(super) fn lower(shared: &mut Shared, source: &ProgramSource) -> Result<Program, LowerError> {
     let options = shared.options;
     let graph = source.graph.fused_by(&Fusion {
         max_operands: options.limits.fused_tensors(),

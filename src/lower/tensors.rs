@@ -17,7 +17,7 @@ pub(super) enum Home {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Tensor {
+pub(super) struct ProgramTensor {
     pub name: String,
     pub dtype: DType,
     pub elements: Size,

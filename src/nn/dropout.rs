@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al., 2014), from counters.
 
-use crate::graph::expr::{Draw, Term};
+use crate::graph::expr::{RandomDraw, Term};
 use crate::graph::{Distribution, Expr, Graph, Value, random};
 
 /// Elements of `x` that are 0 with `probability`, and else divided by 1 − `probability`, so that the mean stays.
@@ -15,7 +15,7 @@ pub fn dropout(graph: &mut Graph, x: Value, clock: Option<Value>, name: &str, pr
     let Some(clock) = clock.filter(|_| probability > 0.0) else { return x };
     let keep = 1.0 - probability;
     let stream = random::stream(name);
-    let draw = Draw { clock: 1, stream, distribution: Distribution::Uniform, per_sample: false };
+    let draw = RandomDraw { clock: 1, stream, distribution: Distribution::Uniform, per_sample: false };
     let kept = Expr::new(Term::Random(draw)).less(keep);
     graph.map(&[x, clock], &kept.select(Expr::input(0) * (1.0 / keep), 0.0))
 }

@@ -1,6 +1,6 @@
 //! A Brownian path that can be asked for at any time, in any order.
 
-use crate::graph::expr::{Distribution, Draw, Term};
+use crate::graph::expr::{Distribution, RandomDraw, Term};
 use crate::graph::{Expr, Graph, Shape, Value, random};
 
 /// Levels of the tree below its root.
@@ -27,7 +27,7 @@ impl BrownianTree {
     /// this shape (`[Batch, D]`). `clock` says seed and first sample; its step has no say.
     pub fn at(&self, graph: &mut Graph, clock: Value, tick: Value, shape: &Shape) -> Value {
         let stream = random::stream("sampler.brownian");
-        let draw = Draw { clock: 1, stream, distribution: Distribution::Normal, per_sample: false };
+        let draw = RandomDraw { clock: 1, stream, distribution: Distribution::Normal, per_sample: false };
         let normal = |node: &Expr| Expr::new(Term::RandomAt(draw, node.clone()));
         let tick_ = Expr::input(0);
         let wanted = tick_.min(TICKS - 1.0);

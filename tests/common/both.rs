@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tweedie::cpu;
 use tweedie::gpu::{Options as PlayerOptions, Player, Store, Trust};
 use tweedie::graph::{DType, Graph, Op};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::plan::Plan;
 use tweedie::plan::{Driver, Limits};
 
@@ -97,8 +97,8 @@ impl<'a> Case<'a> {
 
     /// What the GPU does.
     pub fn plan(&self) -> Plan {
-        let options = Options { max_batch: self.max_batch as u32, limits: self.limits, driver: self.driver };
-        let source = Source { name: "case", graph: self.graph, parameters_from: "params" };
+        let options = LowerOptions { max_batch: self.max_batch as u32, limits: self.limits, driver: self.driver };
+        let source = ProgramSource { name: "case", graph: self.graph, parameters_from: "params" };
         lower(&[source], &options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 

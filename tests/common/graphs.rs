@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tweedie::cpu;
-use tweedie::graph::expr::{Binary, Draw, Term, Unary};
+use tweedie::graph::expr::{Binary, RandomDraw, Term, Unary};
 use tweedie::graph::{
     ConvLayout, DType, Distribution, Geometry, Graph, Layout, Op, Order, Reduction, Shape, Storage, Tape, Tick, Value,
     random,
@@ -420,7 +420,7 @@ fn pointwise(tape: &Tape, inputs: &[Content], shapes: &[&Shape], shape: &Shape, 
     outputs.into_iter().map(Content::Real).collect()
 }
 
-fn draw_one(draw: &Draw, clock: &[u32], shape: &Shape, index: &[usize], lengths: &[usize]) -> f64 {
+fn draw_one(draw: &RandomDraw, clock: &[u32], shape: &Shape, index: &[usize], lengths: &[usize]) -> f64 {
     let (mut element, mut sample) = (0, 0);
     for (axis, (i, length)) in index.iter().zip(lengths).enumerate() {
         if shape.batch_axis() == Some(axis) {

@@ -3,7 +3,7 @@
 use crate::common::both::{Case, numbers};
 use crate::common::gpu;
 use tweedie::graph::{Distribution, Expr, Graph, Initial, Layout, Order, Reduction, Shape, Storage, TensorType, Value};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::plan::{Driver, Limits};
 
 const CLOCK: [u32; 4] = [5, 11, 0x1234_5678, 0x9abc_def0];
@@ -183,8 +183,8 @@ fn reductions_of_several_things_at_once() {
             (case.driver, case.limits.workgroups) = (gpu::device().driver(), 2);
         }
         case.check();
-        let source = Source { name: "siblings", graph: &graph, parameters_from: "params" };
-        let plan = lower(&[source], &Options::default()).unwrap();
+        let source = ProgramSource { name: "siblings", graph: &graph, parameters_from: "params" };
+        let plan = lower(&[source], &LowerOptions::default()).unwrap();
         for key in ["reduce 3 Sums", "reduce 2 Maxs"] {
             let first = plan.shaders.iter().any(|shader| shader.key.starts_with(key));
             assert!(first, "{axes:?}: no {key}");

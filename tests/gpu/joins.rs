@@ -3,7 +3,7 @@
 use crate::common::both::Case;
 use crate::common::gpu::device;
 use tweedie::graph::{ConvLayout, Expr, Geometry, Graph, Initial, Layout, Padding, Shape, Value};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::nn::Conditioning;
 use tweedie::nn::GroupNorm;
 use tweedie::nn::unet::{Family, Features, UNet, UNetShape};
@@ -18,8 +18,8 @@ fn x(slot: usize) -> Expr {
 }
 
 fn plan(graph: &Graph) -> Plan {
-    let options = Options { limits: ROOMY, ..Options::default() };
-    lower(&[Source { name: "joins", graph, parameters_from: "params" }], &options).unwrap()
+    let options = LowerOptions { limits: ROOMY, ..LowerOptions::default() };
+    lower(&[ProgramSource { name: "joins", graph, parameters_from: "params" }], &options).unwrap()
 }
 
 /// Dispatches of a kernel whose key starts so.

@@ -1,9 +1,9 @@
 //! Samplers on a GPU: the same numbers as on the CPU, and steps that the host need not see.
 
 use crate::common::both::{Case, numbers};
-use tweedie::graph::expr::{Distribution, Draw, Term};
+use tweedie::graph::expr::{Distribution, RandomDraw, Term};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, random};
-use tweedie::lower::{Options as LowerOptions, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
@@ -75,7 +75,8 @@ fn a_step_asks_nothing_of_the_host() {
         let name = sampler.name();
         let graph = sampling_step(sampler.as_ref(), 4, 50, |_| gaussian(&sde));
         let options = LowerOptions { max_batch: 8, ..LowerOptions::default() };
-        let plan = lower(&[Source { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();
+        let plan =
+            lower(&[ProgramSource { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();
         let program = &plan.programs[0];
         // Dispatches alone: nothing that the host writes before one, nothing that it reads after one.
         assert!(program.inputs.is_empty() && program.outputs.is_empty(), "{name}");
@@ -93,7 +94,8 @@ fn a_step_asks_nothing_of_the_host() {
         let name = sampler.name();
         let graph = adaptive_step(sampler.as_ref(), &sde, 4, |_| gaussian(&sde));
         let options = LowerOptions { max_batch: 8, ..LowerOptions::default() };
-        let plan = lower(&[Source { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();
+        let plan =
+            lower(&[ProgramSource { name: "sample", graph: &graph, parameters_from: "params" }], &options).unwrap();
         let program = &plan.programs[0];
         assert!(program.inputs.is_empty() && program.outputs.is_empty() && !program.dispatches.is_empty(), "{name}");
     }
@@ -144,8 +146,12 @@ fn draws_at_steps_of_their_own_are_those_of_the_cpu() {
         let path = BrownianTree { growth: 9.0 }.at(&mut graph, clock, tick, &shape);
         graph.output("path", path);
         // One step for each element, not for each sample.
-        let draw =
-            Draw { clock: 0, stream: random::stream("at"), distribution: Distribution::Normal, per_sample: false };
+        let draw = RandomDraw {
+            clock: 0,
+            stream: random::stream("at"),
+            distribution: Distribution::Normal,
+            per_sample: false,
+        };
         let at = Expr::new(Term::RandomAt(draw, Expr::column() * 3.0 + 70_000.0));
         let drawn = graph.map_to(&[clock], &at, &shape);
         graph.output("drawn", drawn);

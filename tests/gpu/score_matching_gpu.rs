@@ -8,7 +8,7 @@ use tweedie::loss::{
     Batch, Denoising, Explicit, Field, Implicit, Loss, Matching, Noise, Objective, Projection, Projections, Reduce,
     ScoreMatching, Sliced, SlicedFd, SlicedVr,
 };
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::nn::unet::{Family, Features, UNet, UNetShape};
 use tweedie::nn::{Conditioning, Mixture, Mlp, MlpShape};
 use tweedie::plan::{Driver, Limits};
@@ -182,8 +182,8 @@ fn sliced_matching_of_a_unet_lowers_and_has_the_gradient_of_differences() {
     graph.output("loss", mean);
     let plain = graph.clone();
     differentiate(&mut graph, mean);
-    let options = Options { max_batch: 4, limits: Limits::BASELINE, driver: Driver::Hardware };
-    let plan = lower(&[Source { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
+    let options = LowerOptions { max_batch: 4, limits: Limits::BASELINE, driver: Driver::Hardware };
+    let plan = lower(&[ProgramSource { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
     assert!(plan.programs[0].dispatches.len() > 1000, "both derivatives are there");
 
     let elements = graph.arena_elements();

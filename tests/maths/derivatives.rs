@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::graphs::{Content, Numbers, World, close, near, run_naive, run_on};
-use tweedie::graph::expr::{Draw, Term};
+use tweedie::graph::expr::{RandomDraw, Term};
 use tweedie::graph::{
     ConvLayout, Distribution, Expr, Geometry, Graph, Initial, Layout, Order, Padding, Reduction, Shape, Storage,
     TensorType, Value, random,
@@ -53,8 +53,12 @@ fn cases() -> Vec<Case> {
             let clock = graph.clock("clock");
             let noise = graph.normal(clock, "noise", Shape::batch(&[4, 3]));
             let time = graph.uniform(clock, "time", Shape::batch(&[1, 1]));
-            let draw =
-                Draw { clock: 1, stream: random::stream("z"), distribution: Distribution::Normal, per_sample: true };
+            let draw = RandomDraw {
+                clock: 1,
+                stream: random::stream("z"),
+                distribution: Distribution::Normal,
+                per_sample: true,
+            };
             let inside = graph.map(&[v[0], clock], &(x(0) * Expr::new(Term::Random(draw))));
             vec![graph.map(&[v[0], noise, time, inside], &((x(0) * x(1)).tanh() + x(2) * x(3)))]
         }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tweedie::graph::{Expr, Graph, Initial, Layout, Order, Shape, Storage, TensorType};
-use tweedie::lower::{LowerError, Options, Source, lower};
+use tweedie::lower::{LowerError, LowerOptions, ProgramSource, lower};
 use tweedie::plan::{Access, BufferKind, Plan};
 use tweedie::plan::{Driver, Limits};
 
@@ -57,8 +57,8 @@ fn norm_expr() -> Expr {
 }
 
 fn plan(graph: &Graph, limits: Limits) -> Plan {
-    let options = Options { max_batch: 20, limits, driver: Driver::Hardware };
-    lower(&[Source { name: "train", graph, parameters_from: "params" }], &options).unwrap()
+    let options = LowerOptions { max_batch: 20, limits, driver: Driver::Hardware };
+    lower(&[ProgramSource { name: "train", graph, parameters_from: "params" }], &options).unwrap()
 }
 
 /// No dispatch reads and writes one buffer, and bindings lie in their buffers.
@@ -114,8 +114,8 @@ fn every_store_entry_is_there_once() {
 fn small_limits_force_folding_and_chunks() {
     let graph = training_step();
     let limits = Limits { binding_bytes: 1024, workgroups: 4, ..Limits::BASELINE };
-    let options = Options { max_batch: 4, limits, driver: Driver::Hardware };
-    let plan = lower(&[Source { name: "train", graph: &graph, parameters_from: "params" }], &options).unwrap();
+    let options = LowerOptions { max_batch: 4, limits, driver: Driver::Hardware };
+    let plan = lower(&[ProgramSource { name: "train", graph: &graph, parameters_from: "params" }], &options).unwrap();
     check(&plan, limits);
     let whole = self::plan(&graph, Limits::BASELINE);
     assert!(plan.programs[0].dispatches.len() > whole.programs[0].dispatches.len(), "nothing was cut");
@@ -130,8 +130,8 @@ fn what_does_not_fit_is_refused_by_name() {
     let both = graph.map(&[y, z], &(Expr::input(0) * Expr::input(1)));
     graph.output("y", both);
     let lowered = |limits| {
-        let options = Options { max_batch: 1000, limits, driver: Driver::Hardware };
-        lower(&[Source { name: "p", graph: &graph, parameters_from: "params" }], &options)
+        let options = LowerOptions { max_batch: 1000, limits, driver: Driver::Hardware };
+        lower(&[ProgramSource { name: "p", graph: &graph, parameters_from: "params" }], &options)
     };
     // Above a binding it goes in ranges of samples; above a buffer there is no place for it.
     let limits = Limits { binding_bytes: 1 << 20, ..Limits::BASELINE };
@@ -146,8 +146,8 @@ fn what_does_not_fit_is_refused_by_name() {
 fn what_would_need_less_is_named() {
     // A state that is too large for a binding, as a data set and as a sampler's table.
     let lowered = |graph: &Graph, limits: Limits| {
-        let options = Options { max_batch: 1, limits, driver: Driver::Hardware };
-        lower(&[Source { name: "p", graph, parameters_from: "params" }], &options).unwrap_err().to_string()
+        let options = LowerOptions { max_batch: 1, limits, driver: Driver::Hardware };
+        lower(&[ProgramSource { name: "p", graph, parameters_from: "params" }], &options).unwrap_err().to_string()
     };
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
@@ -184,9 +184,9 @@ fn expressions_that_differ_in_numbers_alone_share_a_pipeline() {
         graph
     };
     let graphs = [normal(4, 8, 1e-5), normal(8, 16, 1e-6), normal(16, 256, 0.37)];
-    let sources: Vec<Source> =
-        graphs.iter().map(|graph| Source { name: "normal", graph, parameters_from: "params" }).collect();
-    let plan = lower(&sources, &Options { max_batch: 3, ..Options::default() }).unwrap();
+    let sources: Vec<ProgramSource> =
+        graphs.iter().map(|graph| ProgramSource { name: "normal", graph, parameters_from: "params" }).collect();
+    let plan = lower(&sources, &LowerOptions { max_batch: 3, ..LowerOptions::default() }).unwrap();
     let shaders: BTreeSet<usize> = plan.programs.iter().map(|program| program.dispatches[0].shader).collect();
     assert_eq!((plan.shaders.len(), shaders.len()), (1, 1));
     let constants: Vec<_> = plan.programs.iter().map(|program| &program.dispatches[0].constants).collect();
@@ -199,7 +199,7 @@ fn a_constant_that_32_bits_do_not_hold_is_no_plan() {
     let lowered = |build: &dyn Fn(&mut Graph, f64), constant: f64| {
         let mut graph = Graph::new();
         build(&mut graph, constant);
-        lower(&[Source { name: "case", graph: &graph, parameters_from: "params" }], &Options::default())
+        lower(&[ProgramSource { name: "case", graph: &graph, parameters_from: "params" }], &LowerOptions::default())
     };
     let scaled = |constant: f64| (Expr::input(0) + 1.0) / (Expr::input(0).square() + constant);
     let pointwise = |graph: &mut Graph, constant: f64| {

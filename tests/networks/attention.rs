@@ -5,7 +5,7 @@ use crate::common::gpu;
 use crate::common::graphs::{World, check, near, run_on};
 use serde_json::Value as Json;
 use tweedie::graph::{Attention, Dim, Expr, Graph, Layout, Reduction, Shape, Value};
-use tweedie::lower::{LowerError, Options, Source, lower};
+use tweedie::lower::{LowerError, LowerOptions, ProgramSource, lower};
 use tweedie::nn::attention;
 use tweedie::plan::{Driver, Limits};
 
@@ -178,8 +178,8 @@ fn scores_above_a_binding_are_streamed() {
         // Room for the images of a sample or two, but not for the scores of one.
         let limits =
             Limits { binding_bytes: (4 * heads * queries * keys) as u64 - 4, workgroups: 5, ..Limits::BASELINE };
-        let options = Options { max_batch, limits, driver: Driver::Hardware };
-        let plan = lower(&[Source { name: "a", graph: &graph, parameters_from: "params" }], &options).unwrap();
+        let options = LowerOptions { max_batch, limits, driver: Driver::Hardware };
+        let plan = lower(&[ProgramSource { name: "a", graph: &graph, parameters_from: "params" }], &options).unwrap();
         let keys_of = |key: &str| plan.shaders.iter().filter(|shader| shader.key.starts_with(key)).count();
         assert_eq!((keys_of("attention"), keys_of("batch_matmul")), (4, 0));
         let mut case = Case::new("streamed attention", &graph, batch).filled();
@@ -190,8 +190,8 @@ fn scores_above_a_binding_are_streamed() {
 
 /// Kernels of attention in a plan for two samples, and of batches of products.
 fn kernels_of(graph: &Graph, limits: Limits) -> Result<(usize, usize), LowerError> {
-    let options = Options { max_batch: 2, limits, driver: Driver::Hardware };
-    let plan = lower(&[Source { name: "a", graph, parameters_from: "params" }], &options)?;
+    let options = LowerOptions { max_batch: 2, limits, driver: Driver::Hardware };
+    let plan = lower(&[ProgramSource { name: "a", graph, parameters_from: "params" }], &options)?;
     let keys_of = |key: &str| plan.shaders.iter().filter(|shader| shader.key.starts_with(key)).count();
     Ok((keys_of("attention"), keys_of("batch_matmul")))
 }

@@ -4,7 +4,7 @@ use crate::common::both::Case;
 use crate::common::gpu::device;
 use crate::common::graphs::{Numbers, World, check, near, run_naive, run_on};
 use tweedie::graph::{ConvLayout, Dim, Expr, Geometry, Graph, Initial, Padding, Shape, Value};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::plan::Driver;
 
 const LAYOUTS: [ConvLayout; 3] = [ConvLayout::Forward, ConvLayout::DataGradient, ConvLayout::WeightGradient];
@@ -229,7 +229,9 @@ fn an_epilogue_shares_the_kernel_of_its_convolution() {
     let y =
         graph.map(&[y, bias, time, x], &((Expr::input(0) + Expr::input(1) + Expr::input(2)).silu() + Expr::input(3)));
     graph.output("y", y);
-    let plan = lower(&[Source { name: "one", graph: &graph, parameters_from: "params" }], &Options::default()).unwrap();
+    let plan =
+        lower(&[ProgramSource { name: "one", graph: &graph, parameters_from: "params" }], &LowerOptions::default())
+            .unwrap();
     let labels: Vec<&str> = plan.programs[0].dispatches.iter().map(|dispatch| dispatch.label.as_str()).collect();
     assert_eq!(labels, ["convolution + pointwise"]);
     Case::new("epilogue", &graph, 3).filled().check();

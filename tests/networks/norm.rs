@@ -5,7 +5,7 @@ use crate::common::gpu;
 use crate::common::graphs::{Content, World, near, run_on};
 use serde_json::Value as Json;
 use tweedie::graph::{Expr, Graph, Layout, Reduction, Shape};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::nn::{GroupNorm, dropout, group_norm};
 use tweedie::plan::Limits;
 
@@ -200,8 +200,8 @@ fn a_normalisation_takes_two_passes_and_its_gradient_as_many() {
             let gradients = graph.vjp(&[y], &[u], &wrt);
             gradients.into_iter().enumerate().for_each(|(i, value)| graph.output(format!("{i}"), value));
         }
-        let source = Source { name: "norm", graph: &graph, parameters_from: "params" };
-        let plan = lower(&[source], &Options { max_batch: 64, ..Options::default() }).unwrap();
+        let source = ProgramSource { name: "norm", graph: &graph, parameters_from: "params" };
+        let plan = lower(&[source], &LowerOptions { max_batch: 64, ..LowerOptions::default() }).unwrap();
         let kernels = plan.report(64).programs[0].kernels.clone();
         let whole = kernels.into_iter().filter(|kernel| kernel.bytes >= image_bytes);
         whole.map(|kernel| format!("{}: {} bytes", kernel.label, kernel.bytes)).collect::<Vec<_>>()

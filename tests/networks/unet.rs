@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::training_states::{CLOCK, STATUS};
-use tweedie::lower::{Options, Source, lower};
+use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::nn::unet::{FREQUENCIES, Family, Features, Preset, UNet, UNetShape, fourier_features, frequencies};
 use tweedie::nn::{Conditioning, LearningRate, Optimizer};
 use tweedie::plan::BufferKind;
@@ -229,8 +229,8 @@ fn blocks_computed_again_give_the_same_gradient_in_less_memory() {
         let inputs = [("x", &many[0][..]), ("features", &many[1]), ("target", &many[2])];
         let mut program = Program::<f64>::new(&graph, "params");
         program.run(&mut store, &inputs, 60).unwrap();
-        let source = Source { name: "train", graph: &graph, parameters_from: "params" };
-        let plan = lower(&[source], &Options { max_batch: 256, ..Options::default() }).unwrap();
+        let source = ProgramSource { name: "train", graph: &graph, parameters_from: "params" };
+        let plan = lower(&[source], &LowerOptions { max_batch: 256, ..LowerOptions::default() }).unwrap();
         let scratch = plan.buffers.iter().filter(|buffer| buffer.kind == BufferKind::Scratch);
         let bytes: u64 = scratch.map(|buffer| buffer.bytes).sum();
         (program.output("loss")[0], program.output("gradient").to_vec(), program.buffer_bytes(), bytes)

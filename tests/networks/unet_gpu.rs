@@ -6,7 +6,7 @@ use crate::common::both::{Case, Content, numbers};
 use crate::common::gpu;
 use tweedie::graph::{Expr, Graph, Parameter, Shape, TensorType};
 use tweedie::lower;
-use tweedie::lower::{Options, Source};
+use tweedie::lower::{LowerOptions, ProgramSource};
 use tweedie::nn::unet::{Family, Features, Preset, UNet, UNetShape};
 use tweedie::nn::{Conditioning, LearningRate, Optimizer};
 use tweedie::plan::{Dispatch, Limits};
@@ -118,8 +118,9 @@ fn activations_above_a_binding_are_cut_into_ranges_of_samples() {
     let shape = small(Family::Ddpm);
     let graph = training(&shape);
     let limits = Limits { binding_bytes: 40 << 10, ..Limits::BASELINE };
-    let options = Options { max_batch: 150, limits, driver: gpu::device().driver() };
-    let plan = lower::lower(&[Source { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
+    let options = LowerOptions { max_batch: 150, limits, driver: gpu::device().driver() };
+    let plan =
+        lower::lower(&[ProgramSource { name: "step", graph: &graph, parameters_from: "params" }], &options).unwrap();
     let dispatches = &plan.programs[0].dispatches;
     for kernel in ["Forward", "DataGradient", "WeightGradient", "pointwise", "reduce Sum over Rows", "copy"] {
         let of_kernel = |dispatch: &&Dispatch| plan.shaders[dispatch.shader].key.contains(kernel);

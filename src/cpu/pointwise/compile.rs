@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::Real;
 use super::super::draw::{self, Lattice};
 use super::{BLOCK, Operand};
-use crate::graph::expr::{Binary, Draw, Term, Unary};
+use crate::graph::expr::{Binary, RandomDraw, Term, Unary};
 use crate::graph::{Shape, Tape};
 
 /// Along what a term varies.
@@ -63,11 +63,11 @@ pub enum Code {
     /// Indices along the last axis.
     Column,
     /// Random numbers, one for each element.
-    Draw(Draw),
+    Draw(RandomDraw),
     /// Random numbers, one for each element, at steps of their own.
-    DrawAt(Draw, Argument),
+    DrawAt(RandomDraw, Argument),
     /// Random numbers, one for each sample.
-    DrawPerSample(Draw, usize),
+    DrawPerSample(RandomDraw, usize),
     /// A row or column class spread over all elements.
     Spread(Argument, Class),
     /// A function of one argument.

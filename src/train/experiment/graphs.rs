@@ -69,13 +69,13 @@ impl Experiment {
     ///
     /// # Errors
     /// When it does not fit.
-    pub fn plan(&self, options: &lower::Options) -> Result<Plan, EngineError> {
+    pub fn plan(&self, options: &lower::LowerOptions) -> Result<Plan, EngineError> {
         let programs = if self.is_trainable() {
             self.training_programs()
         } else {
             self.drawing_programs(&self.drawing(&self.config.sample.sampler()))
         };
-        let options = lower::Options { max_batch: self.largest_batch(), ..*options };
+        let options = lower::LowerOptions { max_batch: self.largest_batch(), ..*options };
         let sources: Vec<_> = programs.iter().map(Program::source).collect();
         Ok(lower::lower(&sources, &options)?)
     }

@@ -2,11 +2,11 @@
 
 use super::x;
 use crate::common::graphs::{World, check, run_on};
-use tweedie::graph::expr::{Draw, Term};
+use tweedie::graph::expr::{RandomDraw, Term};
 use tweedie::graph::{Distribution, Expr, Graph, Shape, random};
 
 fn per_sample(stream: &str, distribution: Distribution) -> Expr {
-    let draw = Draw { clock: 0, stream: random::stream(stream), distribution, per_sample: true };
+    let draw = RandomDraw { clock: 0, stream: random::stream(stream), distribution, per_sample: true };
     Expr::new(Term::Random(draw))
 }
 
@@ -34,7 +34,7 @@ fn draws_follow_the_definition() {
             let samples = graph.pointwise(&[clock], &exprs, Some(shape.clone()));
             let at = |step: Expr| {
                 let stream = random::stream("at");
-                let draw = Draw { clock: 0, stream, distribution: Distribution::Normal, per_sample: false };
+                let draw = RandomDraw { clock: 0, stream, distribution: Distribution::Normal, per_sample: false };
                 Expr::new(Term::RandomAt(draw, step))
             };
             let steps = [at(Expr::column() * 3.0 + 70_000.0), at(Expr::constant(9.0))];
