@@ -1,31 +1,8 @@
 //! The samplers that a config and the command line can name.
 
-use super::*;
+use super::{AdaptiveSampler, AnySampler, SAMPLERS, Sampler, SamplerOptions};
 use crate::violation::Violation;
 use crate::word::{Word, word_in_configs};
-
-/// Every sampler, in the order of the documentation.
-pub const SAMPLERS: &[SamplerKind] = &[
-    EulerMaruyama::KIND,
-    ReverseDiffusion::KIND,
-    Ancestral::KIND,
-    PredictorCorrector::KIND,
-    AnnealedLangevin::KIND,
-    Dpm2mSde::KIND,
-    Sra1::KIND,
-    EdmStochastic::KIND,
-    OdeEuler::KIND,
-    OdeHeun::KIND,
-    Ddim::KIND,
-    Dpm2m::KIND,
-    Dpm3m::KIND,
-    UniPc::KIND,
-    Deis::KIND,
-    Lms::KIND,
-    Pndm::KIND,
-    Rk45::KIND,
-    AdaptiveSde::KIND,
-];
 
 /// A sampler before its options are known.
 #[derive(Clone, Copy, Debug)]

@@ -64,12 +64,12 @@ pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
 pub use history::MultistepOrder;
 pub use inpainting::{Inpainting, names as inpainting_names};
-pub use kind::{SAMPLERS, SamplerKind, adaptive_samplers, sampler, sampler_with, stepwise_samplers};
+pub use kind::{SamplerKind, adaptive_samplers, sampler, sampler_with, stepwise_samplers};
 pub use level::Level;
 pub use lms::Lms;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
-pub use options::SamplerOptions;
+use options::options_in_groups;
 pub use particle_weights::ParticleWeights;
 pub use pndm::Pndm;
 pub use predictor_corrector::{Correction, Norms, PredictorCorrector};
@@ -87,6 +87,40 @@ pub use unipc::UniPc;
 
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
+
+/// Every sampler, in the order of the documentation.
+pub const SAMPLERS: &[SamplerKind] = &[
+    EulerMaruyama::KIND,
+    ReverseDiffusion::KIND,
+    Ancestral::KIND,
+    PredictorCorrector::KIND,
+    AnnealedLangevin::KIND,
+    Dpm2mSde::KIND,
+    Sra1::KIND,
+    EdmStochastic::KIND,
+    OdeEuler::KIND,
+    OdeHeun::KIND,
+    Ddim::KIND,
+    Dpm2m::KIND,
+    Dpm3m::KIND,
+    UniPc::KIND,
+    Deis::KIND,
+    Lms::KIND,
+    Pndm::KIND,
+    Rk45::KIND,
+    AdaptiveSde::KIND,
+];
+
+// In the order of the documentation.
+options_in_groups! {
+    multistep: MultistepOrder,
+    new_noise: NewNoise,
+    churn: Churn,
+    correction: Correction,
+    langevin: LangevinSteps,
+    end: PublishedEnd,
+    tolerances: Tolerances,
+}
 
 /// A way to take samples from t_max to t_min.
 pub trait Sampler {

@@ -2,10 +2,7 @@
 //!
 //! Options that belong together are declared together, with ranges and meanings, in the file of the sampler that they are
 //! for, or of what several samplers have in common. A new option is a field there; a new group is also a line in
-//! [`SamplerOptions`].
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! [`SamplerOptions`](super::SamplerOptions).
 
 /// Declares a group of options: a struct of `Option`s, which are keys of a config's `[sample]`, and their names. `None` is
 /// the sampler's own value.
@@ -30,13 +27,12 @@ macro_rules! options {
         }
     };
 }
-pub(super) use options;
 
-/// Declares [`SamplerOptions`].
-macro_rules! groups {
+/// Declares [`SamplerOptions`](super::SamplerOptions).
+macro_rules! options_in_groups {
     ($($name:ident: $group:ty,)+) => {
-        /// Options of samplers, in groups. Each sampler says which it takes ([`SamplerKind`](super::SamplerKind)).
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        /// Options of samplers, in groups. Each sampler says which it takes ([`SamplerKind`]).
+        #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(default)]
         pub struct SamplerOptions {
             $(#[doc = concat!("[`", stringify!($group), "`]")] #[serde(flatten)] pub $name: $group,)+
@@ -51,13 +47,4 @@ macro_rules! groups {
     };
 }
 
-// In the order of the documentation.
-groups! {
-    multistep: super::MultistepOrder,
-    new_noise: super::NewNoise,
-    churn: super::Churn,
-    correction: super::Correction,
-    langevin: super::LangevinSteps,
-    end: super::PublishedEnd,
-    tolerances: super::Tolerances,
-}
+pub(super) use {options, options_in_groups};
