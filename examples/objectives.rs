@@ -16,7 +16,7 @@ use tweedie::loss::{
     SlicedFd, SlicedVr, StoredDataset, TrainingStep, evaluation_states, evaluation_step, training_states,
     training_step,
 };
-use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, ExactMixture, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::picture::{Curves, write_curves};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
@@ -47,8 +47,8 @@ fn density(dims: usize) -> Density {
         .expect("a mixture")
 }
 
-fn mixture(dims: usize) -> Mixture {
-    Mixture { components: 2, dims }
+fn mixture(dims: usize) -> ExactMixture {
+    ExactMixture { components: 2, dims }
 }
 
 fn objectives(dims: usize) -> Vec<(&'static str, Box<dyn Objective>)> {
@@ -77,7 +77,7 @@ fn source(dims: usize) -> StoredDataset {
 fn store(graph: &Graph, dims: usize) -> Store<f32> {
     let mut store = Store::new();
     let density = density(dims);
-    for (name, values) in Mixture::states(density.weights(), density.means(), density.widths()) {
+    for (name, values) in ExactMixture::states(density.weights(), density.means(), density.widths()) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<f32>>());
     }
     let first = initial_parameters(graph, 1);

@@ -11,11 +11,11 @@ use std::path::Path;
 use sampling::{normal_distribution, rounded};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::random;
-use tweedie::nn::Mixture;
-use tweedie::sampler::adaptive::names as path;
+use tweedie::nn::ExactMixture;
+use tweedie::sampler::states as path;
 use tweedie::sampler::{
     AdaptiveSampler, Correction, Grid, LangevinSteps, Noise, Sampler, SamplerOptions, Spacing, Tolerances,
-    adaptive_begin, adaptive_samplers, adaptive_step, denoised_end, names, sampling_step_with, stepwise_samplers,
+    adaptive_begin, adaptive_samplers, adaptive_step, denoised_end, sampling_step_with, states, stepwise_samplers,
 };
 use tweedie::sde::{Sde, Vp};
 
@@ -28,14 +28,14 @@ struct Law {
 }
 
 impl Law {
-    fn mixture(&self) -> Mixture {
-        Mixture { components: self.weights.len(), dims: self.dims }
+    fn mixture(&self) -> ExactMixture {
+        ExactMixture { components: self.weights.len(), dims: self.dims }
     }
 
     /// What its model reads.
     fn store(&self) -> Store<f32> {
         let mut store = Store::new();
-        for (name, values) in Mixture::states(&self.weights, &self.means, &self.widths) {
+        for (name, values) in ExactMixture::states(&self.weights, &self.means, &self.widths) {
             store.upload(name, &rounded(&values));
         }
         store
@@ -80,8 +80,8 @@ fn samples(sampler: &dyn Sampler, sde: &dyn Sde, law: &Law, grid: Grid, x: &[f64
 fn adaptive_samples(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: &[f64]) -> (Vec<f64>, f64) {
     let batch = x.len() / law.dims;
     let mut store = law.store();
-    store.upload(names::X, &rounded(x));
-    store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
+    store.upload(states::X, &rounded(x));
+    store.upload_words(states::CLOCK, &[0, 0, 3, 0]);
     let run = |graph, store: &mut Store<f32>| Program::new(&graph, "params").run(store, &[], batch).expect("it fits");
     run(adaptive_begin(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
     let step = adaptive_step(sampler, sde, law.dims, |_| Box::new(law.mixture().model(sde)));
@@ -95,7 +95,7 @@ fn adaptive_samples(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: 
     let tries = state(&store, path::TRIES).iter().sum::<f64>() / batch as f64;
     run(denoised_end(sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
     let spent = sampler.evaluations_to_begin() as f64 + tries * sampler.evaluations_per_try() as f64 + 1.0;
-    (state(&store, names::X), spent)
+    (state(&store, states::X), spent)
 }
 
 fn normals(count: usize, stream: u32) -> Vec<f64> {

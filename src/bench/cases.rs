@@ -230,9 +230,9 @@ pub fn sample(
     let graph = sampling_step(&sampler, dims, steps, |graph| build(graph, &sde));
     let table = sampler.coefficients(&sde, &Grid::linear(steps));
     let states = vec![
-        (sampler::names::CLOCK, Content::Words(vec![0, 0, 1, 2])),
-        (sampler::names::TABLE, Content::Floats(flatten(sampler.columns(), &table, &sde, steps))),
-        (sampler::names::X, Content::Floats(numbers(dims * batch as usize))),
+        (sampler::states::CLOCK, Content::Words(vec![0, 0, 1, 2])),
+        (sampler::states::TABLE, Content::Floats(flatten(sampler.columns(), &table, &sde, steps))),
+        (sampler::states::X, Content::Floats(numbers(dims * batch as usize))),
         (PARAMS, Content::Floats(nn::initial_parameters(&graph, 0))),
     ];
     let shape = format!("{network}, batch {batch}");

@@ -2,14 +2,14 @@
 
 use super::{Field, Matching};
 use crate::graph::{Expr, Graph, Value};
-use crate::nn::Mixture;
+use crate::nn::ExactMixture;
 
 /// E[½ ‖score − ∇ log p‖²], the Fisher divergence (Hyvärinen 2005), for data whose density p is known at every
 /// noise level. What the other objectives are measured by; its least value is 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Explicit {
     /// The data's density, whose numbers are in the store.
-    pub density: Mixture,
+    pub density: ExactMixture,
 }
 
 impl Matching for Explicit {

@@ -20,14 +20,14 @@ pub mod names {
 /// A Gaussian mixture with diagonal covariances whose numbers are in the store, so that one graph serves every mixture
 /// of the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mixture {
+pub struct ExactMixture {
     /// Components K.
     pub components: usize,
     /// Dimensions D.
     pub dims: usize,
 }
 
-impl Mixture {
+impl ExactMixture {
     /// What the states hold: `weights` `[K]`, positive; `means` and `widths` (standard deviations) `[K, D]`.
     pub fn states(weights: &[f64], means: &[f64], widths: &[f64]) -> [(&'static str, Vec<f64>); 3] {
         let total: f64 = weights.iter().sum();

@@ -24,7 +24,7 @@ pub use attention::attention;
 pub use class_embedding::ClassEmbedding;
 pub use conv2d::Conv2d;
 pub use dropout::dropout;
-pub use exact::Mixture;
+pub use exact::ExactMixture;
 pub use gelu::gelu;
 pub use group_norm::{GroupNorm, group_norm};
 pub use init::initial_parameters;

@@ -2,7 +2,7 @@
 
 use super::brownian_tree::{BrownianTree, TICKS};
 use super::step_control::{Attempt, StepControl, either, tolerated};
-use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, names as sampler_names};
+use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, states};
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time};
 
@@ -117,7 +117,7 @@ impl AdaptiveSampler for AdaptiveSde {
     fn advance(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, dims: usize, clock: Value) {
         let way = Way::new(sde);
         let shape = Shape::batch(&[dims]);
-        let [x, path] = [sampler_names::X, BROWNIAN].map(|name| graph.state(name, TensorType::f32(shape.clone())));
+        let [x, path] = [states::X, BROWNIAN].map(|name| graph.state(name, TensorType::f32(shape.clone())));
         let control = way.control();
         let attempt = control.attempt(graph);
         let Attempt { time: tick, step, reached: next_tick } = attempt;
@@ -153,7 +153,7 @@ impl AdaptiveSampler for AdaptiveSde {
         let error = tolerated(graph, [self.absolute, self.relative], &[error], &[x], &[heun]);
         let taken = control.judge(graph, attempt, error);
         let [x, path] = [(heun, x), (next_path, path)].map(|(new, old)| either(graph, taken, new, old));
-        graph.assign(sampler_names::X, x);
+        graph.assign(states::X, x);
         graph.assign(BROWNIAN, path);
     }
 

@@ -1,6 +1,6 @@
 //! Adaptive solution of ordinary differential equations, every sample with its own steps.
 
-pub use super::adaptive::names;
+use super::states;
 use super::step_control::{Attempt, StepControl, either, tolerated};
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 
@@ -58,7 +58,7 @@ impl Problem<'_> {
 /// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long, at
 /// most 10 times and at least 0.2 times.
 ///
-/// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`names::LEFT`] is 0, or longer: a
+/// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`states::LEFT`] is 0, or longer: a
 /// sample that has arrived stays as it is, to the bit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DormandPrince {
@@ -88,7 +88,7 @@ impl DormandPrince {
         let step = graph.map(&[size, slope], &first);
         for (i, (state, _)) in problem.values.iter().enumerate() {
             graph.assign(*state, y[i]);
-            graph.assign(names::slope(state), slopes[i]);
+            graph.assign(states::slope(state), slopes[i]);
         }
         problem.control().begin(graph, step);
     }
@@ -104,7 +104,7 @@ impl DormandPrince {
 
         // The slopes of all stages: those of value v are slopes[v].
         let mut slopes: Vec<Vec<Value>> =
-            problem.values.iter().map(|(name, length)| vec![state(graph, &names::slope(name), *length)]).collect();
+            problem.values.iter().map(|(name, length)| vec![state(graph, &states::slope(name), *length)]).collect();
         let mut stage = y.clone();
         for (weights, node) in STAGES.iter().zip(&NODES[1..]) {
             stage = (0..y.len()).map(|v| along(graph, y[v], step, &slopes[v], weights, forward)).collect();
@@ -123,7 +123,7 @@ impl DormandPrince {
             let value = either(graph, taken, stage[v], y[v]);
             let slope = either(graph, taken, slopes[v][6], slopes[v][0]);
             graph.assign(*name, value);
-            graph.assign(names::slope(name), slope);
+            graph.assign(states::slope(name), slope);
         }
     }
 

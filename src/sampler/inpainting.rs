@@ -1,16 +1,8 @@
 //! Samples of which a part is known.
 
-use super::{Column, Grid, Row, Sampler};
+use super::{Column, Grid, Row, Sampler, states};
 use crate::graph::{Expr, Graph, TensorType, Value};
 use crate::sde::{Model, NoiseLevel, Sde};
-
-/// Names of the states of [`Inpainting`].
-pub mod names {
-    /// `[Batch, D]`: what is known of the samples at time 0.
-    pub const KNOWN: &str = "sampler.known";
-    /// `[1, D]`: 1 where it is known, 0 where it is to be drawn.
-    pub const MASK: &str = "sampler.mask";
-}
 
 /// Before each step of another sampler, what is known takes its place, as noisy as the rest of x is at that time
 /// (imputation: Song et al. 2021, appendix I.2):
@@ -72,8 +64,8 @@ impl Sampler for Inpainting<'_> {
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value {
         let shape = graph.shape(x).clone();
         let NoiseLevel { alpha, sigma, .. } = row.level(graph, "t");
-        let known = graph.state(names::KNOWN, TensorType::f32(shape.clone()));
-        let mask = graph.state(names::MASK, TensorType::f32(shape.with_axis(0, 1.into())));
+        let known = graph.state(states::KNOWN, TensorType::f32(shape.clone()));
+        let mask = graph.state(states::MASK, TensorType::f32(shape.with_axis(0, 1.into())));
         let z = graph.normal(row.clock, "sampler.known", shape.clone());
         let [x_, known_, mask_, alpha_, sigma_, z_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
         let imputed = Expr::constant(0.5).less(&mask_).select(alpha_ * known_ + sigma_ * z_, x_);

@@ -42,6 +42,7 @@ mod published_end;
 mod reverse_diffusion;
 mod rk45;
 mod sra1;
+pub mod states;
 mod step_control;
 mod table;
 mod twisted;
@@ -63,7 +64,7 @@ pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
 pub use history::MultistepOrder;
-pub use inpainting::{Inpainting, names as inpainting_names};
+pub use inpainting::Inpainting;
 pub use kind::{SamplerKind, adaptive_samplers, sampler, sampler_with, stepwise_samplers};
 pub use level::Level;
 pub use lms::Lms;
@@ -74,7 +75,7 @@ pub use particle_weights::ParticleWeights;
 pub use pndm::Pndm;
 pub use predictor_corrector::{Correction, Norms, PredictorCorrector};
 pub use program::{
-    adaptive_begin, adaptive_step, denoised_end, names, prior_draw, sampling_step, sampling_step_with, score_graph,
+    adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step, sampling_step_with, score_graph,
 };
 pub use published_end::PublishedEnd;
 pub use reverse_diffusion::ReverseDiffusion;
@@ -82,7 +83,7 @@ pub use rk45::Rk45;
 pub use sra1::Sra1;
 pub use step_control::Tolerances;
 pub use table::{Column, Noise, Row, expand, flatten, row_width};
-pub use twisted::{Twisted, names as twisted_names};
+pub use twisted::Twisted;
 pub use unipc::UniPc;
 
 use crate::graph::{Graph, Value};

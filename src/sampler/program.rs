@@ -1,26 +1,8 @@
 //! Sampling and scoring as graphs that run by themselves.
 
-use super::{AdaptiveSampler, Noise, Row, Sampler, row_width};
+use super::{AdaptiveSampler, Noise, Row, Sampler, row_width, states};
 use crate::graph::{Expr, Graph, Shape, TensorType};
 use crate::sde::{Model, NoiseLevel, Quantity, Sde};
-
-/// Names of the states of a sampler.
-pub mod names {
-    /// `[Batch, D]`: the samples on their way.
-    pub const X: &str = "sampler.x";
-    /// `[max_rows, row_width(columns)]`: [`Sampler::coefficients`](super::Sampler::coefficients),
-    /// [flattened](crate::sampler::flatten).
-    pub const TABLE: &str = "sampler.table";
-    /// u32 `[4]`: step, first sample, seed.
-    pub const CLOCK: &str = "sampler.clock";
-    /// `[1]`: 0, so that the clock ticks.
-    pub const STATUS: &str = "sampler.status";
-
-    /// `[Batch, D]`: draw number `draw` of the step, where noise is [given](super::Noise::Given).
-    pub fn step_noise(draw: usize) -> String {
-        format!("sampler.step_noise.{draw}")
-    }
-}
 
 /// The graph of one step: moves the state `sampler.x` on by the row of `sampler.table` that `sampler.clock` points at,
 /// and ticks the clock. `build` adds the network's parameters, if any, and gives the model. Noise is drawn.
@@ -44,15 +26,15 @@ pub fn sampling_step_with<'m>(
     let mut graph = Graph::new();
     let model = build(&mut graph);
     let columns = sampler.columns();
-    let clock = graph.clock(names::CLOCK);
-    let table = graph.state(names::TABLE, TensorType::f32(Shape::fixed(&[max_rows, row_width(columns)])));
-    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    let clock = graph.clock(states::CLOCK);
+    let table = graph.state(states::TABLE, TensorType::f32(Shape::fixed(&[max_rows, row_width(columns)])));
+    let x = graph.state(states::X, TensorType::f32(Shape::batch(&[dims])));
     let row = Row::new(&mut graph, table, clock, columns, noise);
     let next = graph.scoped("sampler", |graph| sampler.step(graph, model.as_ref(), x, &row));
-    let status = graph.state(names::STATUS, TensorType::f32(Shape::fixed(&[1])));
+    let status = graph.state(states::STATUS, TensorType::f32(Shape::fixed(&[1])));
     let ticked = graph.tick(clock, status);
-    graph.assign(names::X, next);
-    graph.assign(names::CLOCK, ticked);
+    graph.assign(states::X, next);
+    graph.assign(states::CLOCK, ticked);
     graph
 }
 
@@ -65,8 +47,8 @@ pub fn adaptive_begin<'m>(
 ) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
-    let clock = graph.clock(names::CLOCK);
-    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    let clock = graph.clock(states::CLOCK);
+    let x = graph.state(states::X, TensorType::f32(Shape::batch(&[dims])));
     graph.scoped("sampler", |graph| sampler.begin(graph, sde, model.as_ref(), x, clock));
     graph
 }
@@ -80,7 +62,7 @@ pub fn adaptive_step<'m>(
 ) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
-    let clock = graph.clock(names::CLOCK);
+    let clock = graph.clock(states::CLOCK);
     graph.scoped("sampler", |graph| sampler.advance(graph, sde, model.as_ref(), dims, clock));
     graph
 }
@@ -89,10 +71,10 @@ pub fn adaptive_step<'m>(
 pub fn denoised_end<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);
-    let x = graph.state(names::X, TensorType::f32(Shape::batch(&[dims])));
+    let x = graph.state(states::X, TensorType::f32(Shape::batch(&[dims])));
     let level = NoiseLevel::constant(&mut graph, &sde.at(sde.t_min()));
     let denoised = model.predict(&mut graph, x, &level, Quantity::Denoised);
-    graph.assign(names::X, denoised);
+    graph.assign(states::X, denoised);
     graph
 }
 
@@ -100,10 +82,10 @@ pub fn denoised_end<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Grap
 /// and samples, drawn as `sampler.prior`. The clock stays.
 pub fn prior_draw(sde: &dyn Sde, dims: usize) -> Graph {
     let mut graph = Graph::new();
-    let clock = graph.clock(names::CLOCK);
+    let clock = graph.clock(states::CLOCK);
     let z = graph.normal(clock, "sampler.prior", Shape::batch(&[dims]));
     let x = graph.scale(z, sde.prior_sigma());
-    graph.assign(names::X, x);
+    graph.assign(states::X, x);
     graph
 }
 

@@ -1,7 +1,7 @@
 //! The probability flow by an adaptive Runge-Kutta method.
 
 use super::dormand_prince::{DormandPrince, EVALUATIONS, Problem};
-use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, names};
+use super::{AdaptiveSampler, SamplerKind, Tolerances, adaptive, states};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{Model, Sde, probability_flow};
 
@@ -34,7 +34,7 @@ impl Rk45 {
             let slope = of_x_ * x + of_velocity_ * velocity_;
             vec![graph.map(&[y[0], velocity, of_x, of_velocity], &slope)]
         };
-        use_it(&Problem { values: &[(names::X, dims)], field: &field, start: sde.t_max(), end: sde.t_min() });
+        use_it(&Problem { values: &[(states::X, dims)], field: &field, start: sde.t_max(), end: sde.t_min() });
     }
 }
 

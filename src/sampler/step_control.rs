@@ -1,7 +1,7 @@
 //! How long an adaptive solver's steps are: every sample's own.
 
-use super::adaptive::names;
 use super::options::options;
+use super::states;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 
 options! {
@@ -19,7 +19,7 @@ options! {
 
 /// A step is taken where its error, in units of what is tolerated, is below 1; the next one is 0.9 (error)^(−1/p) times as
 /// long, at most 10 times and at least 0.2 times, and after a refusal not longer (Hairer, Nørsett and Wanner, Solving
-/// Ordinary Differential Equations I, II.4). All states of [`names`] but the slopes are kept here.
+/// Ordinary Differential Equations I, II.4). All states of [`states`](super::states) but the slopes are kept here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepControl {
     /// The time of the beginning.
@@ -53,14 +53,14 @@ impl StepControl {
         let zeros = graph.full(0.0, column);
         let ones = graph.map(&[zeros], &(Expr::input(0) + 1.0));
         let left = graph.sum_all(ones);
-        let counters = [(names::TIME, time), (names::STEP, step), (names::TRIES, zeros), (names::FAULT, zeros)];
+        let counters = [(states::TIME, time), (states::STEP, step), (states::TRIES, zeros), (states::FAULT, zeros)];
         counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
-        graph.assign(names::LEFT, left);
+        graph.assign(states::LEFT, left);
     }
 
     /// The step that each sample tries: the planned one, the last ending exactly at the end.
     pub fn attempt(&self, graph: &mut Graph) -> Attempt {
-        let [time, planned] = [names::TIME, names::STEP].map(|name| state(graph, name));
+        let [time, planned] = [states::TIME, states::STEP].map(|name| state(graph, name));
         let way = self.way(&Expr::input(0));
         let mut step = Expr::input(1).min(&way);
         if let Some(most) = self.most_ticks {
@@ -77,7 +77,7 @@ impl StepControl {
     /// step is taken, else 0.
     pub fn judge(&self, graph: &mut Graph, attempt: Attempt, error: Value) -> Value {
         let forward = self.forward();
-        let [tries, fault] = [names::TRIES, names::FAULT].map(|name| state(graph, name));
+        let [tries, fault] = [states::TRIES, states::FAULT].map(|name| state(graph, name));
         let [time_, step_, error_, fault_, reached] = [0, 1, 2, 3, 4].map(Expr::input);
         let way = self.way(&time_);
         let active = Expr::constant(0.0).less(&way) * (1.0 - &fault_);
@@ -108,9 +108,9 @@ impl StepControl {
         let on_the_way = Expr::constant(0.0).less(self.way(&time_)) * (1.0 - fault_);
         let on_the_way = graph.map(&[time, fault], &on_the_way);
         let left = graph.sum_all(on_the_way);
-        let counters = [(names::TIME, time), (names::STEP, planned), (names::TRIES, tries), (names::FAULT, fault)];
+        let counters = [(states::TIME, time), (states::STEP, planned), (states::TRIES, tries), (states::FAULT, fault)];
         counters.into_iter().for_each(|(name, value)| graph.assign(name, value));
-        graph.assign(names::LEFT, left);
+        graph.assign(states::LEFT, left);
         taken
     }
 

@@ -1,6 +1,6 @@
 //! A row of a sampler's table, as values of a graph.
 
-use super::names;
+use super::states;
 use crate::graph::{Expr, Graph, Shape, Tape, TensorType, Value};
 use crate::sde::{NoiseLevel, Sde};
 
@@ -45,7 +45,7 @@ pub fn row_width(columns: &[Column]) -> usize {
 pub enum Noise {
     /// Drawn, by the clock's seed.
     Drawn,
-    /// Put into the states [`names::step_noise`] by the host before each step, so that another program can be followed.
+    /// Put into the states [`states::step_noise`] by the host before each step, so that another program can be followed.
     Given,
 }
 
@@ -129,7 +129,7 @@ impl Row {
     pub fn normal(&self, graph: &mut Graph, draw: usize, like: Value) -> Value {
         let shape = graph.shape(like).clone();
         match self.noise {
-            Noise::Given => graph.state(&names::step_noise(draw), TensorType::f32(shape)),
+            Noise::Given => graph.state(&states::step_noise(draw), TensorType::f32(shape)),
             Noise::Drawn if draw == 0 => graph.normal(self.clock, "sampler.noise", shape),
             Noise::Drawn => graph.normal(self.clock, &format!("sampler.noise.{draw}"), shape),
         }

@@ -1,20 +1,10 @@
 //! Particles that are drawn towards what is known, and what their paths weigh.
 
 use super::Column::{Carried, Number, Time};
-use super::inpainting_names::{KNOWN, MASK};
-use super::{Ancestral, Column, Grid, Level, Row, Sampler};
+use super::states::{KNOWN, MASK};
+use super::{Ancestral, Column, Grid, Level, Row, Sampler, states};
 use crate::graph::{Expr, Graph, TensorType, Value};
 use crate::sde::{Model, Quantity, Sde};
-
-/// Names of the states of [`Twisted`], besides [`KNOWN`] and [`MASK`].
-pub mod names {
-    /// `[Batch, D]`: how far the next draw is moved, in units of its noise.
-    pub const SHIFT: &str = "particles.shift";
-    /// `[Batch, 1]`: the logarithm of the twist h at the latest level, up to what all particles have in common.
-    pub const LOG_TWIST: &str = "particles.log_twist";
-    /// `[Batch, 1]`: ln p(x′ | x) − ln q(x′ | x) of the latest draw.
-    pub const LOG_RATIO: &str = "particles.log_ratio";
-}
 
 /// One particle of the Twisted Diffusion Sampler (Wu, Trippe, Naesseth, Blei and Cunningham 2023, "Practical and
 /// asymptotically exact conditional sampling in diffusion models", algorithm 1): [`Ancestral`] steps towards what is
@@ -33,7 +23,7 @@ pub mod names {
 /// with p the ancestral step itself. Weighted so, particles follow the ancestral sampler's law given that its end has
 /// the known values, but for noise of the size of the last level's tau; the gradient and h say only how many particles
 /// that takes. Who runs the step keeps the weights ([`ParticleWeights`](super::ParticleWeights)) and moves the rows of
-/// the states [`X`](super::names::X) and [`SHIFT`](names::SHIFT).
+/// the states [`X`](super::states::X) and [`SHIFT`](states::SHIFT).
 ///
 /// A row is a level at which the model is asked, once. It first draws x as the row before has laid down, so that all of
 /// what a particle is lies in these two states between the rows. From a level without signal the draw is not moved: x
@@ -101,7 +91,7 @@ impl Sampler for Twisted {
     }
 
     fn states(&self) -> &'static [&'static str] {
-        &[names::SHIFT]
+        &[states::SHIFT]
     }
 
     fn columns(&self) -> &'static [Column] {
@@ -114,7 +104,7 @@ impl Sampler for Twisted {
 
     fn step(&self, graph: &mut Graph, model: &dyn Model, mean: Value, row: &Row) -> Value {
         let shape = graph.shape(mean).clone();
-        let shift = graph.state(names::SHIFT, TensorType::f32(shape.clone()));
+        let shift = graph.state(states::SHIFT, TensorType::f32(shape.clone()));
         let z = row.normal(graph, 0, mean);
         let noise = row.entry(graph, "noise");
         let [mean_, noise_, z_, shift_] = [0, 1, 2, 3].map(Expr::input);
@@ -139,9 +129,9 @@ impl Sampler for Twisted {
 
         let pull = row.entry(graph, "pull");
         let next_shift = graph.times(gradient, pull);
-        graph.assign(names::SHIFT, next_shift);
-        graph.assign(names::LOG_TWIST, log_twist);
-        graph.assign(names::LOG_RATIO, ratio);
+        graph.assign(states::SHIFT, next_shift);
+        graph.assign(states::LOG_TWIST, log_twist);
+        graph.assign(states::LOG_RATIO, ratio);
         row.combine(graph, &[("x", x), ("denoised", denoised)])
     }
 }

@@ -3,8 +3,8 @@
 
 use tweedie::cpu::{Program, Real, Store};
 use tweedie::graph::Graph;
-use tweedie::nn::Mixture;
-use tweedie::sampler::{Grid, Noise, Sampler, expand, names, sampling_step_with};
+use tweedie::nn::ExactMixture;
+use tweedie::sampler::{Grid, Noise, Sampler, expand, sampling_step_with, states};
 use tweedie::sde::{Model, Sde};
 
 /// A one-dimensional mixture with equal weights.
@@ -23,13 +23,13 @@ impl Law {
         Self { means: vec![1.0, -1.0], width: 0.25 }
     }
 
-    pub fn mixture(&self) -> Mixture {
-        Mixture { components: self.means.len(), dims: 1 }
+    pub fn mixture(&self) -> ExactMixture {
+        ExactMixture { components: self.means.len(), dims: 1 }
     }
 
     pub fn upload<T: Real>(&self, store: &mut Store<T>) {
         let count = self.means.len();
-        for (name, values) in Mixture::states(&vec![1.0; count], &self.means, &vec![self.width; count]) {
+        for (name, values) in ExactMixture::states(&vec![1.0; count], &self.means, &vec![self.width; count]) {
             store.upload(name, &rounded(&values));
         }
     }
@@ -67,7 +67,7 @@ pub fn normal_distribution(z: f64) -> f64 {
     0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-pub fn exact<'a>(mixture: Mixture, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
+pub fn exact<'a>(mixture: ExactMixture, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
     Box::new(mixture.model(sde))
 }
 
@@ -98,17 +98,17 @@ pub fn run<T: Real>(
     mut before: impl FnMut(usize, &mut Store<T>),
 ) -> Vec<f64> {
     let Way { sampler, sde, table } = *way;
-    store.upload(names::TABLE, &rounded(&expand(sampler.columns(), table, sde)));
-    store.upload(names::X, &rounded(x));
-    store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+    store.upload(states::TABLE, &rounded(&expand(sampler.columns(), table, sde)));
+    store.upload(states::X, &rounded(x));
+    store.upload_words(states::CLOCK, &[0, 0, 11, 0]);
     forget(sampler, store, x.len());
     let mut program = Program::new(graph, "params");
     for step in 0..table.len() {
         before(step, store);
         program.run(store, &[], batch).unwrap();
     }
-    assert_eq!(store.words(names::CLOCK).unwrap()[0] as usize, table.len());
-    store.get(names::X).unwrap().iter().map(|x| x.to_f64()).collect()
+    assert_eq!(store.words(states::CLOCK).unwrap()[0] as usize, table.len());
+    store.get(states::X).unwrap().iter().map(|x| x.to_f64()).collect()
 }
 
 /// Where a sampler without noise takes `x` with the exact score of `law`.
@@ -140,7 +140,7 @@ pub fn final_variance(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Gr
         for draw in 0..sampler.draws() {
             let mut noise = vec![0.0; batch];
             noise[1 + step * sampler.draws() + draw] = 1.0;
-            store.upload(&names::step_noise(draw), &noise);
+            store.upload(&states::step_noise(draw), &noise);
         }
     });
     ends.iter().map(|end| end * end).sum()

@@ -4,14 +4,14 @@ use crate::common::both::{Case, numbers};
 use tweedie::graph::expr::{Distribution, RandomDraw, Term};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, random};
 use tweedie::lower::{LowerOptions, ProgramSource, lower};
-use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
+use tweedie::sampler::states as path;
 use tweedie::sampler::{
     AdaptiveSampler, AdaptiveSde, Dpm3m, EdmStochastic, Grid, Norms, Pndm, PredictorCorrector, Rk45, Sampler,
-    SamplerOptions, Twisted, UniPc, adaptive_begin, adaptive_samplers, adaptive_step, inpainting_names, twisted_names,
+    SamplerOptions, Twisted, UniPc, adaptive_begin, adaptive_samplers, adaptive_step, states,
 };
-use tweedie::sampler::{flatten, names, sampling_step, stepwise_samplers};
+use tweedie::sampler::{flatten, sampling_step, stepwise_samplers};
 use tweedie::sde::{Exact, Model, Sde, Vp};
 
 /// Standard normal data times ½, whose scores are linear.
@@ -36,10 +36,10 @@ fn the_gpu_takes_the_same_steps_as_the_cpu() {
         let table = sampler.coefficients(&sde, &Grid::linear(6));
         let graph = sampling_step(sampler, dims, table.len(), |_| gaussian(&sde));
         let mut case = Case::new(sampler.name(), &graph, batch)
-            .floats(names::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
-            .floats(names::X, numbers(batch * dims, 3))
-            .floats(names::STATUS, vec![0.0])
-            .words(names::CLOCK, vec![0, 0, 11, 0]);
+            .floats(states::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
+            .floats(states::X, numbers(batch * dims, 3))
+            .floats(states::STATUS, vec![0.0])
+            .words(states::CLOCK, vec![0, 0, 11, 0]);
         for name in sampler.states() {
             case = case.floats(name, vec![0.0; batch * dims]);
         }
@@ -56,13 +56,13 @@ fn the_gpu_moves_and_weighs_particles_as_the_cpu() {
         let table = sampler.coefficients(&sde, &Grid::linear(6));
         let graph = sampling_step(&sampler, dims, table.len(), |_| gaussian(&sde));
         let mut case = Case::new(sampler.name(), &graph, batch)
-            .floats(names::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
-            .floats(names::X, numbers(batch * dims, 3))
-            .floats(names::STATUS, vec![0.0])
-            .floats(inpainting_names::KNOWN, numbers(batch * dims, 4))
-            .floats(inpainting_names::MASK, vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
-            .floats(twisted_names::SHIFT, vec![0.0; batch * dims])
-            .words(names::CLOCK, vec![0, 0, 11, 0]);
+            .floats(states::TABLE, flatten(sampler.columns(), &table, &sde, table.len()))
+            .floats(states::X, numbers(batch * dims, 3))
+            .floats(states::STATUS, vec![0.0])
+            .floats(states::KNOWN, numbers(batch * dims, 4))
+            .floats(states::MASK, vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
+            .floats(states::SHIFT, vec![0.0; batch * dims])
+            .words(states::CLOCK, vec![0, 0, 11, 0]);
         case.runs = steps;
         case.check_once();
     }
@@ -81,8 +81,9 @@ fn a_step_asks_nothing_of_the_host() {
         // Dispatches alone: nothing that the host writes before one, nothing that it reads after one.
         assert!(program.inputs.is_empty() && program.outputs.is_empty(), "{name}");
         assert!(!program.dispatches.is_empty(), "{name}");
-        let states =
-            [names::X, names::TABLE, names::CLOCK, names::STATUS].into_iter().chain(sampler.states().iter().copied());
+        let states = [states::X, states::TABLE, states::CLOCK, states::STATUS]
+            .into_iter()
+            .chain(sampler.states().iter().copied());
         let mut expected: Vec<&str> = states.collect();
         let mut found: Vec<&str> =
             plan.store.iter().map(|port| port.name.as_str()).filter(|name| *name != "params").collect();
@@ -110,19 +111,20 @@ fn the_gpu_tries_the_same_adaptive_steps_as_the_cpu() {
         let begin = adaptive_begin(sampler, &sde, dims, |_| gaussian(&sde));
         let start = numbers(batch * dims, 3);
         let clock = vec![0, 0, 11, 0];
-        let first =
-            Case::new(sampler.name(), &begin, batch).floats(names::X, start.clone()).words(names::CLOCK, clock.clone());
+        let first = Case::new(sampler.name(), &begin, batch)
+            .floats(states::X, start.clone())
+            .words(states::CLOCK, clock.clone());
         first.check_once();
         let step = adaptive_step(sampler, &sde, dims, |_| gaussian(&sde));
-        let mut case = Case::new(sampler.name(), &step, batch).words(names::CLOCK, clock);
+        let mut case = Case::new(sampler.name(), &step, batch).words(states::CLOCK, clock);
         let begun: Vec<(String, Vec<f32>)> = first
             .on_cpu::<f32>()
             .into_iter()
             .map(|(name, values)| (name["state ".len()..].to_string(), values.iter().map(|x| *x as f32).collect()))
             .collect();
         // A sampler that leaves x where it is does not assign it.
-        if begun.iter().all(|(name, _)| name != names::X) {
-            case = case.floats(names::X, start);
+        if begun.iter().all(|(name, _)| name != states::X) {
+            case = case.floats(states::X, start);
         }
         for (name, values) in &begun {
             case = case.floats(name, values.clone());

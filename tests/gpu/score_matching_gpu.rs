@@ -10,7 +10,7 @@ use tweedie::loss::{
 };
 use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::nn::unet::{Family, Features, UNet, UNetShape};
-use tweedie::nn::{Conditioning, Mixture, Mlp, MlpShape};
+use tweedie::nn::{Conditioning, ExactMixture, Mlp, MlpShape};
 use tweedie::plan::{Driver, Limits};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Vp};
 
@@ -38,7 +38,7 @@ fn differentiate(graph: &mut Graph, scalar: Value) {
 
 #[test]
 fn objectives_and_their_gradients_for_a_perceptron() {
-    let explicit = ScoreMatching::new(Explicit { density: Mixture { components: 2, dims: 2 } });
+    let explicit = ScoreMatching::new(Explicit { density: ExactMixture { components: 2, dims: 2 } });
     let explicit = ScoreMatching { noise: Noise::None, ..explicit };
     let fd = SlicedFd { projections: projections(Projection::Rademacher, 1), step: 0.1 };
     let objectives = [
@@ -60,7 +60,7 @@ fn objectives_and_their_gradients_for_a_perceptron() {
     differentiate(&mut graph, sum.unwrap());
     let (weights, means, widths) = ([0.25, 0.75], [-1.0, 0.5, 1.0, 0.0], [0.5, 0.75, 0.25, 0.5]);
     let mut case = Case::new("perceptron", &graph, 7).words("clock", CLOCK.to_vec());
-    for (name, values) in Mixture::states(&weights, &means, &widths) {
+    for (name, values) in ExactMixture::states(&weights, &means, &widths) {
         case = case.floats(name, values.iter().map(|value| *value as f32).collect());
     }
     case.tolerance = 1e-4;
@@ -106,7 +106,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     let time = graph.full(t, Shape::batch(&[1]));
     let clock = graph.clock("clock");
     let field = Field::noisy(&mut graph, &SDE, &model, x0, time, noise);
-    let explicit = Explicit { density: Mixture { components: 2, dims: 2 } };
+    let explicit = Explicit { density: ExactMixture { components: 2, dims: 2 } };
     let implicit = Implicit.value(&mut graph, &field, clock);
     let explicit = explicit.value(&mut graph, &field, clock);
     // The directions (1, 1) and (1, -1) have the covariance of all.
@@ -124,7 +124,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     }
     let flat = |of: fn(&Point) -> [f64; 2]| -> Vec<f32> { points.iter().flat_map(of).map(|x| x as f32).collect() };
     let mut case = Case::new("identities", &graph, points.len()).words("clock", CLOCK.to_vec());
-    for (name, values) in Mixture::states(density.weights(), density.means(), density.widths()) {
+    for (name, values) in ExactMixture::states(density.weights(), density.means(), density.widths()) {
         case = case.floats(name, values.iter().map(|value| *value as f32).collect());
     }
     let case = case.input("x0", flat(|point| point.0)).input("noise", flat(|point| point.1)).filled();

@@ -2,10 +2,9 @@
 
 use crate::common::sampling::exact;
 use tweedie::cpu::{Program, Store};
-use tweedie::nn::Mixture;
+use tweedie::nn::ExactMixture;
 use tweedie::sampler::{
-    Ancestral, Grid, ParticleWeights, Sampler, Spacing, Twisted, expand, inpainting_names, names, prior_draw,
-    sampling_step, twisted_names,
+    Ancestral, Grid, ParticleWeights, Sampler, Spacing, Twisted, expand, prior_draw, sampling_step, states,
 };
 use tweedie::sde::{RectifiedFlow, Sde, Ve, Vp};
 
@@ -16,11 +15,11 @@ impl Law {
     const WEIGHTS: [f64; 3] = [0.5, 0.3, 0.2];
     const MEANS: [f64; 9] = [-1.0, 0.5, 1.0, 1.0, -0.3, 0.2, 0.3, 0.8, -1.5];
     const WIDTHS: [f64; 9] = [0.5, 0.5, 0.5, 0.3, 0.3, 0.3, 0.4, 0.6, 0.2];
-    const MIXTURE: Mixture = Mixture { components: 3, dims: 3 };
+    const MIXTURE: ExactMixture = ExactMixture { components: 3, dims: 3 };
 
     fn store() -> Store<f64> {
         let mut store = Store::new();
-        for (name, values) in Mixture::states(&Self::WEIGHTS, &Self::MEANS, &Self::WIDTHS) {
+        for (name, values) in ExactMixture::states(&Self::WEIGHTS, &Self::MEANS, &Self::WIDTHS) {
             store.upload(name, &values);
         }
         store
@@ -36,11 +35,11 @@ impl Law {
 /// A store with what a step of particles reads, at the beginning of `table`.
 fn ready(store: &mut Store<f64>, sde: &dyn Sde, table: &[Vec<f64>], x: &[f64], known: &[f64; 3], mask: &[f64; 3]) {
     let sampler = Twisted { mean_square: Law::mean_square() };
-    store.upload(names::TABLE, &expand(sampler.columns(), table, sde));
-    store.upload(names::X, x);
-    store.create(twisted_names::SHIFT, x.len());
-    store.upload(inpainting_names::KNOWN, &known.repeat(x.len() / 3));
-    store.upload(inpainting_names::MASK, mask);
+    store.upload(states::TABLE, &expand(sampler.columns(), table, sde));
+    store.upload(states::X, x);
+    store.create(states::SHIFT, x.len());
+    store.upload(states::KNOWN, &known.repeat(x.len() / 3));
+    store.upload(states::MASK, mask);
 }
 
 #[test]
@@ -75,10 +74,10 @@ fn particles_are_moved_by_the_gradient_of_the_twist() {
                 })
                 .collect();
             ready(&mut store, sde, &still, &x, &known, &mask);
-            store.upload_words(names::CLOCK, &[row as u32, 0, 3, 0]);
+            store.upload_words(states::CLOCK, &[row as u32, 0, 3, 0]);
             program.run(&mut store, &[], 7).unwrap();
-            let shift = store.get(twisted_names::SHIFT).unwrap()[..3].to_vec();
-            let twist = store.get(twisted_names::LOG_TWIST).unwrap();
+            let shift = store.get(states::SHIFT).unwrap()[..3].to_vec();
+            let twist = store.get(states::LOG_TWIST).unwrap();
             let pull = numbers[5];
             assert_eq!(pull == 0.0, at.alpha == 0.0 || row + 1 == table.len(), "{} row {row}: {pull}", sde.name());
             for d in 0..3 {
@@ -108,14 +107,13 @@ fn the_mean_weight_is_the_density_of_what_is_known() {
     for (known, mask) in [([0.2, 0.0, 0.0], [1.0, 0.0, 0.0]), ([-0.8, 0.6, 0.0], [1.0, 1.0, 0.0])] {
         let mut store = Law::store();
         ready(&mut store, &sde, &table, &vec![0.0; 3 * n], &known, &mask);
-        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+        store.upload_words(states::CLOCK, &[0, 0, 11, 0]);
         prior.run(&mut store, &[], n).unwrap();
         let mut log = vec![0.0; n];
         for _ in &table {
-            let old = store.get(twisted_names::LOG_TWIST).map_or_else(|| vec![0.0; n], <[f64]>::to_vec);
+            let old = store.get(states::LOG_TWIST).map_or_else(|| vec![0.0; n], <[f64]>::to_vec);
             program.run(&mut store, &[], n).unwrap();
-            let [ratio, new] =
-                [twisted_names::LOG_RATIO, twisted_names::LOG_TWIST].map(|name| store.get(name).unwrap());
+            let [ratio, new] = [states::LOG_RATIO, states::LOG_TWIST].map(|name| store.get(name).unwrap());
             for (i, log) in log.iter_mut().enumerate() {
                 *log += ratio[i] + new[i] - old[i];
             }

@@ -12,8 +12,9 @@ use tweedie::loss::{
     Batch, Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states as training_names,
     training_step,
 };
-use tweedie::nn::{LearningRate, Mixture, Optimizer};
-use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem, names as ode};
+use tweedie::nn::{ExactMixture, LearningRate, Optimizer};
+use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem};
+use tweedie::sampler::states as ode;
 use tweedie::sde::{Model, NoiseLevel, Quantity, Sde, Ve, Vp, flow_is_finite};
 
 /// The setting of Karras et al.: sigma itself is the variable.
@@ -21,13 +22,13 @@ const KARRAS: Ve = Ve { sigma_min: 0.002, sigma_max: 80.0, t_min: 0.0 };
 const FINE: DormandPrince = DormandPrince { absolute: 1e-8, relative: 1e-8 };
 
 fn exact<'a>(components: usize, dims: usize, sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
-    Box::new(Mixture { components, dims }.model(sde))
+    Box::new(ExactMixture { components, dims }.model(sde))
 }
 
 /// A store with a mixture of equal weights and one width.
 fn store(means: &[f64], width: f64, components: usize) -> Store<f64> {
     let mut store = Store::new();
-    for (name, values) in Mixture::states(&vec![1.0; components], means, &vec![width; means.len()]) {
+    for (name, values) in ExactMixture::states(&vec![1.0; components], means, &vec![width; means.len()]) {
         store.upload(name, &values);
     }
     store

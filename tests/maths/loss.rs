@@ -6,7 +6,7 @@ use tweedie::loss::{
     Batch, Denoising, EvaluationSpec, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind,
     evaluation_states, evaluation_step, flip_half, training_states, training_step,
 };
-use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, ExactMixture, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
 
 /// The score −A x with A = diag(0.7, 0.3).
@@ -20,7 +20,7 @@ fn linear<'a>(sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
 
 /// The exact score of N(0, diag(1, 4)).
 fn exact<'a>(sde: &'a dyn Sde) -> Box<dyn Model + 'a> {
-    let mixture = Mixture { components: 1, dims: 2 };
+    let mixture = ExactMixture { components: 1, dims: 2 };
     Box::new(Exact {
         sde,
         score: move |graph: &mut Graph, x, alpha, sigma| mixture.score(graph, x, alpha, sigma),
@@ -41,7 +41,7 @@ fn expectation(loss: &Denoising, sde: &dyn Sde, model: &dyn Model, t: f64) -> f6
     let x0: Vec<f64> = (0..16).flat_map(|i| [sign(i, 0), 2.0 * sign(i, 1)]).collect();
     let noise: Vec<f64> = (0..16).flat_map(|i| [sign(i, 2), sign(i, 3)]).collect();
     let mut store = Store::new();
-    Mixture::states(&[1.0], &[0.0, 0.0], &[1.0, 2.0]).iter().for_each(|(name, values)| store.upload(name, values));
+    ExactMixture::states(&[1.0], &[0.0, 0.0], &[1.0, 2.0]).iter().for_each(|(name, values)| store.upload(name, values));
     let mut program = Program::<f64>::new(&graph, "params");
     program.run(&mut store, &[("x0", &x0), ("noise", &noise), ("t", &[t; 16])], 16).unwrap();
     program.output("loss")[0]

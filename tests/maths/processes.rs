@@ -4,7 +4,7 @@ use crate::common::processes::processes;
 use crate::common::sampling::{Law, Way, exact, final_variance, run, transport};
 use tweedie::cpu::Store;
 use tweedie::graph::random;
-use tweedie::nn::Mixture;
+use tweedie::nn::ExactMixture;
 use tweedie::sampler::{Churn, Norms, PredictorCorrector, obstacle, sampling_step, stepwise_samplers};
 use tweedie::sampler::{EulerMaruyama, Grid, OdeEuler, OdeHeun, Sampler, SamplerOptions, Spacing};
 use tweedie::sde::{Paced, Sde, Vp};
@@ -106,10 +106,10 @@ fn every_sampler_that_takes_a_process_ends_in_the_law_of_the_data() {
 
 /// Mean square of normal data's D coordinates at the end of predictor-corrector sampling, over what it should be.
 fn corrected(sde: &dyn Sde, sampler: PredictorCorrector, grid: Grid, dims: usize, count: usize) -> f64 {
-    let (law, table) = (Mixture { components: 1, dims }, sampler.coefficients(sde, &grid));
+    let (law, table) = (ExactMixture { components: 1, dims }, sampler.coefficients(sde, &grid));
     let graph = sampling_step(&sampler, dims, table.len(), |_| exact(law, sde));
     let mut store = Store::<f64>::new();
-    for (name, values) in Mixture::states(&[1.0], &vec![0.0; dims], &vec![WIDTH; dims]) {
+    for (name, values) in ExactMixture::states(&[1.0], &vec![0.0; dims], &vec![WIDTH; dims]) {
         store.upload(name, &values);
     }
     let words = |i: usize| random::words([0, 0, 7, 0], i as u32, 0, 1);

@@ -3,11 +3,9 @@
 use crate::common::sampling::{self, Law, Way, exact, run, transport};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType};
-use tweedie::nn::Mixture;
-use tweedie::sampler::{
-    AnySampler, Guided, Inpainting, LangevinSteps, Norms, Obstacle, PredictorCorrector, inpainting_names,
-};
-use tweedie::sampler::{Column, expand, flatten, names, obstacle, prior_draw, sampler, sampling_step, score_graph};
+use tweedie::nn::ExactMixture;
+use tweedie::sampler::{AnySampler, Guided, Inpainting, LangevinSteps, Norms, Obstacle, PredictorCorrector};
+use tweedie::sampler::{Column, expand, flatten, obstacle, prior_draw, sampler, sampling_step, score_graph, states};
 use tweedie::sampler::{
     Dpm2m, EulerMaruyama, Grid, OdeEuler, OdeHeun, Sampler, SamplerOptions, Spacing, adaptive_samplers,
     stepwise_samplers,
@@ -160,13 +158,13 @@ fn final_variance(graph: &Graph, sde: &dyn Sde, store: &mut Store<f64>, table: &
     let noise = EULER_MARUYAMA.columns().iter().position(|column| column.name() == "noise").unwrap();
     let mut silent = table.to_vec();
     silent.iter_mut().for_each(|row| row[noise] = 0.0);
-    store.upload(names::TABLE, &expand(EULER_MARUYAMA.columns(), &silent, sde));
+    store.upload(states::TABLE, &expand(EULER_MARUYAMA.columns(), &silent, sde));
     let mut program = Program::new(graph, "params");
     for (step, row) in (0..).zip(table) {
-        store.upload(names::X, &[1.0]);
-        store.upload_words(names::CLOCK, &[step, 0, 0, 0]);
+        store.upload(states::X, &[1.0]);
+        store.upload_words(states::CLOCK, &[step, 0, 0, 0]);
         program.run(store, &[], 1).unwrap();
-        let gain = store.get(names::X).unwrap()[0];
+        let gain = store.get(states::X).unwrap()[0];
         variance = gain * gain * variance + row[noise] * row[noise];
     }
     variance
@@ -181,7 +179,8 @@ fn the_reverse_vp_variance_is_the_published_one() {
     for (steps, of_x, of_mean) in table {
         for (denoise, expected) in [(false, of_x), (true, of_mean)] {
             let grid = Grid { steps, spacing: Spacing::Linear, denoise };
-            let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
+            let graph =
+                sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(ExactMixture { components: 1, dims: 1 }, &sde));
             let mut store = Store::new();
             Law::gaussian(0.5).upload(&mut store);
             let coefficients = EULER_MARUYAMA.coefficients(&sde, &grid);
@@ -194,22 +193,22 @@ fn the_reverse_vp_variance_is_the_published_one() {
 #[test]
 fn reverse_vp_samples_have_that_variance() {
     let (sde, steps, count) = (Vp::default(), 100, 20_000);
-    let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(Mixture { components: 1, dims: 1 }, &sde));
+    let graph = sampling_step(&EULER_MARUYAMA, 1, steps, |_| exact(ExactMixture { components: 1, dims: 1 }, &sde));
     let mut store = Store::<f32>::new();
-    for (name, values) in Mixture::states(&[1.0], &[0.0], &[0.5]) {
+    for (name, values) in ExactMixture::states(&[1.0], &[0.0], &[0.5]) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
     }
     store.upload(
-        names::TABLE,
+        states::TABLE,
         &flatten(EULER_MARUYAMA.columns(), &EULER_MARUYAMA.coefficients(&sde, &Grid::linear(steps)), &sde, steps),
     );
-    store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
+    store.upload_words(states::CLOCK, &[0, 0, 3, 0]);
     Program::<f32>::new(&prior_draw(&sde, 1), "params").run(&mut store, &[], count).unwrap();
     let mut program = Program::<f32>::new(&graph, "params");
     for _ in 0..steps {
         program.run(&mut store, &[], count).unwrap();
     }
-    let x = store.get(names::X).unwrap();
+    let x = store.get(states::X).unwrap();
     let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / count as f64;
     let variance = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / count as f64 - mean * mean;
     let standard_error = 0.253007 * (2.0 / count as f64).sqrt();
@@ -267,7 +266,7 @@ fn the_flow_suffers_more_from_score_error_than_the_reverse_process() {
 #[test]
 fn a_sample_does_not_depend_on_its_batch() {
     let (sde, steps, dims) = (Ve::default(), 5, 3);
-    let mixture = Mixture { components: 2, dims };
+    let mixture = ExactMixture { components: 2, dims };
     let langevin = LangevinSteps { steps_per_level: Some(2), ..LangevinSteps::default() };
     for sampler in stepwise_samplers(&SamplerOptions { langevin, ..SamplerOptions::default() }) {
         let name = sampler.name();
@@ -276,18 +275,18 @@ fn a_sample_does_not_depend_on_its_batch() {
         let draw = |count: usize, base: u32| {
             let mut store = Store::<f32>::new();
             let means = [1.0, 2.0, 3.0, -1.0, 0.0, 1.0];
-            for (name, values) in Mixture::states(&[0.3, 0.7], &means, &[0.5; 6]) {
+            for (name, values) in ExactMixture::states(&[0.3, 0.7], &means, &[0.5; 6]) {
                 store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
             }
-            store.upload(names::TABLE, &flatten(sampler.columns(), &table, &sde, table.len()));
+            store.upload(states::TABLE, &flatten(sampler.columns(), &table, &sde, table.len()));
             sampler.states().iter().for_each(|name| store.create(name, count * dims));
-            store.upload_words(names::CLOCK, &[0, base, 5, 6]);
+            store.upload_words(states::CLOCK, &[0, base, 5, 6]);
             Program::<f32>::new(&prior_draw(&sde, dims), "params").run(&mut store, &[], count).unwrap();
             let mut program = Program::<f32>::new(&graph, "params");
             for _ in &table {
                 program.run(&mut store, &[], count).unwrap();
             }
-            store.get(names::X).unwrap().to_vec()
+            store.get(states::X).unwrap().to_vec()
         };
         let (whole, part) = (draw(8, 0), draw(3, 5));
         assert_eq!(whole[15..], part, "{name}");
@@ -360,17 +359,17 @@ fn corrections_stay_finite_in_f32_where_the_score_is_0() {
             let (law, table) = (Law::two_modes(), sampler.coefficients(sde, &Grid::linear(50)));
             let graph = sampling_step(&sampler, 1, table.len(), |_| exact(law.mixture(), sde));
             let mut store = Store::<f32>::new();
-            for (name, values) in Mixture::states(&[1.0; 2], &law.means, &[law.width; 2]) {
+            for (name, values) in ExactMixture::states(&[1.0; 2], &law.means, &[law.width; 2]) {
                 store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
             }
-            store.upload(names::TABLE, &flatten(sampler.columns(), &table, sde, table.len()));
-            store.upload(names::X, &[0.0; 16]);
-            store.upload_words(names::CLOCK, &[0, 0, 3, 0]);
+            store.upload(states::TABLE, &flatten(sampler.columns(), &table, sde, table.len()));
+            store.upload(states::X, &[0.0; 16]);
+            store.upload_words(states::CLOCK, &[0, 0, 3, 0]);
             let mut program = Program::<f32>::new(&graph, "params");
             for _ in &table {
                 program.run(&mut store, &[], 16).unwrap();
             }
-            let x = store.get(names::X).unwrap();
+            let x = store.get(states::X).unwrap();
             // At one of the modes, six of their widths around.
             assert!(x.iter().all(|x| x.is_finite() && (x.abs() - 1.0).abs() < 1.5), "{} {norms:?}: {x:?}", sde.name());
         }
@@ -381,9 +380,9 @@ fn corrections_stay_finite_in_f32_where_the_score_is_0() {
 fn the_prior_is_scaled_by_its_standard_deviation() {
     let draw = |sde: &dyn Sde| {
         let mut store = Store::<f64>::new();
-        store.upload_words(names::CLOCK, &[0, 0, 1, 2]);
+        store.upload_words(states::CLOCK, &[0, 0, 1, 2]);
         Program::new(&prior_draw(sde, 4), "params").run(&mut store, &[], 5000).unwrap();
-        store.get(names::X).unwrap().to_vec()
+        store.get(states::X).unwrap().to_vec()
     };
     let (vp, ve) = (draw(&Vp::default()), draw(&Ve::default()));
     assert!(vp.iter().zip(&ve).all(|(vp, ve)| (50.0 * vp - ve).abs() < 1e-9));
@@ -407,10 +406,12 @@ fn mixture_scores_are_gradients_of_the_log_density() {
                 };
                 (0..3).map(component).sum::<f64>().ln()
             };
-            let graph = score_graph(2, |_| exact(Mixture { components: 3, dims: 2 }, sde));
+            let graph = score_graph(2, |_| exact(ExactMixture { components: 3, dims: 2 }, sde));
             let mut program = Program::<f64>::new(&graph, "params");
             let mut store = Store::new();
-            Mixture::states(&weights, &means, &widths).iter().for_each(|(name, values)| store.upload(name, values));
+            ExactMixture::states(&weights, &means, &widths)
+                .iter()
+                .for_each(|(name, values)| store.upload(name, values));
             let x = [0.3, -0.4, 1.2, 1.9, -0.8, 0.1];
             program.run(&mut store, &[("x", &x), ("level", &at.level())], 3).unwrap();
             for (i, point) in x.chunks(2).enumerate() {
@@ -438,10 +439,10 @@ fn mixture_scores_are_gradients_of_the_log_density() {
 #[test]
 fn mixture_scores_are_finite_far_from_the_data() {
     let sde = Vp::default();
-    let graph = score_graph(2, |_| exact(Mixture { components: 2, dims: 2 }, &sde));
+    let graph = score_graph(2, |_| exact(ExactMixture { components: 2, dims: 2 }, &sde));
     let mut program = Program::<f32>::new(&graph, "params");
     let mut store = Store::new();
-    for (name, values) in Mixture::states(&[0.5, 0.5], &[1.0, 1.0, -1.0, -1.0], &[0.01; 4]) {
+    for (name, values) in ExactMixture::states(&[0.5, 0.5], &[1.0, 1.0, -1.0, -1.0], &[0.01; 4]) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<_>>());
     }
     let level = sde.at(1e-3).level().map(|number| number as f32);
@@ -479,29 +480,29 @@ fn guidance_extrapolates_from_no_class_to_a_class() {
 fn what_is_known_decides_what_is_drawn() {
     // Two modes at (−1, −1) and (1, 1): who knows that the first coordinate is 1 knows the second.
     let sde = Vp::default();
-    let law = Mixture { components: 2, dims: 2 };
+    let law = ExactMixture { components: 2, dims: 2 };
     let inner = EulerMaruyama::default();
     let sampler = Inpainting { sampler: &inner };
     let table = sampler.coefficients(&sde, &Grid::linear(300));
     let graph = sampling_step(&sampler, 2, table.len(), |_| exact(law, &sde));
     let n = 500;
     let mut store = Store::new();
-    for (name, values) in Mixture::states(&[0.5, 0.5], &[-1.0, -1.0, 1.0, 1.0], &[0.2; 4]) {
+    for (name, values) in ExactMixture::states(&[0.5, 0.5], &[-1.0, -1.0, 1.0, 1.0], &[0.2; 4]) {
         store.upload(name, &values);
     }
-    store.upload(inpainting_names::KNOWN, &[1.0, 77.0].repeat(n));
-    store.upload(names::TABLE, &expand(sampler.columns(), &table, &sde));
+    store.upload(states::KNOWN, &[1.0, 77.0].repeat(n));
+    store.upload(states::TABLE, &expand(sampler.columns(), &table, &sde));
     let mut program = Program::new(&graph, "params");
     let mut upper = |mask: [f64; 2]| {
         let mut random = Program::new(&prior_draw(&sde, 2), "params");
-        store.upload(inpainting_names::MASK, &mask);
-        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
-        store.upload(names::X, &vec![0.0; 2 * n]);
+        store.upload(states::MASK, &mask);
+        store.upload_words(states::CLOCK, &[0, 0, 11, 0]);
+        store.upload(states::X, &vec![0.0; 2 * n]);
         random.run(&mut store, &[], n).unwrap();
         for _ in &table {
             program.run(&mut store, &[], n).unwrap();
         }
-        let x = store.get(names::X).unwrap();
+        let x = store.get(states::X).unwrap();
         x.chunks(2).filter(|x| x[1] > 0.0).count() as f64 / n as f64
     };
     // 4 standard errors; and almost all: imputation only comes near to the law given what is known.
@@ -550,7 +551,7 @@ fn what_needs_signal_is_refused_where_there_is_none_and_the_rest_works() {
 fn corrections_keep_the_law_under_sub_vp() {
     // Data N(0, ¼); sub-VP has noise of its own at every alpha.
     let (sde, dims, n) = (SubVp::default(), 64, 200);
-    let law = Mixture { components: 1, dims };
+    let law = ExactMixture { components: 1, dims };
     let grid = Grid { steps: 300, spacing: Spacing::Linear, denoise: true };
     for corrector_steps in [1, 2] {
         // Small corrections, whose own error is about snr². With norms of each sample their steps would depend on the sample,
@@ -559,17 +560,17 @@ fn corrections_keep_the_law_under_sub_vp() {
         let table = sampler.coefficients(&sde, &grid);
         let graph = sampling_step(&sampler, dims, table.len(), |_| exact(law, &sde));
         let mut store = Store::<f64>::new();
-        for (name, values) in Mixture::states(&[1.0], &vec![0.0; dims], &vec![0.5; dims]) {
+        for (name, values) in ExactMixture::states(&[1.0], &vec![0.0; dims], &vec![0.5; dims]) {
             store.upload(name, &values);
         }
-        store.upload(names::TABLE, &expand(sampler.columns(), &table, &sde));
-        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+        store.upload(states::TABLE, &expand(sampler.columns(), &table, &sde));
+        store.upload_words(states::CLOCK, &[0, 0, 11, 0]);
         Program::new(&prior_draw(&sde, dims), "params").run(&mut store, &[], n).unwrap();
         let mut program = Program::new(&graph, "params");
         for _ in &table {
             program.run(&mut store, &[], n).unwrap();
         }
-        let x = store.get(names::X).unwrap();
+        let x = store.get(states::X).unwrap();
         let variance = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
         println!("{corrector_steps} corrections: variance {variance}");
         // Four standard errors.

@@ -3,10 +3,10 @@
 use crate::common::sampling::{self, Law, exact};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Graph, Shape};
-use tweedie::sampler::adaptive::names as path;
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
-use tweedie::sampler::{AdaptiveSampler, AdaptiveSde, Rk45, adaptive_begin, adaptive_step, denoised_end, names};
+use tweedie::sampler::states as path;
+use tweedie::sampler::{AdaptiveSampler, AdaptiveSde, Rk45, adaptive_begin, adaptive_step, denoised_end, states};
 use tweedie::sde::{RectifiedFlow, Sde, Ve, Vp};
 
 fn rk45(tolerance: f64) -> Rk45 {
@@ -38,8 +38,8 @@ fn paths(tree: BrownianTree, ticks: &[f64], first: u32, samples: usize, dims: us
 fn solve(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: &[f64], first: u32, more: usize) -> Store<f64> {
     let mut store = Store::new();
     law.upload(&mut store);
-    store.upload(names::X, x);
-    store.upload_words(names::CLOCK, &[0, first, 11, 0]);
+    store.upload(states::X, x);
+    store.upload_words(states::CLOCK, &[0, first, 11, 0]);
     let begin = adaptive_begin(sampler, sde, 1, |_| exact(law.mixture(), sde));
     Program::new(&begin, "params").run(&mut store, &[], x.len()).unwrap();
     let step = adaptive_step(sampler, sde, 1, |_| exact(law.mixture(), sde));
@@ -71,7 +71,7 @@ fn rk45_ends_at_the_quantiles_of_the_data() {
         let mut tries = 0.0;
         for tolerance in [1e-3, 1e-5, 1e-7, 1e-9] {
             let store = solve(&rk45(tolerance), sde, &law, &x, 0, 0);
-            let found = store.get(names::X).unwrap().iter().zip(&ends);
+            let found = store.get(states::X).unwrap().iter().zip(&ends);
             let error = found.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             let most = store.get(path::TRIES).unwrap().iter().copied().fold(0.0, f64::max);
             println!("{} tolerance {tolerance}: error {error:.2e} after {most} tries", sde.name());
@@ -93,11 +93,11 @@ fn what_has_arrived_stays_and_each_sample_is_its_own() {
         let tries = of(&all, path::TRIES);
         assert!(tries.iter().any(|tried| *tried != tries[0]), "{}: they differ: {tries:?}", sampler.name());
         let longer = solve(sampler, &sde, &law, &x, 0, 40);
-        for name in [names::X, path::TIME, path::TRIES] {
+        for name in [states::X, path::TIME, path::TRIES] {
             assert_eq!(of(&all, name), of(&longer, name), "{} {name}", sampler.name());
         }
         let part = solve(sampler, &sde, &law, &x[2..], 2, 0);
-        assert_eq!(of(&all, names::X)[2..], of(&part, names::X), "{}", sampler.name());
+        assert_eq!(of(&all, states::X)[2..], of(&part, states::X), "{}", sampler.name());
     }
 }
 
@@ -108,12 +108,12 @@ fn the_end_without_noise_is_the_mean_of_the_data() {
     let mut store = Store::<f64>::new();
     let law = Law::gaussian(0.5);
     law.upload(&mut store);
-    store.upload(names::X, &[0.4, -1.0]);
+    store.upload(states::X, &[0.4, -1.0]);
     let end = denoised_end(&sde, 1, |_| exact(law.mixture(), &sde));
     Program::new(&end, "params").run(&mut store, &[], 2).unwrap();
     let at = sde.at(sde.t_min());
     let factor = at.alpha * 0.25 / (at.alpha.powi(2) * 0.25 + at.sigma.powi(2));
-    for (found, x) in store.get(names::X).unwrap().iter().zip([0.4, -1.0]) {
+    for (found, x) in store.get(states::X).unwrap().iter().zip([0.4, -1.0]) {
         assert!((found - factor * x).abs() < 1e-12, "{found}");
     }
 }
@@ -190,7 +190,7 @@ fn adaptive_sde_follows_its_path_whatever_the_tolerance() {
     let mut last = (f64::INFINITY, 0.0);
     for tolerance in [3e-2, 1e-3, 1e-4] {
         let store = solve(&adaptive_sde(tolerance), &sde, &law, &x, 0, 0);
-        let found = store.get(names::X).unwrap().iter().zip(&truth);
+        let found = store.get(states::X).unwrap().iter().zip(&truth);
         // In the median: next to the border between the modes a path may take the other one.
         let mut errors: Vec<f64> = found.map(|(a, b)| (a - b).abs()).collect();
         errors.sort_by(f64::total_cmp);
@@ -210,7 +210,7 @@ fn adaptive_sde_has_the_law_of_the_data() {
     let prior = paths(BrownianTree { growth: 0.0 }, &[TICKS], 100_000, n, 1).remove(0);
     for (tolerance, bias) in [(1e-1, 0.02), (1e-2, 0.005)] {
         let store = solve(&adaptive_sde(tolerance), &sde, &law, &prior, 0, 0);
-        let mut x = store.get(names::X).unwrap().to_vec();
+        let mut x = store.get(states::X).unwrap().to_vec();
         x.sort_by(f64::total_cmp);
         let at = sde.at(sde.t_min());
         let deviation = (at.alpha * law.width).hypot(at.sigma);
@@ -234,8 +234,8 @@ fn a_sample_that_cannot_be_taken_on_is_a_fault() {
     for sampler in samplers {
         let mut store = Store::<f64>::new();
         law.upload(&mut store);
-        store.upload(names::X, &[0.3, f64::NAN]);
-        store.upload_words(names::CLOCK, &[0, 0, 11, 0]);
+        store.upload(states::X, &[0.3, f64::NAN]);
+        store.upload_words(states::CLOCK, &[0, 0, 11, 0]);
         let begin = adaptive_begin(sampler, &sde, 1, |_| exact(law.mixture(), &sde));
         Program::new(&begin, "params").run(&mut store, &[], 2).unwrap();
         let step = adaptive_step(sampler, &sde, 1, |_| exact(law.mixture(), &sde));
@@ -245,6 +245,6 @@ fn a_sample_that_cannot_be_taken_on_is_a_fault() {
         }
         let of = |name: &str| store.get(name).unwrap().to_vec();
         assert_eq!((of(path::LEFT), of(path::FAULT)), (vec![0.0], vec![0.0, 1.0]), "{}", sampler.name());
-        assert!(of(names::X)[0].is_finite() && of(path::TIME)[1].is_finite(), "{}", sampler.name());
+        assert!(of(states::X)[0].is_finite() && of(path::TIME)[1].is_finite(), "{}", sampler.name());
     }
 }

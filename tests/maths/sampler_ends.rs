@@ -3,7 +3,7 @@
 use crate::common::processes::processes;
 use crate::common::sampling::{Law, Way, exact, final_variance, run, transport, transport_in};
 use tweedie::cpu::Store;
-use tweedie::sampler::{Churn, LangevinSteps, names, obstacle, sampler, sampling_step_with, stepwise_samplers};
+use tweedie::sampler::{Churn, LangevinSteps, obstacle, sampler, sampling_step_with, states, stepwise_samplers};
 use tweedie::sampler::{EulerMaruyama, Grid, Level, Noise, Sampler, SamplerOptions, Spacing};
 use tweedie::sde::{Edm, RectifiedFlow, Sde, Ve, Vp};
 
@@ -23,7 +23,7 @@ fn end(sampler: &dyn Sampler, sde: &dyn Sde, width: f64, grid: Grid) -> f64 {
     let graph = sampling_step_with(sampler, 1, table.len(), Noise::Given, |_| exact(law.mixture(), sde));
     let mut store = Store::<f64>::new();
     law.upload(&mut store);
-    (0..sampler.draws()).for_each(|draw| store.upload(&names::step_noise(draw), &[0.0]));
+    (0..sampler.draws()).for_each(|draw| store.upload(&states::step_noise(draw), &[0.0]));
     run(&graph, &Way { sampler, sde, table: &table }, &mut store, &[0.8], 1, |_, _| ())[0]
 }
 
@@ -126,7 +126,7 @@ fn a_path_from_no_signal_starts_at_the_mean_of_the_data() {
         let graph = sampling_step_with(sampler.as_ref(), 1, table.len(), Noise::Given, |_| exact(law.mixture(), &sde));
         let mut store = Store::<f64>::new();
         law.upload(&mut store);
-        (0..sampler.draws()).for_each(|draw| store.upload(&names::step_noise(draw), &[0.3]));
+        (0..sampler.draws()).for_each(|draw| store.upload(&states::step_noise(draw), &[0.3]));
         let end =
             run(&graph, &Way { sampler: sampler.as_ref(), sde: &sde, table: &table }, &mut store, &[0.8], 1, |_, _| ())
                 [0];

@@ -3,7 +3,7 @@
 use crate::common::processes::processes;
 use crate::common::sampling::{self, Law, Way, final_variance, normal_distribution, run, transport};
 use tweedie::cpu::Store;
-use tweedie::sampler::{Churn, names, obstacle, sampler, sampling_step_with, stepwise_samplers};
+use tweedie::sampler::{Churn, obstacle, sampler, sampling_step_with, states, stepwise_samplers};
 use tweedie::sampler::{Deis, Grid, Level, Lms, Noise, Sampler, SamplerOptions, Spacing, Sra1, UniPc};
 use tweedie::sde::{Sde, Ve, Vp};
 
@@ -164,8 +164,8 @@ fn sra1_follows_a_path_with_order_one_and_a_half() {
                 let z_1: Vec<f64> = steps[step].iter().map(|[first, _]| first / h.sqrt()).collect();
                 let second = |([_, integral], z_1): (&[f64; 2], &f64)| (2.0 * integral / h.powf(1.5) - z_1) * root_3;
                 let z_2: Vec<f64> = steps[step].iter().zip(&z_1).map(second).collect();
-                store.upload(&names::step_noise(0), &z_1);
-                store.upload(&names::step_noise(1), &z_2);
+                store.upload(&states::step_noise(0), &z_1);
+                store.upload(&states::step_noise(1), &z_2);
             },
         ));
         let join = |pair: &[Vec<[f64; 2]>]| {

@@ -11,7 +11,7 @@ use tweedie::cpu::Store;
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::sampler::{Ancestral, Ddim, Deis, Dpm2m, Dpm2mSde, Level, Lms, Norms, OdeEuler, OdeHeun, Pndm};
 use tweedie::sampler::{EulerMaruyama, Grid, Spacing, Sra1};
-use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, names, sampling_step_with};
+use tweedie::sampler::{Noise, PredictorCorrector, ReverseDiffusion, Sampler, UniPc, sampling_step_with, states};
 use tweedie::sde::{Coefficients, Model, NoiseLevel, Quantity, Ve, Vp, conversion::convert};
 
 /// Of each row, for its first and second evaluation: gain, alpha, sigma.
@@ -27,7 +27,7 @@ impl Model for Linear {
     fn predict(&self, graph: &mut Graph, x: Value, _: &NoiseLevel, quantity: Quantity) -> Value {
         let evaluation = self.asked.replace(self.asked.get() + 1) % 2;
         let gains = graph.state("test.gains", TensorType::f32(Shape::fixed(&[self.rows, 6])));
-        let clock = graph.clock(names::CLOCK);
+        let clock = graph.clock(states::CLOCK);
         let entries = [0, 1, 2].map(|i| {
             let entry = graph.table_entry(gains, clock, 3 * evaluation + i);
             graph.map_to(&[entry], &Expr::input(0), &Shape::fixed(&[1, 1]))
@@ -61,10 +61,10 @@ fn follow(
         batch,
         |step, store| {
             if let Some(divisor) = divided.get(step) {
-                store.get_mut(names::X).unwrap().iter_mut().for_each(|x| *x /= divisor);
+                store.get_mut(states::X).unwrap().iter_mut().for_each(|x| *x /= divisor);
             }
             for draw in 0..sampler.draws() {
-                store.upload(&names::step_noise(draw), &noise[step * sampler.draws() + draw]);
+                store.upload(&states::step_noise(draw), &noise[step * sampler.draws() + draw]);
             }
         },
     )
@@ -340,7 +340,7 @@ fn reverse_sdes_follow_torchsde_along_its_brownian_paths() {
             start.len(),
             |step, store| {
                 for (draw, noise) in noise.iter().take(sampler.draws()).enumerate() {
-                    store.upload(&names::step_noise(draw), &noise[step]);
+                    store.upload(&states::step_noise(draw), &noise[step]);
                 }
             },
         );

@@ -8,7 +8,7 @@ use tweedie::loss::{
     Batch, Denoising, Explicit, Field, Implicit, Matching, Noise, Objective, Projection, Projections, Reduce,
     ScoreMatching, Sliced, SlicedFd, SlicedVr, WeightingKind,
 };
-use tweedie::nn::{Conditioning, Linear, Mixture, Mlp, MlpShape};
+use tweedie::nn::{Conditioning, ExactMixture, Linear, Mlp, MlpShape};
 use tweedie::sde::{Exact, Model, Network, Parameterisation, Sde, Ve, Vp};
 
 const CLOCK: &str = "clock";
@@ -50,7 +50,7 @@ fn store(graph: &Graph, seed: u64, density: Option<&Density>) -> Store<f64> {
     store.upload("params", &numbers(graph.arena_elements(), seed));
     store.upload_words(CLOCK, &[0, 0, 5, 6]);
     if let Some(density) = density {
-        let states = Mixture::states(density.weights(), density.means(), density.widths());
+        let states = ExactMixture::states(density.weights(), density.means(), density.widths());
         states.iter().for_each(|(name, values)| store.upload(name, values));
     }
     store
@@ -128,7 +128,7 @@ fn gaussian(widths: &[f64]) -> Density {
 }
 
 fn explicit(density: &Density) -> Explicit {
-    Explicit { density: Mixture { components: density.components(), dims: density.dim() } }
+    Explicit { density: ExactMixture { components: density.components(), dims: density.dim() } }
 }
 
 /// Of quadratics of `axes` normal numbers: the points ± 1, all combinations with equal weight, give the expectation.

@@ -8,7 +8,7 @@ use tweedie::loss::{
     SlicedFd, SlicedVr, StoredDataset, TrainingStep, WeightingKind, evaluation_states, evaluation_step,
     training_states, training_step,
 };
-use tweedie::nn::{Conditioning, LearningRate, Mixture, Mlp, MlpShape, Optimizer, initial_parameters};
+use tweedie::nn::{Conditioning, ExactMixture, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters};
 use tweedie::sde::{Model, Network, Parameterisation, Sde, Ve};
 
 const ROWS: usize = 4000;
@@ -42,7 +42,7 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     };
     let graph = training_step(&spec, |graph| network(graph, &sde, parameterisation));
     let mut store = Store::new();
-    for (name, values) in Mixture::states(density.weights(), density.means(), density.widths()) {
+    for (name, values) in ExactMixture::states(density.weights(), density.means(), density.widths()) {
         store.upload(name, &values.iter().map(|value| *value as f32).collect::<Vec<f32>>());
     }
     let first = initial_parameters(&graph, 7);
@@ -51,7 +51,7 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
     store.upload(training_states::DATASET, &density.sample(ROWS, 1).0);
     store.upload_words(training_states::CLOCK, &[0, 0, 7, 0]);
 
-    let mixture = Mixture { components: 2, dims: 2 };
+    let mixture = ExactMixture { components: 2, dims: 2 };
     let (weighting, reduce) = (WeightingKind::Sigma2.into(), Reduce::Sum);
     let judge = ScoreMatching { noise, weighting, reduce, ..ScoreMatching::new(Explicit { density: mixture }) };
     let spec = EvaluationSpec { sde: &sde, loss: &judge, data, exact: None, dequantise: None, times: LEVELS };
@@ -74,7 +74,7 @@ fn explicit_loss(objective: &dyn Objective, noise: Noise) -> [f32; 2] {
 
 #[test]
 fn every_objective_brings_the_network_to_the_exact_score() {
-    let density = Mixture { components: 2, dims: 2 };
+    let density = ExactMixture { components: 2, dims: 2 };
     let projections = Projections::default();
     let fd = |step| SlicedFd { projections, step };
     let at_none = |objective: ScoreMatching| ScoreMatching { noise: Noise::None, ..objective };

@@ -8,7 +8,7 @@ use tweedie::loss::{
     Batch, Denoising, EvaluationSpec, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind, evaluation_states,
     evaluation_step, training_states,
 };
-use tweedie::nn::Mixture;
+use tweedie::nn::ExactMixture;
 use tweedie::sde::{Edm, Exact, Model, PROCESSES, Quantity, RectifiedFlow, Sde, SubVp, Ve, Vp};
 
 /// An expression of time, at `t`.
@@ -342,7 +342,7 @@ fn the_loss_in_velocity_is_the_loss_in_epsilon() {
 fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     // Data N(0, 0.8²): the best epsilon is sigma x / v with v = 0.64 alpha² + sigma², and leaves 0.64 alpha² / v.
     let sde = Vp::default();
-    let law = Mixture { components: 1, dims: 2 };
+    let law = ExactMixture { components: 1, dims: 2 };
     let exact = law.model(&sde);
     let rows = 1000;
     let data = StoredDataset { rows, dims: 2, storage: Storage::F32 };
@@ -350,7 +350,7 @@ fn the_irreducible_part_is_the_loss_of_the_exact_score() {
     let spec = EvaluationSpec { sde: &sde, loss: &loss, data, exact: Some(&exact), dequantise: None, times: 2 };
     let graph = evaluation_step(&spec, |_| model(&sde, 1.3));
     let mut store = Store::<f64>::new();
-    Mixture::states(&[1.0], &[0.0, 0.0], &[0.8, 0.8]).iter().for_each(|(name, values)| store.upload(name, values));
+    ExactMixture::states(&[1.0], &[0.0, 0.0], &[0.8, 0.8]).iter().for_each(|(name, values)| store.upload(name, values));
     // Every row once with each sign, so that the mean square is exact.
     let x: Vec<f64> = (0..rows)
         .flat_map(|i| [if i % 2 == 0 { 0.8 } else { -0.8 }, if i / 2 % 2 == 0 { 0.8 } else { -0.8 }])

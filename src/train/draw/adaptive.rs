@@ -1,8 +1,7 @@
 //! Adaptive solutions: programs that run until every sample has arrived.
 
 use crate::engine::{Engine, ProgramName};
-use crate::sampler::adaptive::names;
-use crate::sampler::{AdaptiveSampler, names as sampler_names};
+use crate::sampler::{AdaptiveSampler, states};
 use crate::train::draw::request::SampleRequest;
 use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::start;
@@ -48,8 +47,8 @@ pub(super) fn arrive(
     let mut steps = 0;
     loop {
         steps += engine.advance(program, batch as u32, STEPS_UNSEEN)? as u64;
-        let left = engine.floats(names::LEFT, 1)?[0] as usize;
-        let faults = engine.floats(names::FAULT, batch)?;
+        let left = engine.floats(states::LEFT, 1)?[0] as usize;
+        let faults = engine.floats(states::FAULT, batch)?;
         let mut stuck: Vec<usize> = (0..batch).filter(|sample| faults[*sample] != 0.0).collect();
         let given_up = left > 0 && steps > MOST_STEPS;
         let ended = left == 0 || given_up || (at_fault == AtFault::Stop && !stuck.is_empty());
@@ -57,13 +56,13 @@ pub(super) fn arrive(
         if !ended && !stopped {
             continue;
         }
-        let tries = engine.floats(names::TRIES, batch)?;
+        let tries = engine.floats(states::TRIES, batch)?;
         if given_up {
             // All that are on their way have tried equally often, and most.
             let most = tries.iter().copied().fold(0.0, f32::max);
             stuck.extend((0..batch).filter(|sample| faults[*sample] == 0.0 && tries[*sample] == most));
         }
-        return Ok(Arrival { tries, times: engine.floats(names::TIME, batch)?, stuck, stopped });
+        return Ok(Arrival { tries, times: engine.floats(states::TIME, batch)?, stuck, stopped });
     }
 }
 
@@ -98,7 +97,7 @@ pub(super) fn draw(
         if request.grid.denoise {
             engine.run(programs::END, batch as u32, 1)?;
         }
-        let drawn = engine.floats(sampler_names::X, batch * dims)?;
+        let drawn = engine.floats(states::X, batch * dims)?;
         if let Some(place) = drawn.iter().position(|x| !x.is_finite()) {
             return stuck(base + place / dims, sde.t_min());
         }

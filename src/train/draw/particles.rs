@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::graph::random;
-use crate::sampler::twisted_names::{LOG_RATIO, LOG_TWIST, SHIFT};
-use crate::sampler::{ParticleWeights, Sampler, names};
+use crate::sampler::states::{LOG_RATIO, LOG_TWIST, SHIFT};
+use crate::sampler::{ParticleWeights, Sampler, states};
 use crate::train::draw::request::SampleRequest;
 use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
@@ -44,7 +44,7 @@ pub(super) fn draw(
             engine.run(programs::SAMPLE, rows as u32, 1)?;
             let [log_ratio, log_twist] = [engine.floats(LOG_RATIO, rows)?, engine.floats(LOG_TWIST, rows)?];
             let last = step + 1 == steps;
-            let x = if last { engine.floats(names::X, rows * dims)? } else { Vec::new() };
+            let x = if last { engine.floats(states::X, rows * dims)? } else { Vec::new() };
             if [&log_ratio, &log_twist, &x].into_iter().flatten().any(|value| !value.is_finite()) {
                 let sigma = experiment.sde.at(row[0]).sigma;
                 return Err(TrainError::SampleNotFinite {
@@ -64,7 +64,7 @@ pub(super) fn draw(
                 }
                 drawn.samples.extend(samples);
             } else if let Some(heirs) = weights.resample(uniform) {
-                for state in [names::X, SHIFT] {
+                for state in [states::X, SHIFT] {
                     let old = engine.floats(state, rows * dims)?;
                     let new: Vec<f32> = heirs.iter().flat_map(|row| &old[row * dims..][..dims]).copied().collect();
                     engine.set_floats(state, &new)?;

@@ -1,7 +1,7 @@
 //! What a sampler finds in the store when it begins, and what is put back in the end.
 
 use crate::engine::Engine;
-use crate::sampler::{Sampler, Spacing, flatten, inpainting_names, names};
+use crate::sampler::{Sampler, Spacing, flatten, states};
 use crate::sde::Sde;
 use crate::train::draw::equal_work;
 use crate::train::draw::request::{Known, SampleRequest};
@@ -24,7 +24,7 @@ pub(super) fn lay_out(
     let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
     let table = sampler.coefficients(sde, &request.grid);
     let rows = Experiment::table_rows(table.len());
-    engine.set_floats(names::TABLE, &flatten(sampler.columns(), &table, sde, rows))?;
+    engine.set_floats(states::TABLE, &flatten(sampler.columns(), &table, sde, rows))?;
     Ok((table, request.grid.times(sde, request.grid.steps + usize::from(!request.grid.denoise))))
 }
 
@@ -44,15 +44,15 @@ pub(super) fn start(
     if request.guidance != 1.0 {
         experiment.set_guidance(engine, request.guidance)?;
     }
-    engine.set_words(names::CLOCK, &clock(0, (base * particles) as u32, request.seed))?;
+    engine.set_words(states::CLOCK, &clock(0, (base * particles) as u32, request.seed))?;
     for name in states {
         engine.set_floats(name, &vec![0.0; rows * dims])?;
     }
     if let Some(known) = &request.known {
         let values = known.values[base * dims..(base + batch) * dims].chunks(dims);
         let values: Vec<f32> = values.flat_map(|sample| sample.repeat(particles)).collect();
-        engine.set_floats(inpainting_names::KNOWN, &values)?;
-        engine.set_floats(inpainting_names::MASK, &known.mask)?;
+        engine.set_floats(states::KNOWN, &values)?;
+        engine.set_floats(states::MASK, &known.mask)?;
     }
     let prior = experiment.sde.prior_sigma() as f32;
     let noise = request.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
@@ -60,10 +60,10 @@ pub(super) fn start(
         Some(noise) => {
             let scaled: Vec<f32> =
                 noise.chunks(dims).flat_map(|sample| sample.repeat(particles)).map(|z| prior * z).collect();
-            engine.set_floats(names::X, &scaled)?;
+            engine.set_floats(states::X, &scaled)?;
         }
         None => {
-            engine.set_floats(names::X, &vec![0.0; rows * dims])?;
+            engine.set_floats(states::X, &vec![0.0; rows * dims])?;
             engine.run(PRIOR, rows as u32, 1)?;
         }
     }

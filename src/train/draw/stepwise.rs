@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::Engine;
-use crate::sampler::{Sampler, names};
+use crate::sampler::{Sampler, states};
 use crate::train::draw::request::SampleRequest;
 use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
@@ -43,7 +43,7 @@ pub(super) fn draw(
         let mut marks = kept.iter().copied().enumerate().peekable();
         loop {
             if let Some((frame, _)) = marks.next_if(|(_, mark)| *mark == step) {
-                let mut samples = engine.floats(names::X, batch * dims)?;
+                let mut samples = engine.floats(states::X, batch * dims)?;
                 if let (Some(known), true) = (&request.known, step == steps) {
                     put_back(known, base * dims, &mut samples);
                 }
@@ -62,11 +62,11 @@ pub(super) fn draw(
             }
             submissions += 1;
             let look = submissions.is_power_of_two() || submissions.is_multiple_of(SUBMISSIONS_UNSEEN);
-            if look && engine.floats(names::X, batch * dims)?.iter().any(|x| !x.is_finite()) {
+            if look && engine.floats(states::X, batch * dims)?.iter().any(|x| !x.is_finite()) {
                 return Err(find_fault(engine, experiment, sampler, request, base, batch, &table)?);
             }
         }
-        let mut samples = engine.floats(names::X, batch * dims)?;
+        let mut samples = engine.floats(states::X, batch * dims)?;
         if let Some(known) = &request.known {
             put_back(known, base * dims, &mut samples);
         }
@@ -91,7 +91,7 @@ fn set_step_noise(
     for i in 0..sampler.draws() {
         let first = (step * sampler.draws() + i) * request.n;
         let values = &noise[(first + samples.start) * dims..(first + samples.end) * dims];
-        engine.set_floats(&names::step_noise(i), values)?;
+        engine.set_floats(&states::step_noise(i), values)?;
     }
     Ok(true)
 }
@@ -111,7 +111,7 @@ fn find_fault(
     for (step, row) in table.iter().enumerate() {
         set_step_noise(engine, sampler, request, experiment.dims(), step, base..base + batch)?;
         engine.run(SAMPLE, batch as u32, 1)?;
-        let x = engine.floats(names::X, batch * experiment.dims())?;
+        let x = engine.floats(states::X, batch * experiment.dims())?;
         if x.iter().any(|x| !x.is_finite()) {
             let sigma = experiment.sde.at(row[0]).sigma;
             return Ok(TrainError::SampleNotFinite { step: step as u64 + 1, steps, t: row[0], sigma });

@@ -77,7 +77,7 @@ impl Experiment {
     /// The exact score, where the data's density is known.
     pub(in crate::train) fn exact(&self) -> Option<Box<dyn Model + '_>> {
         let mixture = self.mixture.as_ref()?;
-        let law = nn::Mixture { components: mixture.components(), dims: mixture.dim() };
+        let law = nn::ExactMixture { components: mixture.components(), dims: mixture.dim() };
         Some(Box::new(law.model(self.sde.as_ref())))
     }
 

@@ -31,9 +31,9 @@ impl Experiment {
     }
 
     /// The data's own density, for what was checked to have one.
-    pub(in crate::train) fn density(&self) -> nn::Mixture {
+    pub(in crate::train) fn density(&self) -> nn::ExactMixture {
         let mixture = self.mixture.as_ref().expect("the config was checked: the data knows its density");
-        nn::Mixture { components: mixture.components(), dims: mixture.dim() }
+        nn::ExactMixture { components: mixture.components(), dims: mixture.dim() }
     }
 
     /// The standard deviation of the noise at which the model is asked at time `t`.

@@ -52,7 +52,7 @@ impl Experiment {
 
     pub(in crate::train) fn fill_drawing(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
         if let Some(mixture) = &self.mixture {
-            for (name, values) in nn::Mixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
+            for (name, values) in nn::ExactMixture::states(mixture.weights(), mixture.means(), mixture.widths()) {
                 let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
                 engine.set_floats(name, &values)?;
             }
@@ -60,7 +60,7 @@ impl Experiment {
         for constant in self.architecture.iter().flat_map(|network| network.constants()) {
             engine.set_floats(constant.name, &constant.values)?;
         }
-        engine.set_floats(sampler::names::STATUS, &[0.0])
+        engine.set_floats(sampler::states::STATUS, &[0.0])
     }
 
     /// Which classes samples `first..first + count` are drawn of, for a model that knows classes.
