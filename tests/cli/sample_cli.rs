@@ -256,6 +256,31 @@ fn a_network_of_any_kind_knows_classes() {
     expect_bad(folder.path(), &[("sample run --class 10 --out b.png", &["--class 10", "0 to 9"])]);
 }
 
+/// A tiny transformer that is told the class.
+#[test]
+fn a_transformer_can_be_asked_for_a_class_and_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[data]\nkind = \"digits\"\n[model]\nkind = \"dit\"\npatch = 4\nwidth = 8\ndepth = 1\nheads = 2\n\
+                  mlp_ratio = 2\nconditional = true\n[sde]\nkind = \"vp\"\n[train]\nsteps = 4\nbatch = 8\n\
+                  accumulate = 2\ncheckpoint_activations = true\nevaluate_every = 4\nlearning_rate = 0.05\n\
+                  [sample]\nkind = \"ode-euler\"\nsteps = 3\nn = 4\n";
+    fs::write(folder.path().join("dit.toml"), config).unwrap();
+    good(folder.path(), "train dit.toml --device cpu --out run");
+    let draw = |flags: &str| -> Vec<f32> {
+        good(folder.path(), &format!("sample run --device cpu --n 2 {flags} --out o.npy"));
+        read_npy(&folder.path().join("o.npy")).unwrap().values.to_f32()
+    };
+    let (any, three, five) = (draw(""), draw("--class 3"), draw("--class 5"));
+    assert!(any != three && three != five, "the class matters");
+    assert_ne!(three, draw("--class 3 --guidance 2"));
+    let guided_to_none = draw("--class 3 --guidance 0");
+    assert!(any.iter().zip(&guided_to_none).all(|(a, b)| (a - b).abs() < 1e-4), "no guidance is no class");
+    good(folder.path(), "train dit.toml --device cpu --out parts --steps 2");
+    good(folder.path(), "train dit.toml --device cpu --out parts --resume");
+    let read = |run: &str| fs::read(folder.path().join(run).join("step-4/params.safetensors")).unwrap();
+    assert!(read("run") == read("parts"), "the weights have the same bits");
+}
+
 #[test]
 fn images_come_as_pictures_and_what_has_no_picture_says_so() {
     let folder = image_folder();
