@@ -15,7 +15,8 @@
 //! Cost: a data gradient with stride s multiplies s² as often as needed, by zeros.
 
 use super::hooks::Hooks;
-use super::matmul::{Aligned, Layout, Left, Tile, store, template};
+use super::matmul::{Aligned, Layout, Left, store, template};
+use super::tile::Tile;
 use super::word;
 use crate::graph::{ConvLayout, Geometry};
 use crate::plan::{Constant, Shader};

@@ -19,6 +19,7 @@ pub mod pointwise;
 pub mod reduce;
 pub mod ring;
 pub mod tick;
+pub mod tile;
 mod variants;
 
 pub use hooks::{Binding, Element, Hooks, in_parts};

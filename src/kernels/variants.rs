@@ -1,7 +1,8 @@
 //! Every variant of every kernel, so that no test forgets one.
 
-use super::matmul::{Aligned, Layout, TILES};
+use super::matmul::{Aligned, Layout};
 use super::reduce::Over;
+use super::tile::TILES;
 use super::{Binding, Element, Hooks, attention, conv, copy, gather, matmul, pointwise, reduce, ring, tick};
 use crate::graph::{ConvLayout, Geometry, Padding, Reduction};
 use crate::plan::Shader;

@@ -8,6 +8,7 @@ use super::tensors::{Bind, Call};
 use crate::graph::{Layout, Shape, Value};
 use crate::kernels;
 use crate::kernels::copy::{Box4, Side};
+use crate::kernels::tile::Tile;
 use crate::plan::Size;
 
 impl Lowering<'_> {
@@ -29,7 +30,8 @@ impl Lowering<'_> {
             Layout::Tn => left[left.len() - 2],
         };
         let [rows, columns, inner] = [result[0], result[1], inner].map(|dim| dim.at(1) as u64);
-        let tile = self.tile(matrices.at(self.facts.batch()), rows, columns);
+        let most = matrices.at(self.facts.batch());
+        let tile = Tile::choose(self.facts.options.driver, most, rows, columns);
         let aligned = kernels::matmul::Aligned::of(layout, rows, columns, inner);
         let mut flops = matrices * (2 * rows * columns * inner);
         let mut binds = vec![Bind::read(self.tensor_of(a)), Bind::read(self.tensor_of(b))];

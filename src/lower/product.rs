@@ -1,14 +1,12 @@
 //! Matrix products, and convolutions as such, whole or in split sums, with the epilogue of a pointwise node.
 
+use super::iteration::{channels, elements, times};
 use super::lowering::Lowering;
 use super::pointwise::Prepared;
 use super::tensors::{Bind, Call};
 use super::{LowerError, padded_bytes};
 use crate::graph::{ConvLayout, DType, Geometry, Layout, Op, Reduction, Shape, Value};
-use crate::kernels::matmul::Tile;
-use crate::plan::Driver;
-
-use super::iteration::{channels, elements, times};
+use crate::kernels::tile::{Tile, splits};
 use crate::kernels::{self, Hooks};
 use crate::plan::{Constant, Shader, Size};
 
@@ -91,14 +89,6 @@ impl Lowering<'_> {
         self.launch_product(node, None)
     }
 
-    /// The tile for products of this size, one for each of so many matrices.
-    pub(super) fn tile(&self, matrices: u64, rows: u64, columns: u64) -> Tile {
-        match self.facts.options.driver {
-            Driver::Software { lanes: 8 } => kernels::matmul::choose_with_lanes(matrices, rows, columns),
-            driver => kernels::matmul::choose(matrices, rows, columns, driver.is_software()),
-        }
-    }
-
     /// A product, with the epilogue of a pointwise node if it has one.
     pub(super) fn launch_product(
         &mut self,
@@ -129,7 +119,7 @@ impl Lowering<'_> {
             let what = format!("a convolution of {} pixels or more has no kernel", kernels::conv::LIMIT);
             return Err(LowerError::Unsupported { label: self.facts.label(product, name), what });
         }
-        let tile = self.tile(1, rows.at(batch), columns);
+        let tile = Tile::choose(self.facts.options.driver, 1, rows.at(batch), columns);
         let (a, rest) = joined.map_or((a, None), |[first, rest]| (first, Some(rest)));
         let mut binds = vec![Bind::read(self.tensor_of(a)), Bind::read(self.tensor_of(b))];
         binds.extend(rest.map(|rest| Bind::read(self.tensor_of(rest))));
@@ -151,7 +141,7 @@ impl Lowering<'_> {
         let whole =
             binds.iter().all(|bind| padded_bytes(DType::F32, self.tensors[bind.tensor].elements.at(batch)) <= limit);
         let most = if whole { (limit / result_bytes).max(1) } else { 1 };
-        let splits = kernels::matmul::splits(rows.at(batch), columns, inner.at(batch), tile).min(most);
+        let splits = splits(rows.at(batch), columns, inner.at(batch), tile).min(most);
         let shader = self.shared.shader(kernel.shader(tile, None));
         let result = self.tensor_of(Value { node: product, output: 0 });
         let label = self.facts.label(product, name);

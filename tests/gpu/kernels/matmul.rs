@@ -4,8 +4,9 @@ use super::{WIDE, assert_near, noise, unwritten};
 use crate::common::kernel_harness::{bits, floats, gpu, run};
 use crate::common::skip::skip;
 use tweedie::graph::Reduction;
-use tweedie::kernels::matmul::{self, Aligned, Layout, TILES, Tile};
+use tweedie::kernels::matmul::{self, Aligned, Layout};
 use tweedie::kernels::reduce::{self, Over};
+use tweedie::kernels::tile::{TILES, Tile};
 use tweedie::kernels::{Binding, Element, Hooks};
 use tweedie::plan::Size;
 
