@@ -34,12 +34,6 @@ words! {
     }
 }
 
-impl Default for Spacing {
-    fn default() -> Self {
-        Self::Linear
-    }
-}
-
 /// How many times faster than on average the log-SNR may fall at t_max for times to be spread evenly in t.
 const STEEP: f64 = 4.0;
 
