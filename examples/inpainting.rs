@@ -45,7 +45,7 @@ fn drawn(
     steps: usize,
     particles: Option<usize>,
 ) -> Result<Samples, Box<dyn std::error::Error>> {
-    let sampler = experiment.config.sample.sampler();
+    let sampler = experiment.config().sample.sampler();
     let draw = SampleRequest {
         n: SAMPLES,
         grid: Grid::linear(steps),

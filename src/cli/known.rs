@@ -54,8 +54,8 @@ fn values_of(flag: &str, path: &Path, experiment: &Experiment) -> Result<Vec<f32
     if !is_picture(path) {
         return Ok(read_points(flag, path, experiment)?.values);
     }
-    let [height, width, channels] = experiment.train.shape[..] else {
-        let shape = &experiment.train.shape;
+    let [height, width, channels] = experiment.train_data().shape[..] else {
+        let shape = &experiment.train_data().shape;
         let text = format!("{flag} {}: samples of shape {shape:?} are no images; should be a .npy", path.display());
         return Err(CliError::bad_input(text));
     };

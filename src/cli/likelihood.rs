@@ -124,11 +124,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
         return Err(CliError::bad_input(line));
     }
     let (values, labels) = match name.as_str() {
-        "test" => (experiment.held_out.values.to_f32(), experiment.held_out.labels.as_deref()),
-        "train" => (experiment.train.values.to_f32(), experiment.train.labels.as_deref()),
+        "test" => (experiment.held_out().values.to_f32(), experiment.held_out().labels.as_deref()),
+        "train" => (experiment.train_data().values.to_f32(), experiment.train_data().labels.as_deref()),
         _ => (read_points("--data", &arguments.data, &experiment)?.values, None),
     };
-    if let Some(levels) = experiment.train.levels {
+    if let Some(levels) = experiment.train_data().levels {
         check_levels(&name, &values, levels)?;
     }
     let dims = experiment.dims();
@@ -163,10 +163,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CliError> {
         unknown = format!(", NaN in {}", out.display());
     }
     if let Some(encoded) = &arguments.encoded {
-        let shape = [vec![n], experiment.train.shape.clone()].concat();
+        let shape = [vec![n], experiment.train_data().shape.clone()].concat();
         data::write_npy(encoded, &shape, &answer.encoded)?;
     }
-    print(&report(&answer, &question, experiment.train.levels, &name, &source.describe()))?;
+    print(&report(&answer, &question, experiment.train_data().levels, &name, &source.describe()))?;
     let known = answer.known();
     match answer.faults.first() {
         _ if answer.stopped => Err(CliError::Interrupted(format!(

@@ -323,7 +323,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         return Err(CliError::bad_input(format!(
             "--out {}: samples of shape {:?} are neither images nor points in the plane; write .npy or .csv",
             out.display(),
-            experiment.train.shape
+            experiment.train_data().shape
         )));
     }
     let frames = if format == Format::Gif { FRAMES } else { 0 };
@@ -355,7 +355,7 @@ fn sample(request: Request) -> Result<(), CliError> {
         note(format_args!("times of equal work: {}", times.join(" ")));
     }
     let mut shape = vec![n];
-    shape.extend(&experiment.train.shape);
+    shape.extend(&experiment.train_data().shape);
     match format {
         Format::Png => artifacts::samples(&out, &experiment, &drawn.samples)?,
         Format::Gif => artifacts::animation(&out, &experiment, &drawn)?,

@@ -127,7 +127,7 @@ fn score(request: Request) -> Result<(), CliError> {
     let experiment = source.experiment()?;
     let classes = one_class(class, &experiment)?;
     let points = read_points("--x", &x, &experiment)?;
-    let sde = experiment.sde.as_ref();
+    let sde = experiment.sde();
     let t = match level {
         _ if experiment.is_without_noise() => without_noise(&experiment, level, output),
         Level::Sigma(0.0) => Err("--sigma 0: must be above 0, but for a run with loss.noise = \"none\"".to_owned()),
@@ -171,7 +171,7 @@ fn score(request: Request) -> Result<(), CliError> {
     };
     let values = scoring::evaluate(engine.as_mut(), &experiment, &points.values, classes, t, quantity)?;
     data::write_npy(&out, &points.shape, &values)?;
-    let at = experiment.sde.at(t);
+    let at = experiment.sde().at(t);
     let level = match experiment.is_without_noise() {
         true => "without noise".to_owned(),
         false => format!(

@@ -109,7 +109,7 @@ pub(super) struct Points {
 /// An array of points of the data's dimension: (N, D), (N, the data's shape), or the data's shape alone for one point.
 pub(super) fn read_points(flag: &str, path: &Path, experiment: &Experiment) -> Result<Points, CliError> {
     let array = data::read_npy(path).map_err(|error| CliError::bad_input(format!("{flag} {error}")))?;
-    let shape = &experiment.train.shape;
+    let shape = &experiment.train_data().shape;
     let fits =
         matches!(&array.shape[..], [n, rest @ ..] if *n > 0 && (rest == &shape[..] || rest == [experiment.dims()]));
     if !fits && array.shape != *shape {

@@ -29,7 +29,7 @@ pub(super) fn read_step_noise(
         return Err(bad(format!("{} is deterministic and draws nothing in its steps; leave it out", sampler.name())));
     }
     let array = data::read_npy(path).map_err(|error| CliError::bad_input(format!("--step-noise {error}")))?;
-    let shape = &experiment.train.shape;
+    let shape = &experiment.train_data().shape;
     let n = match &array.shape[..] {
         [steps, each, n, rest @ ..]
             if *steps == rows

@@ -99,9 +99,9 @@ impl Observer for Terminal {
     fn ready(&mut self, experiment: &Experiment, start: u64) {
         note(format_args!(
             "{}: {} samples to train on, {} held out; a network of {} weights",
-            experiment.train.name,
-            experiment.train.len(),
-            experiment.held_out.len(),
+            experiment.train_data().name,
+            experiment.train_data().len(),
+            experiment.held_out().len(),
             experiment.weights()
         ));
         if start > 0 {
@@ -126,7 +126,7 @@ impl Observer for Terminal {
         if !artifacts::has_picture(experiment) {
             return Ok(());
         }
-        let sampler = experiment.config.sample.sampler();
+        let sampler = experiment.config().sample.sampler();
         let going_on = &mut |_, _| !self.interrupt.requested();
         let drawn = match sampling::draw(engine, experiment, &sampler, &a_picture(experiment, 0), going_on) {
             // The loop hears of it, saves, and stops.
@@ -146,10 +146,10 @@ impl Observer for Terminal {
 
 /// The samples that the config asks for, and so many moments on their way.
 fn a_picture(experiment: &Experiment, frames: usize) -> SampleRequest {
-    let settings = &experiment.config.sample;
+    let settings = &experiment.config().sample;
     SampleRequest {
         n: settings.n,
-        grid: experiment.config.grid(),
+        grid: experiment.config().grid(),
         seed: settings.seed,
         noise: None,
         step_noise: None,
@@ -225,7 +225,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
         note("no samples are drawn: with loss.noise = \"none\" the network knows the score of the data alone");
         return Ok(artifacts::scores(&folder.join("scores.png"), experiment, engine.as_mut(), &[])?);
     }
-    let sampler = experiment.config.sample.sampler();
+    let sampler = experiment.config().sample.sampler();
     let has_moments = matches!(sampler, AnySampler::Stepwise(_));
     let draw = a_picture(experiment, if has_moments { FRAMES } else { 0 });
     let mut bar = Drawing::default();

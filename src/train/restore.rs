@@ -52,7 +52,7 @@ pub(super) fn check(
         arenas(experiment, latest, EMA, &[""])?;
         arenas(experiment, latest, OPTIMIZER, &MOMENTS)?;
         learned(experiment, latest)?;
-        check_config(&experiment.config, latest)?;
+        check_config(experiment.config(), latest)?;
         check_data(experiment, latest)?;
     }
     if folder.metrics_path().exists() {
@@ -97,9 +97,9 @@ pub(super) fn to_checkpoint(
     ];
     Ok(Checkpoint {
         step,
-        seed: experiment.config.train.seed,
-        fingerprint: experiment.config.fingerprint(),
-        extra: origin::record(experiment.sigma_data, experiment.train.len()),
+        seed: experiment.config().train.seed,
+        fingerprint: experiment.config().fingerprint(),
+        extra: origin::record(experiment.sigma_data(), experiment.train_data().len()),
         groups: groups.into_iter().chain((!states.is_empty()).then(|| (LEARNED.to_owned(), states))).collect(),
     })
 }
@@ -124,15 +124,15 @@ pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: 
 /// The checkpoint is not one of this experiment's model, or of another config; or the device is lost.
 pub fn restore_average(experiment: &Experiment, engine: &mut dyn Engine, saved: &Loaded) -> Result<(), TrainError> {
     let average = arenas(experiment, saved, EMA, &[""])?;
-    check_config(&experiment.config, saved)?;
+    check_config(experiment.config(), saved)?;
     Ok(engine.set_floats(names::EMA, &average[0])?)
 }
 
 /// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its process
 /// follow the schedule that was learned, where one was.
 pub fn follow(experiment: &mut Experiment, checkpoint: &Checkpoint) {
-    if let Some(was) = origin::other_sigma_data(checkpoint, experiment.sigma_data) {
-        experiment.sigma_data = was;
+    if let Some(was) = origin::other_sigma_data(checkpoint, experiment.sigma_data()) {
+        experiment.set_sigma_data(was);
     }
     let tensors = || checkpoint.groups.get(EMA).into_iter().flatten();
     experiment.follow(&|name| tensors().find(|tensor| tensor.name == name).map(|tensor| &tensor.values[..]));
@@ -165,10 +165,10 @@ fn check_data(experiment: &Experiment, Loaded { path, checkpoint }: &Loaded) -> 
         let folder = path.display();
         Err(TrainError::bad(format!(
             "{folder}: was trained on other data than {} has now: {what}; put the data back, or start a new run with --out",
-            experiment.train.name
+            experiment.train_data().name
         )))
     };
-    let (rows, sigma_data) = (experiment.train.len(), experiment.sigma_data);
+    let (rows, sigma_data) = (experiment.train_data().len(), experiment.sigma_data());
     if let Some(was) = origin::other_rows(checkpoint, rows) {
         return complain(format!("{was} samples to train on, now {rows}"));
     }

@@ -138,8 +138,8 @@ impl Training {
             let text = "model.kind = \"exact\": has nothing to train; use `sample` or `score` on the config";
             return Err(TrainError::unfit("model.kind", text));
         }
-        if experiment.train.is_constant() {
-            let name = &experiment.train.name;
+        if experiment.train_data().is_constant() {
+            let name = &experiment.train_data().name;
             let text = format!("[data]: all samples are the same in {name}: there is nothing to learn");
             return Err(TrainError::unfit("data", text));
         }
@@ -195,7 +195,7 @@ impl Training {
     /// # Errors
     /// As [`train`].
     pub fn go_on(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
-        let train = self.experiment.config.train.clone();
+        let train = self.experiment.config().train.clone();
         if self.submitted == 0 && !self.evaluated_at(0)? {
             self.evaluate(observer)?;
         }
@@ -249,7 +249,7 @@ impl Training {
             self.take_in(&snapshot)?;
         }
         let steps_per_sec = (self.arrived - self.first_step) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let steps = self.experiment.config.train.steps;
+        let steps = self.experiment.config().train.steps;
         observer.progress(Progress { step: self.arrived, steps, loss: self.last_loss, steps_per_sec });
         Ok(())
     }
@@ -257,7 +257,7 @@ impl Training {
     fn take_in(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         let done = u64::from(snapshot.words[training_states::CLOCK][0]);
         let (ring, status) = (&snapshot.floats[training_states::RING], snapshot.floats[training_states::STATUS][0]);
-        let every = self.experiment.config.train.log_every;
+        let every = self.experiment.config().train.log_every;
         for step in self.arrived..done {
             let row = (step as usize % RING_ROWS) * RING_COLUMNS;
             let [loss, grad_norm, learning_rate] = [ring[row], ring[row + 1], ring[row + 2]];
@@ -316,7 +316,7 @@ impl Training {
     fn save(&mut self) -> Result<(), TrainError> {
         self.log.sync()?;
         let checkpoint = restore::to_checkpoint(&self.experiment, self.engine.as_mut(), self.arrived)?;
-        self.folder.save(&checkpoint, self.experiment.config.train.keep)?;
+        self.folder.save(&checkpoint, self.experiment.config().train.keep)?;
         Ok(())
     }
 }

@@ -151,7 +151,7 @@ fn what_is_done_is_kept_when_it_is_stopped() {
     let folder = folder();
     let config = Config::read(&folder.path().join("exact.toml"), &Overrides::none()).expect("a config");
     let experiment = Experiment::new(&config).expect("an experiment");
-    let data: Vec<f32> = experiment.train.values.to_f32()[..1300].to_vec();
+    let data: Vec<f32> = experiment.train_data().values.to_f32()[..1300].to_vec();
     let solver = DormandPrince { absolute: 1e-3, relative: 1e-3 };
     let flow = Method::Flow { divergence: Divergence::Hutchinson(Projection::Rademacher), solver };
     for method in [flow, Method::Bound { times: 8 }] {

@@ -43,11 +43,11 @@ pub fn experiment(process: &Forward, data: &str, sample: &str) -> Experiment {
     let toml = format!("{data}\n[model]\nkind = \"exact\"\n{sde}\n[sample]\n{sample}\n");
     let config =
         Config::parse(&toml, "test.toml", &Overrides::none()).unwrap_or_else(|error| panic!("{error}\n{toml}"));
-    let mut experiment = Experiment::new(&config).unwrap_or_else(|error| panic!("{error}\n{toml}"));
-    if let Some(learned) = learned {
-        experiment.sde = Box::new(learned);
+    let experiment = Experiment::new(&config).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    match learned {
+        Some(learned) => experiment.with_sde(Box::new(learned)),
+        None => experiment,
     }
-    experiment
 }
 
 /// Exact samples on a device by one sampler, on any grid.
@@ -64,7 +64,7 @@ impl<'a> Samples<'a> {
     /// than there. `given`: the noise of the steps is given.
     pub fn new(process: &'a Forward, data: &'a str, sample: &str, device: &Device, n: usize, given: bool) -> Self {
         let experiment = experiment(process, data, sample);
-        let sampler = experiment.config.sample.sampler();
+        let sampler = experiment.config().sample.sampler();
         let noise = if given { Noise::Given } else { Noise::Drawn };
         let drawing = Drawing { noise, ..experiment.drawing(&sampler) };
         let engine =
@@ -82,8 +82,8 @@ impl<'a> Samples<'a> {
         steps: impl FnOnce(usize, usize) -> Vec<f32>,
     ) -> Result<Vec<f32>, String> {
         let experiment = experiment(self.process, self.data, sample);
-        let sampler = experiment.config.sample.sampler();
-        let grid = experiment.config.grid();
+        let sampler = experiment.config().sample.sampler();
+        let grid = experiment.config().grid();
         let draw = SampleRequest {
             n: self.n,
             grid,

@@ -100,7 +100,7 @@ fn evaluations_of_a_run_compare_and_other_seeds_see_other_noise() {
 fn levels_are_as_well_covered_as_before_and_cost_no_more() {
     for (text, held_out) in [(UNET, 299), (MLP, 333)] {
         let experiment = experiment(text, 64, 1, 0);
-        assert_eq!((experiment.held_out.len(), experiment.evaluation_samples()), (held_out, 1030));
+        assert_eq!((experiment.held_out().len(), experiment.evaluation_samples()), (held_out, 1030));
         let levels = experiment.evaluation_levels();
         for level in 0..LEVELS {
             assert_eq!(levels.iter().filter(|found| **found == level).count(), 103);
@@ -125,7 +125,7 @@ fn the_irreducible_loss_of_each_level_is_what_it_is() {
     for seed in 0..5 {
         let experiment = experiment(text, 256, 1, seed);
         for level in held_out(&experiment, &Device::Cpu).levels {
-            let at = experiment.sde.at(f64::from(level.t));
+            let at = experiment.sde().at(f64::from(level.t));
             let signal = 0.64 * at.alpha.powi(2);
             let expected = signal / (signal + at.sigma.powi(2));
             let ratio = f64::from(level.irreducible.expect("it is known")) / expected;

@@ -159,12 +159,12 @@ fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
 
     // What is read back goes by the same schedule.
     let mut experiment = Experiment::new(&stopped.config).expect("an experiment");
-    let before = experiment.sde.scheduled(0.5);
+    let before = experiment.sde().scheduled(0.5);
     restore::follow(&mut experiment, &read("straight"));
-    let after = experiment.sde.scheduled(0.5);
-    assert_eq!(after, training.experiment.sde.scheduled(0.5));
-    assert!((experiment.sde.at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);
-    let times = experiment.config.grid().times(experiment.sde.as_ref(), 3);
+    let after = experiment.sde().scheduled(0.5);
+    assert_eq!(after, training.experiment.sde().scheduled(0.5));
+    assert!((experiment.sde().at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);
+    let times = experiment.config().grid().times(experiment.sde(), 3);
     assert_eq!(times, [1.0, after, 0.0]);
 }
 
@@ -190,7 +190,7 @@ fn the_ends_of_a_schedule_move_and_survive_a_stop() {
     // Levels an eighth apart are told from each other at far more noise than that, so that the first end moves up; and the
     // last is where next to nothing is left of the data.
     assert!(ends[2][0] < ends[0][0] - 0.1 && ends[2][1] != ends[0][1], "{ends:?}");
-    let sde = &training.experiment.sde;
+    let sde = training.experiment.sde();
     assert!((sde.at(sde.t_min()).log_snr - f64::from(ends[2][0])).abs() < 1e-4);
     assert!((sde.at(sde.t_max()).log_snr - f64::from(ends[2][1])).abs() < 1e-4);
 }

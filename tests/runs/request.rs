@@ -22,7 +22,7 @@ fn experiment(sampler: &str) -> Experiment {
 fn plain(experiment: &Experiment) -> SampleRequest {
     SampleRequest {
         n: N,
-        grid: experiment.config.grid(),
+        grid: experiment.config().grid(),
         seed: 1,
         noise: None,
         step_noise: None,
@@ -40,7 +40,7 @@ fn known(particles: Option<usize>) -> Option<Known> {
 /// Loads and draws, which have to agree on what they refuse. Gives the number of values drawn.
 fn answer(sampler: &str, change: impl Fn(&mut SampleRequest)) -> Result<usize, RequestError> {
     let experiment = experiment(sampler);
-    let sampler: AnySampler = experiment.config.sample.sampler();
+    let sampler: AnySampler = experiment.config().sample.sampler();
     let mut draw = plain(&experiment);
     let mut engine = sampling::load(&experiment, &Device::Cpu, &sampler, &draw).expect("an engine");
     change(&mut draw);

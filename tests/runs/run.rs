@@ -237,7 +237,7 @@ fn two_thousand_steps_allocate_what_ten_did() {
         let (mut training, _) = training::train(&request(run, device, &sets), &mut Silent).expect("training");
         assert_eq!(training.step(), 10);
         let after_ten = training.engine.allocated_bytes();
-        training.experiment.config.train.steps = 2000;
+        training.experiment.set_steps(2000);
         assert_eq!(training.go_on(&mut Silent).expect("training"), Outcome::Finished);
         assert_eq!(training.step(), 2000);
         assert!(after_ten > 0);
@@ -259,7 +259,7 @@ fn three_hundred_steps_of_a_unet_allocate_what_ten_did_and_resuming_changes_no_b
     let (mut training, _) = training::train(&straight, &mut Silent).expect("training");
     assert_eq!(training.step(), 10);
     let after_ten = training.engine.allocated_bytes();
-    training.experiment.config.train.steps = 300;
+    training.experiment.set_steps(300);
     assert_eq!(training.go_on(&mut Silent).expect("training"), Outcome::Finished);
     assert_eq!((training.step(), training.engine.allocated_bytes()), (300, after_ten));
     assert!(after_ten > 0);

@@ -60,8 +60,8 @@ fn trained(folder: &std::path::Path) -> Training {
 /// Root mean square of the error of the learned score over that of the exact score, at points of x_t.
 fn relative_error(training: &mut Training, t: f64) -> f64 {
     let Training { experiment, engine, .. } = training;
-    let mixture = experiment.mixture.clone().expect("the data is a mixture");
-    let level = experiment.sde.at(t);
+    let mixture = experiment.mixture().cloned().expect("the data is a mixture");
+    let level = experiment.sde().at(t);
     // Fresh points of the law of x_t itself: x_0 from the mixture, noise from a mixture of one component.
     const POINTS: usize = 4000;
     let unit = tweedie::data::Mixture::new(&[1.0], &[vec![0.0, 0.0]], &[tweedie::data::Width::Isotropic(1.0)]);
@@ -97,7 +97,7 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
     }
 
     let Training { experiment, engine, .. } = &mut training;
-    let settings = experiment.config.sample.clone();
+    let settings = experiment.config().sample.clone();
     let draw = SampleRequest {
         n: 2000,
         grid: Grid::linear(30),
@@ -111,7 +111,7 @@ fn a_small_network_learns_the_score_and_the_weights_of_a_mixture() {
     };
     let sampler = settings.sampler();
     let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |_, _| true).expect("samples");
-    let mixture = experiment.mixture.as_ref().expect("the data is a mixture");
+    let mixture = experiment.mixture().expect("the data is a mixture");
     let (mut first, mut between) = (0u32, 0u32);
     let mut sums = [[0.0f64; 2]; 2];
     for x in drawn.samples.chunks(2) {

@@ -75,7 +75,7 @@ pub(super) fn draw(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Samples, TrainError> {
     let dims = experiment.dims();
-    let sde = experiment.sde.as_ref();
+    let sde = experiment.sde();
     let mut samples = Vec::with_capacity(request.n * dims);
     let mut used = Vec::with_capacity(request.n);
     let chunk = experiment.chunk(request.n) as usize;

@@ -65,7 +65,7 @@ pub fn samples(path: &Path, experiment: &Experiment, samples: &[f32]) -> Result<
             picture::write_grid(path, samples, [n, height, width, channels], GridLayout::default())?;
         }
         Kind::Points => {
-            let data = experiment.train.values.to_f32();
+            let data = experiment.train_data().values.to_f32();
             let panels = [Panel { title: "data", points: &data }, Panel { title: "samples", points: samples }];
             picture::write_scatter(path, &panels, None)?;
         }
@@ -143,12 +143,12 @@ pub fn scores(
     if kind(experiment) != Kind::Points {
         return Ok(());
     }
-    let data = experiment.train.values.to_f32();
+    let data = experiment.train_data().values.to_f32();
     let (t, alpha, sigma, words) = if experiment.is_without_noise() {
         (experiment.time_without_noise(), 1.0, 0.0, "without noise".to_owned())
     } else {
-        let t = experiment.sde.t_min() + 0.3 * (experiment.sde.t_max() - experiment.sde.t_min());
-        let level = experiment.sde.at(t);
+        let t = experiment.sde().t_min() + 0.3 * (experiment.sde().t_max() - experiment.sde().t_min());
+        let level = experiment.sde().at(t);
         (t, level.alpha, level.sigma, format!("t = {t:.2}, σ = {:.2}", level.sigma))
     };
     // What x_t looks like: the data shrunk by alpha, in a frame that the noise fits too.
@@ -158,7 +158,7 @@ pub fn scores(
     view.reach += sigma.min(4.0 * view.reach);
     let at = view.lattice(ARROWS);
     let learned = scoring::evaluate(engine, experiment, &at, Classes::Any, t, Quantity::Score)?;
-    let exact = experiment.mixture.as_ref().map(|mixture| {
+    let exact = experiment.mixture().map(|mixture| {
         let mut score = [0.0; 2];
         at.chunks(2)
             .flat_map(|x| {
@@ -179,7 +179,7 @@ enum Kind {
 }
 
 fn kind(experiment: &Experiment) -> Kind {
-    match experiment.train.shape[..] {
+    match experiment.train_data().shape[..] {
         [height, width, channels @ (1 | 3)] => Kind::Images([height, width, channels]),
         [height, width] => Kind::Images([height, width, 1]),
         [2] => Kind::Points,
@@ -196,14 +196,14 @@ fn no_picture(path: &Path, experiment: &Experiment) -> TrainError {
     TrainError::bad(format!(
         "{}: samples of shape {:?} are neither images nor points in the plane; write them as .npy or .csv",
         path.display(),
-        experiment.train.shape
+        experiment.train_data().shape
     ))
 }
 
 /// The angle between data and noise in x_t, from 0 (data alone) to pi/2 (noise alone): samples take shape where it changes,
 /// which for most processes is in a small part of the time.
 fn noisiness(experiment: &Experiment, t: f64) -> f64 {
-    (experiment.sde.at(t).noise_to_signal() / experiment.sigma_data).atan()
+    (experiment.sde().at(t).noise_to_signal() / experiment.sigma_data()).atan()
 }
 
 /// At most `most` places (at least two, if there are so many) in a list that does not rise, with the first and the last, their
@@ -235,8 +235,8 @@ fn titles(drawn: &Samples) -> Vec<String> {
 
 /// A view that holds the data and most of the noise around it, but not all of a process whose noise dwarfs the data.
 fn wide_view(experiment: &Experiment) -> View {
-    let mut view = View::around(&experiment.train.values.to_f32());
-    view.reach = view.reach.max((2.5 * experiment.sde.prior_sigma()).min(3.0 * view.reach));
+    let mut view = View::around(&experiment.train_data().values.to_f32());
+    view.reach = view.reach.max((2.5 * experiment.sde().prior_sigma()).min(3.0 * view.reach));
     view
 }
 

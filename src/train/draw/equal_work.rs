@@ -29,8 +29,8 @@ pub(super) fn paced<'a>(
 ) -> Result<Paced<'a>, TrainError> {
     let dims = experiment.dims();
     let [x0, noise, t, t_next] = INPUTS;
-    let n = SAMPLES.min(experiment.held_out.len()).min(experiment.chunk(SAMPLES) as usize);
-    let data = experiment.held_out.values.to_f32();
+    let n = SAMPLES.min(experiment.held_out().len()).min(experiment.chunk(SAMPLES) as usize);
+    let data = experiment.held_out().values.to_f32();
     experiment.set_classes(engine, Classes::Any, 0, n)?;
     engine.set_input(WORK, x0, n as u32, &data[..n * dims])?;
     engine.set_input(WORK, noise, n as u32, &normals(n * dims, seed))?;
@@ -53,13 +53,13 @@ pub(super) fn paced<'a>(
              spacing",
         ));
     }
-    Ok(Paced { process: experiment.sde.as_ref(), times: equal_work(&times, &distances, PIECES) })
+    Ok(Paced { process: experiment.sde(), times: equal_work(&times, &distances, PIECES) })
 }
 
 /// Rising times from t_min to t_max: those that are even in time, and those that are even in ln SNR, as far as there is
 /// signal.
 fn times(experiment: &Experiment) -> Vec<f64> {
-    let sde = experiment.sde.as_ref();
+    let sde = experiment.sde();
     let (low, high) = (sde.t_min(), sde.t_max());
     let share = |i: usize| i as f64 / PARTS as f64;
     let even = (0..=PARTS).map(|i| low + share(i) * (high - low));

@@ -54,7 +54,7 @@ impl Question<'_> {
     /// # Errors
     /// What makes no sense, and what would.
     pub fn check(&self, experiment: &Experiment) -> Result<(), TrainError> {
-        let (sde, dims, found) = (experiment.sde.as_ref(), experiment.dims(), self.data.len());
+        let (sde, dims, found) = (experiment.sde(), experiment.dims(), self.data.len());
         let bad = |text: String| Err(TrainError::Bad(text));
         if found == 0 || !found.is_multiple_of(dims) {
             return bad(format!(
@@ -149,7 +149,7 @@ impl Likelihood {
 pub fn load(experiment: &Experiment, device: &Device, question: &Question) -> Result<Box<dyn Engine>, TrainError> {
     question.check(experiment)?;
     let dims = experiment.dims();
-    let sde = experiment.sde.as_ref();
+    let sde = experiment.sde();
     let model = |graph: &mut _| experiment.model(graph, Purpose::Draw);
     let graphs = match question.method {
         Method::Flow { divergence, solver } => {
@@ -237,7 +237,7 @@ pub fn evaluate(
 }
 
 fn bound<'a>(experiment: &'a Experiment, question: &Question) -> Bound<'a> {
-    Bound { sde: experiment.sde.as_ref(), dims: experiment.dims(), bin_width: question.bin_width }
+    Bound { sde: experiment.sde(), dims: experiment.dims(), bin_width: question.bin_width }
 }
 
 /// What is known of a sample in one repetition.
@@ -266,7 +266,7 @@ impl Part<'_> {
     /// Log densities along the flow, and whether `report`, which is told how many samples are done, let it go to its end.
     fn flow(&mut self, report: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
-        let sde = self.experiment.sde.as_ref();
+        let sde = self.experiment.sde();
         self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
         self.engine.run(programs::BEGIN, batch as u32, 1)?;
         let mut report = |left: usize| report(batch - left);
@@ -329,7 +329,7 @@ impl Part<'_> {
         let outcome = |sample: usize| {
             let first = (self.first + sample) * dims;
             if let Some(t) = faults[sample] {
-                let sigma = self.experiment.sde.at(t).sigma;
+                let sigma = self.experiment.sde().at(t).sigma;
                 return Outcome::Fault(TrainError::BoundNotFinite { sample: self.first + sample, t, sigma });
             }
             let x: Vec<f64> = self.question.data[first..first + dims].iter().map(|x| f64::from(*x)).collect();

@@ -46,7 +46,7 @@ pub(super) fn draw(
             let last = step + 1 == steps;
             let x = if last { engine.floats(states::X, rows * dims)? } else { Vec::new() };
             if [&log_ratio, &log_twist, &x].into_iter().flatten().any(|value| !value.is_finite()) {
-                let sigma = experiment.sde.at(row[0]).sigma;
+                let sigma = experiment.sde().at(row[0]).sigma;
                 return Err(TrainError::SampleNotFinite {
                     step: step as u64 + 1,
                     steps: steps as u64,

@@ -67,7 +67,7 @@ fn around_known<'a>(
     let AnySampler::Stepwise(inner) = sampler else { return None };
     let Known { particles, .. } = request.known.as_ref()?;
     Some(AnySampler::Stepwise(match particles {
-        Some(_) => Box::new(Twisted { mean_square: experiment.sigma_data.powi(2) }),
+        Some(_) => Box::new(Twisted { mean_square: experiment.sigma_data().powi(2) }),
         None => Box::new(Inpainting { sampler: inner.as_ref() }),
     }))
 }

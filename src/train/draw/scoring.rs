@@ -20,7 +20,7 @@ pub fn evaluate(
     quantity: Quantity,
 ) -> Result<Vec<f32>, TrainError> {
     let dims = experiment.dims();
-    let level = experiment.sde.at(t).level().map(|number| number as f32);
+    let level = experiment.sde().at(t).level().map(|number| number as f32);
     let chunk = experiment.chunk(x.len() / dims) as usize;
     let mut result = Vec::with_capacity(x.len());
     for (part, points) in x.chunks(chunk * dims).enumerate() {

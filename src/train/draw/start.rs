@@ -21,7 +21,7 @@ pub(super) fn lay_out(
         Spacing::EqualWork => Some(equal_work::paced(engine, experiment, request.seed)?),
         _ => None,
     };
-    let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde.as_ref(), |paced| paced);
+    let sde: &dyn Sde = paced.as_ref().map_or(experiment.sde(), |paced| paced);
     let table = sampler.coefficients(sde, &request.grid);
     let rows = Experiment::table_rows(table.len());
     engine.set_floats(states::TABLE, &flatten(sampler.columns(), &table, sde, rows))?;
@@ -54,7 +54,7 @@ pub(super) fn start(
         engine.set_floats(states::KNOWN, &values)?;
         engine.set_floats(states::MASK, &known.mask)?;
     }
-    let prior = experiment.sde.prior_sigma() as f32;
+    let prior = experiment.sde().prior_sigma() as f32;
     let noise = request.noise.as_ref().map(|noise| &noise[base * dims..(base + batch) * dims]);
     match noise {
         Some(noise) => {

@@ -30,7 +30,7 @@ pub(super) fn draw(
     let mut drawn = Samples {
         samples: Vec::with_capacity(request.n * dims),
         frames: vec![Vec::with_capacity(request.n * dims); kept.len()],
-        frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde.t_min(), |row| row[0])).collect(),
+        frame_times: kept.iter().map(|step| table.get(*step).map_or(experiment.sde().t_min(), |row| row[0])).collect(),
         times,
         evaluations: Evaluations::even(request.evaluations_each() * sampler.evaluations(&request.grid) as f64),
     };
@@ -113,12 +113,12 @@ fn find_fault(
         engine.run(SAMPLE, batch as u32, 1)?;
         let x = engine.floats(states::X, batch * experiment.dims())?;
         if x.iter().any(|x| !x.is_finite()) {
-            let sigma = experiment.sde.at(row[0]).sigma;
+            let sigma = experiment.sde().at(row[0]).sigma;
             return Ok(TrainError::SampleNotFinite { step: step as u64 + 1, steps, t: row[0], sigma });
         }
     }
-    let t = experiment.sde.t_min();
-    Ok(TrainError::SampleNotFinite { step: steps, steps, t, sigma: experiment.sde.at(t).sigma })
+    let t = experiment.sde().t_min();
+    Ok(TrainError::SampleNotFinite { step: steps, steps, t, sigma: experiment.sde().at(t).sigma })
 }
 
 /// The numbers of steps after which a moment is kept: `frames` of them, evenly spread from 0 to `steps`.

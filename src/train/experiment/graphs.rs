@@ -85,10 +85,10 @@ impl Experiment {
         let objective = self.objective();
         let optimizer = self.optimizer();
         let step = TrainingStep {
-            sde: self.sde.as_ref(),
+            sde: self.sde(),
             loss: objective.as_ref(),
             optimizer: &optimizer,
-            data: source(&self.train),
+            data: source(&self.train_data),
             flip: self.flipped(),
             dequantise: self.spread(),
             ring_rows: RING_ROWS,
@@ -103,7 +103,7 @@ impl Experiment {
         };
         let exact = self.exact().filter(|_| self.knows_least_loss());
         let spec = EvaluationSpec {
-            sde: self.sde.as_ref(),
+            sde: self.sde(),
             loss: objective.as_ref(),
             data: source(&self.held_out),
             exact: exact.as_deref(),
@@ -127,7 +127,7 @@ impl Experiment {
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
-        let sde = self.sde.as_ref();
+        let sde = self.sde();
         let mut programs = vec![averaged(PRIOR, prior_draw(sde, dims))];
         match sampler {
             AnySampler::Stepwise(sampler) => {

@@ -34,7 +34,7 @@ pub fn for_samples(what: &str, n: usize, dims: usize, frames: usize) -> Result<(
 fn for_trace(experiment: &Experiment) -> Result<(), TrainError> {
     let (batch, dims) = (experiment.batch() as usize, experiment.dims());
     let floats = dims.checked_mul(dims).and_then(|floats| floats.checked_mul(batch));
-    if !matches!(experiment.config.loss, Loss::Implicit(_)) || is_free(floats) {
+    if !matches!(experiment.config().loss, Loss::Implicit(_)) || is_free(floats) {
         return Ok(());
     }
     let what = format!(
@@ -51,7 +51,7 @@ fn for_trace(experiment: &Experiment) -> Result<(), TrainError> {
 pub fn for_training(experiment: &Experiment) -> Result<(), TrainError> {
     for_trace(experiment)?;
     if is_free(experiment.arena_elements().checked_mul(ARENAS)) {
-        let n = experiment.config.sample.n;
+        let n = experiment.config().sample.n;
         return for_samples(&format!("sample.n = {n}"), n, experiment.dims(), FRAMES);
     }
     let weights = experiment.weights();

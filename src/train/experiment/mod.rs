@@ -34,20 +34,13 @@ pub const LEVELS: usize = 10;
 
 /// A config made real.
 pub struct Experiment {
-    /// The config.
-    pub config: Config,
-    /// What is learned; of an exact model, samples of its law.
-    pub train: Dataset,
-    /// What is kept out of training.
-    pub held_out: Dataset,
-    /// The density, where it is known.
-    pub mixture: Option<Mixture>,
-    /// The forward process.
-    pub sde: Box<dyn Sde>,
-    /// Root mean square of the data's coordinates.
-    pub sigma_data: f64,
-    /// The network; `None` for an exact score.
-    pub architecture: Option<Box<dyn Architecture>>,
+    config: Config,
+    train_data: Dataset,
+    held_out: Dataset,
+    mixture: Option<Mixture>,
+    sde: Box<dyn Sde>,
+    sigma_data: f64,
+    architecture: Option<Box<dyn Architecture>>,
     parameters: Vec<Parameter>,
     arena_elements: usize,
 }
@@ -74,7 +67,7 @@ impl Experiment {
         checks::samples(config, &dataset)?;
         let mut experiment = Self {
             config: config.clone(),
-            train: split.train,
+            train_data: split.train,
             held_out: split.held_out,
             mixture: dataset.exact,
             sde,
@@ -88,6 +81,60 @@ impl Experiment {
         experiment.parameters = graph.parameters().to_vec();
         experiment.arena_elements = graph.arena_elements();
         Ok(experiment)
+    }
+
+    /// The same with another forward process than the config's, such as one of your own: samplers, scores and likelihoods
+    /// go by it. An exact score is exact along it; a network has to have been trained along it. Whether the config's
+    /// sampler can go along it is not checked.
+    #[must_use]
+    pub fn with_sde(self, sde: Box<dyn Sde>) -> Self {
+        Self { sde, ..self }
+    }
+
+    /// The config.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes `train.steps`, say to train on. Programs that are loaded keep their learning rates: a cosine falls to 0
+    /// where it did before.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.config.train.steps = steps;
+    }
+
+    /// What is learned; of an exact model, samples of its law.
+    pub fn train_data(&self) -> &Dataset {
+        &self.train_data
+    }
+
+    /// What is kept out of training.
+    pub fn held_out(&self) -> &Dataset {
+        &self.held_out
+    }
+
+    /// The data's density, where it is known.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        self.mixture.as_ref()
+    }
+
+    /// The forward process. Of a schedule that is learned it is the one followed last.
+    pub fn sde(&self) -> &dyn Sde {
+        self.sde.as_ref()
+    }
+
+    /// Root mean square of the data's coordinates; of a model that was restored, of the data that it was trained on.
+    pub fn sigma_data(&self) -> f64 {
+        self.sigma_data
+    }
+
+    /// Preconditions the network for data of this root mean square: that of the data that its weights were trained on.
+    pub(super) fn set_sigma_data(&mut self, sigma_data: f64) {
+        self.sigma_data = sigma_data;
+    }
+
+    /// The network; `None` for an exact score.
+    pub fn architecture(&self) -> Option<&dyn Architecture> {
+        self.architecture.as_deref()
     }
 
     /// Whether there is a network.

@@ -55,7 +55,7 @@ impl Experiment {
             return model.into();
         }
         let uncertainty = Uncertainty::new(graph);
-        Trainee { model, auxiliary: Box::new(Uncertain { sde: self.sde.as_ref(), uncertainty }) }
+        Trainee { model, auxiliary: Box::new(Uncertain { sde: self.sde(), uncertainty }) }
     }
 
     fn bare_model<'a>(&'a self, graph: &mut Graph, purpose: Purpose) -> Box<dyn Model + 'a> {
@@ -78,12 +78,12 @@ impl Experiment {
     pub(in crate::train) fn exact(&self) -> Option<Box<dyn Model + '_>> {
         let mixture = self.mixture.as_ref()?;
         let law = nn::ExactMixture { components: mixture.components(), dims: mixture.dim() };
-        Some(Box::new(law.model(self.sde.as_ref())))
+        Some(Box::new(law.model(self.sde())))
     }
 
     fn network(&self, forward: Forward, conditioning: Conditioning) -> Box<dyn Model + '_> {
         Box::new(Network {
-            sde: self.sde.as_ref(),
+            sde: self.sde(),
             parameterisation: self.config.loss.levels().parameterisation,
             sigma_data: self.sigma_data,
             network: move |graph: &mut Graph, x, level| forward(graph, x, level, conditioning),
@@ -101,7 +101,7 @@ impl Experiment {
                 let withheld = self.config.model.label_dropout();
                 let clock = graph.clock(training_states::CLOCK);
                 let class = (classes > 0).then(|| {
-                    let class = labels(graph, &self.train, class_states::LABELS, clock, Order::Shuffled);
+                    let class = labels(graph, &self.train_data, class_states::LABELS, clock, Order::Shuffled);
                     let draw = graph.random(clock, "label_dropout", Distribution::Uniform, Shape::batch(&[1]));
                     let kept = Expr::input(1).less(withheld).select(classes as f64, Expr::input(0));
                     graph.map(&[class, draw], &kept)

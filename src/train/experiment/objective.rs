@@ -43,7 +43,7 @@ impl Experiment {
 
     /// The time that stands for no noise, where that is what the network learns.
     pub fn time_without_noise(&self) -> f64 {
-        ScoreMatching::time_without_noise(self.sde.as_ref())
+        ScoreMatching::time_without_noise(self.sde())
     }
 
     /// Whether the network learns the data's score alone, and not those of x_t from which samples are drawn.

@@ -44,7 +44,7 @@ impl Experiment {
 
     /// What the ends of a schedule are made of, if they are learned.
     pub(in crate::train) fn learned_ends(&self) -> Option<EndsSpec> {
-        match (&self.config.sde, self.train.levels) {
+        match (&self.config.sde, self.train_data.levels) {
             (config::Sde::Learned(learned), Some(levels)) if learned.ends == sde::Ends::Learned => {
                 Some(EndsSpec { log_snr: learned.even().log_snr, first: learned.ends(), levels: levels.max(2) })
             }

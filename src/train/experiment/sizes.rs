@@ -10,7 +10,7 @@ const TABLE_ROWS: usize = 4096;
 impl Experiment {
     /// Coordinates of a sample.
     pub fn dims(&self) -> usize {
-        self.train.dim()
+        self.train_data.dim()
     }
 
     /// Samples that training takes at a time: those of a step, or of one of the parts in which it is accumulated.
@@ -48,7 +48,7 @@ impl Experiment {
 
     /// The width of the intervals that values of discrete levels stand for; `None` for continuous data.
     pub fn bin_width(&self) -> Option<f64> {
-        self.train.levels.map(|levels| 2.0 / f64::from(levels.max(2) - 1))
+        self.train_data.levels.map(|levels| 2.0 / f64::from(levels.max(2) - 1))
     }
 
     /// The width of the intervals over which training spreads values, if it does.
@@ -58,7 +58,7 @@ impl Experiment {
 
     /// The images half of which training mirrors, if it does.
     pub(super) fn flipped(&self) -> Option<[usize; 3]> {
-        self.train.image().filter(|_| self.config.train.flip)
+        self.train_data.image().filter(|_| self.config.train.flip)
     }
 
     /// Samples of one evaluation run.

@@ -36,7 +36,7 @@ impl Experiment {
     /// # Errors
     /// When it does not fit.
     pub fn fill_store(&self, engine: &mut dyn Engine) -> Result<(), EngineError> {
-        upload(engine, training_states::DATASET, &self.train)?;
+        upload(engine, training_states::DATASET, &self.train_data)?;
         upload(engine, evaluation_states::DATASET, &self.held_out)?;
         let times = self.evaluation_times();
         let times: Vec<f32> = self.evaluation_levels().into_iter().map(|level| times[level] as f32).collect();
@@ -113,7 +113,7 @@ impl Experiment {
         if self.classes() == 0 {
             return Ok(());
         }
-        for (name, data) in [(class_states::LABELS, &self.train), (class_states::HELD_OUT, &self.held_out)] {
+        for (name, data) in [(class_states::LABELS, &self.train_data), (class_states::HELD_OUT, &self.held_out)] {
             let labels: Vec<f32> = data.labels.iter().flatten().map(|label| *label as f32).collect();
             engine.set_floats(name, &labels)?;
         }
