@@ -12,7 +12,6 @@ use sampling::{normal_distribution, rounded};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::random;
 use tweedie::nn::ExactMixture;
-use tweedie::sampler::states as path;
 use tweedie::sampler::{
     AdaptiveSampler, Correction, Grid, LangevinSteps, Noise, Sampler, SamplerOptions, Spacing, Tolerances,
     adaptive_begin, adaptive_samplers, adaptive_step, denoised_end, sampling_step_with, states, stepwise_samplers,
@@ -89,10 +88,10 @@ fn adaptive_samples(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: 
     let state = |store: &Store<f32>, name| -> Vec<f64> {
         store.get(name).expect("a state of the sampler").iter().map(|value| f64::from(*value)).collect()
     };
-    while state(&store, path::LEFT)[0] > 0.0 {
+    while state(&store, states::LEFT)[0] > 0.0 {
         step.run(&mut store, &[], batch).expect("it fits");
     }
-    let tries = state(&store, path::TRIES).iter().sum::<f64>() / batch as f64;
+    let tries = state(&store, states::TRIES).iter().sum::<f64>() / batch as f64;
     run(denoised_end(sde, law.dims, |_| Box::new(law.mixture().model(sde))), &mut store);
     let spent = sampler.evaluations_to_begin() as f64 + tries * sampler.evaluations_per_try() as f64 + 1.0;
     (state(&store, states::X), spent)

@@ -2,7 +2,7 @@
 
 use crate::graph::{Expr, Graph, Layout, Order, Shape, Storage, TensorType, Value};
 use crate::loss::{Denoising, RING_COLUMNS, StoredDataset, TrainingStep, training_states, training_step};
-use crate::nn::optimizer::names::{EMA, PARAMS};
+use crate::nn::optimizer::states::{EMA, PARAMS};
 use crate::nn::{self, Conditioning, Linear, Mlp, MlpShape, Optimizer};
 use crate::sampler::{self, EulerMaruyama, Grid, Sampler, flatten, sampling_step};
 use crate::sde::{Model, Network, Parameterisation, Sde, Vp};

@@ -15,7 +15,7 @@ use serde::Serialize;
 use self::cases::{Case, Content};
 use crate::engine::{self, Device, Engine, EngineError, Program, ProgramName};
 use crate::lower;
-use crate::nn::optimizer::names::PARAMS;
+use crate::nn::optimizer::states::PARAMS;
 use crate::plan::ProgramReport;
 
 /// Which cases are measured; the roofs always are.

@@ -1,12 +1,12 @@
 //! The variational bound of the reverse SDE.
 
-use super::flow;
+use super::flow_states;
 use crate::graph::{Expr, Graph, Shape, Tape, TensorType, random};
 use crate::loss::dequantised;
 use crate::sde::{Model, NoiseLevel, Quantity, Sde, perturbed};
 
 /// Names of the states, beside `DATA` and `CLOCK` of the flow's.
-pub mod names {
+pub mod bound_states {
     /// `[Batch, 1]`: the time at which each sample is judged.
     pub const TIME: &str = "likelihood.time";
     /// `[Batch, 1]`: ½ ‖epsilon − its prediction‖² there.
@@ -29,25 +29,26 @@ pub struct Bound<'a> {
 }
 
 impl Bound<'_> {
-    /// The graph of one evaluation: from the states [`DATA`](flow::names::DATA) and [`names::TIME`] to [`names::ERROR`].
+    /// The graph of one evaluation: from the states [`flow_states::DATA`] and [`bound_states::TIME`] to
+    /// [`bound_states::ERROR`].
     pub fn error<'m>(&self, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
         let mut graph = Graph::new();
         let model = build(&mut graph);
         let shape = Shape::batch(&[self.dims]);
-        let data = graph.state(flow::names::DATA, TensorType::f32(shape.clone()));
-        let clock = graph.clock(flow::names::CLOCK);
+        let data = graph.state(flow_states::DATA, TensorType::f32(shape.clone()));
+        let clock = graph.clock(flow_states::CLOCK);
         let x0 = match self.bin_width {
             Some(width) => dequantised(&mut graph, data, clock, width),
             None => data,
         };
-        let t = graph.state(names::TIME, TensorType::f32(Shape::batch(&[1])));
+        let t = graph.state(bound_states::TIME, TensorType::f32(Shape::batch(&[1])));
         let epsilon = graph.normal(clock, "likelihood.noise", shape);
         let level = NoiseLevel::at(&mut graph, self.sde, t);
         let x = perturbed(&mut graph, x0, &level, epsilon);
         let predicted = model.predict(&mut graph, x, &level, Quantity::Epsilon);
         let squares = graph.map(&[epsilon, predicted], &((Expr::input(0) - Expr::input(1)).square() * 0.5));
         let error = graph.sum(squares, &[1]);
-        graph.assign(names::ERROR, error);
+        graph.assign(bound_states::ERROR, error);
         graph
     }
 

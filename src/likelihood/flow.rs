@@ -7,7 +7,7 @@ use crate::sampler::dormand_prince::{DormandPrince, Problem};
 use crate::sde::{Model, Sde, probability_flow};
 
 /// Names of the states.
-pub mod names {
+pub mod flow_states {
     /// `[Batch, D]`: the data.
     pub const DATA: &str = "likelihood.data";
     /// `[Batch, D]`: where the flow has taken them.
@@ -37,12 +37,12 @@ pub struct FlowLikelihood<'a> {
 }
 
 impl FlowLikelihood<'_> {
-    /// The graph that begins at the state [`names::DATA`]; `build` gives the model.
+    /// The graph that begins at the state [`flow_states::DATA`]; `build` gives the model.
     pub fn begin<'m>(&self, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
         let mut graph = Graph::new();
         let model = build(&mut graph);
-        let data = graph.state(names::DATA, TensorType::f32(Shape::batch(&[self.dims])));
-        let clock = graph.clock(names::CLOCK);
+        let data = graph.state(flow_states::DATA, TensorType::f32(Shape::batch(&[self.dims])));
+        let clock = graph.clock(flow_states::CLOCK);
         let x = match self.bin_width {
             Some(width) => dequantised(&mut graph, data, clock, width),
             None => graph.map(&[data], &Expr::input(0)),
@@ -57,7 +57,7 @@ impl FlowLikelihood<'_> {
     pub fn advance<'m>(&self, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
         let mut graph = Graph::new();
         let model = build(&mut graph);
-        let clock = graph.clock(names::CLOCK);
+        let clock = graph.clock(flow_states::CLOCK);
         let advance = |graph: &mut Graph, problem: &Problem| self.solver.advance(graph, problem);
         self.with_problem(&mut graph, model.as_ref(), clock, advance);
         graph
@@ -82,7 +82,7 @@ impl FlowLikelihood<'_> {
             );
             vec![moved, volume]
         };
-        let values = &[(names::X, self.dims), (names::LOG_VOLUME, 1)];
+        let values = &[(flow_states::X, self.dims), (flow_states::LOG_VOLUME, 1)];
         use_it(graph, &Problem { values, field: &field, start: self.sde.t_min(), end: self.sde.t_max() });
     }
 }

@@ -8,9 +8,9 @@ mod bound;
 mod divergence;
 mod flow;
 
-pub use bound::{Bound, Times, names as bound_names};
+pub use bound::{Bound, Times, bound_states};
 pub use divergence::Divergence;
-pub use flow::{FlowLikelihood, names as flow_names};
+pub use flow::{FlowLikelihood, flow_states};
 
 /// Bits for each coordinate at this log density (nats) of D coordinates, which stand for intervals of this width (1: none).
 pub fn bits_per_dimension(log_density: f64, dims: usize, width: f64) -> f64 {

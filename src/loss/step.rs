@@ -6,7 +6,7 @@ use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
 use crate::sde::Sde;
 
-/// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::names).
+/// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::states).
 pub mod training_states {
     /// u32 `[4]`: step, first sample, seed.
     pub const CLOCK: &str = "clock";

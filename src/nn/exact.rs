@@ -8,7 +8,7 @@ use crate::graph::{Expr, Graph, Reduction, Shape, TensorType, Value};
 use crate::sde::{Exact, Model, Sde};
 
 /// Names of the states that hold the mixture, and their shapes for K components in D dimensions.
-pub mod names {
+pub mod states {
     /// ln of the weights, `[K]`.
     pub const LOG_WEIGHTS: &str = "mixture.log_weights";
     /// `[K, D]`.
@@ -32,9 +32,9 @@ impl ExactMixture {
     pub fn states(weights: &[f64], means: &[f64], widths: &[f64]) -> [(&'static str, Vec<f64>); 3] {
         let total: f64 = weights.iter().sum();
         [
-            (names::LOG_WEIGHTS, weights.iter().map(|weight| (weight / total).ln()).collect()),
-            (names::MEANS, means.to_vec()),
-            (names::VARIANCES, widths.iter().map(|width| width * width).collect()),
+            (states::LOG_WEIGHTS, weights.iter().map(|weight| (weight / total).ln()).collect()),
+            (states::MEANS, means.to_vec()),
+            (states::VARIANCES, widths.iter().map(|width| width * width).collect()),
         ]
     }
 
@@ -70,9 +70,9 @@ impl ExactMixture {
         of_component: impl Fn(&Parts) -> Expr,
     ) -> Value {
         let Self { components, dims } = *self;
-        let log_weights = graph.state(names::LOG_WEIGHTS, TensorType::f32(Shape::fixed(&[components])));
-        let means = graph.state(names::MEANS, TensorType::f32(Shape::fixed(&[components, dims])));
-        let variances = graph.state(names::VARIANCES, TensorType::f32(Shape::fixed(&[components, dims])));
+        let log_weights = graph.state(states::LOG_WEIGHTS, TensorType::f32(Shape::fixed(&[components])));
+        let means = graph.state(states::MEANS, TensorType::f32(Shape::fixed(&[components, dims])));
+        let variances = graph.state(states::VARIANCES, TensorType::f32(Shape::fixed(&[components, dims])));
         let x = graph.reshape(x, Shape::batch(&[1, dims]));
         let [alpha, sigma] = [alpha, sigma].map(|value| {
             let batch = graph.shape(value).batch_axis().is_some();

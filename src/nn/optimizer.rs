@@ -6,12 +6,12 @@
 //! the new weights in a second dispatch, which has room for four such states; more of them take a third.
 //! Where the scalar is negative nothing changes, bit for bit.
 
-use self::names::{ADAM_M, ADAM_V, EMA, PARAMS};
+use self::states::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::graph::expr::Term;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 
 /// Names of what the optimizer keeps in the store.
-pub mod names {
+pub mod states {
     /// The weights.
     pub const PARAMS: &str = "params";
     /// Adam's mean of the gradient.

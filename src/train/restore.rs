@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::{Config, Overrides};
 use crate::engine::Engine;
-use crate::nn::optimizer::names;
+use crate::nn::optimizer::states;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, Loaded, NamedTensor, OPTIMIZER, PARAMS};
@@ -67,9 +67,9 @@ pub(super) fn to_checkpoint(
     engine: &mut dyn Engine,
     step: u64,
 ) -> Result<Checkpoint, TrainError> {
-    let mut states = Vec::new();
+    let mut learned_states = Vec::new();
     for (name, elements) in experiment.learned_states() {
-        states.push(NamedTensor {
+        learned_states.push(NamedTensor {
             name: name.to_owned(),
             shape: vec![elements],
             values: engine.floats(name, elements)?,
@@ -88,11 +88,11 @@ pub(super) fn to_checkpoint(
             })
             .collect())
     };
-    let mut moments = tensors(names::ADAM_M, MOMENTS[0])?;
-    moments.extend(tensors(names::ADAM_V, MOMENTS[1])?);
+    let mut moments = tensors(states::ADAM_M, MOMENTS[0])?;
+    moments.extend(tensors(states::ADAM_V, MOMENTS[1])?);
     let groups = [
-        (PARAMS.to_owned(), tensors(names::PARAMS, "")?),
-        (EMA.to_owned(), tensors(names::EMA, "")?),
+        (PARAMS.to_owned(), tensors(states::PARAMS, "")?),
+        (EMA.to_owned(), tensors(states::EMA, "")?),
         (OPTIMIZER.to_owned(), moments),
     ];
     Ok(Checkpoint {
@@ -100,18 +100,21 @@ pub(super) fn to_checkpoint(
         seed: experiment.config().train.seed,
         fingerprint: experiment.config().fingerprint(),
         extra: origin::record(experiment.sigma_data(), experiment.train_data().len()),
-        groups: groups.into_iter().chain((!states.is_empty()).then(|| (LEARNED.to_owned(), states))).collect(),
+        groups: groups
+            .into_iter()
+            .chain((!learned_states.is_empty()).then(|| (LEARNED.to_owned(), learned_states)))
+            .collect(),
     })
 }
 
 /// Puts a checkpoint back into the store, to train on from there.
 pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: &Loaded) -> Result<(), TrainError> {
-    for (arena, group) in [(names::PARAMS, PARAMS), (names::EMA, EMA)] {
+    for (arena, group) in [(states::PARAMS, PARAMS), (states::EMA, EMA)] {
         engine.set_floats(arena, &arenas(experiment, latest, group, &[""])?[0])?;
     }
     let moments = arenas(experiment, latest, OPTIMIZER, &MOMENTS)?;
-    engine.set_floats(names::ADAM_M, &moments[0])?;
-    engine.set_floats(names::ADAM_V, &moments[1])?;
+    engine.set_floats(states::ADAM_M, &moments[0])?;
+    engine.set_floats(states::ADAM_V, &moments[1])?;
     for tensor in learned(experiment, latest)? {
         engine.set_floats(&tensor.name, &tensor.values)?;
     }
@@ -125,7 +128,7 @@ pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: 
 pub fn restore_average(experiment: &Experiment, engine: &mut dyn Engine, saved: &Loaded) -> Result<(), TrainError> {
     let average = arenas(experiment, saved, EMA, &[""])?;
     check_config(experiment.config(), saved)?;
-    Ok(engine.set_floats(names::EMA, &average[0])?)
+    Ok(engine.set_floats(states::EMA, &average[0])?)
 }
 
 /// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its process

@@ -6,7 +6,6 @@ use tweedie::graph::{Expr, Graph, Shape, TensorType, random};
 use tweedie::lower::{LowerOptions, ProgramSource, lower};
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
-use tweedie::sampler::states as path;
 use tweedie::sampler::{
     AdaptiveSampler, AdaptiveSde, Dpm3m, EdmStochastic, Grid, Norms, Pndm, PredictorCorrector, Rk45, Sampler,
     SamplerOptions, Twisted, UniPc, adaptive_begin, adaptive_samplers, adaptive_step, states,
@@ -133,7 +132,7 @@ fn the_gpu_tries_the_same_adaptive_steps_as_the_cpu() {
         // How long the next step is hangs on the small difference of two solutions.
         case.tolerance = 1e-3;
         case.check_once();
-        let tries = &case.on_cpu::<f64>()[&format!("state {}", path::TRIES)];
+        let tries = &case.on_cpu::<f64>()[&format!("state {}", states::TRIES)];
         assert_eq!(*tries, [4.0; 5], "{}: all are on their way", sampler.name());
     }
 }

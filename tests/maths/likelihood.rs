@@ -6,15 +6,14 @@ use tweedie::cpu::{Program, Store};
 use tweedie::data::{Mixture as Density, Width};
 use tweedie::graph::{Expr, Graph, Initial, Shape, Storage, TensorType, Value};
 use tweedie::likelihood::{
-    Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, flow_names, log_normal_density,
+    Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_states, flow_states, log_normal_density,
 };
 use tweedie::loss::{
-    Batch, Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states as training_names,
-    training_step,
+    Batch, Denoising, Loss, Objective, Projection, StoredDataset, TrainingStep, training_states, training_step,
 };
 use tweedie::nn::{ExactMixture, LearningRate, Optimizer};
 use tweedie::sampler::dormand_prince::{DormandPrince, EVALUATIONS, Problem};
-use tweedie::sampler::states as ode;
+use tweedie::sampler::states;
 use tweedie::sde::{Model, NoiseLevel, Quantity, Sde, Ve, Vp, flow_is_finite};
 
 /// The setting of Karras et al.: sigma itself is the variable.
@@ -40,8 +39,8 @@ fn solve(begin: &Graph, advance: &Graph, store: &mut Store<f64>, batch: usize) -
     let mut advance = Program::new(advance, "params");
     for steps in 1..2000 {
         advance.run(store, &[], batch).unwrap();
-        if store.get(ode::LEFT).unwrap()[0] == 0.0 {
-            assert!(store.get(ode::FAULT).unwrap()[..batch].iter().all(|fault| *fault == 0.0));
+        if store.get(states::LEFT).unwrap()[0] == 0.0 {
+            assert!(store.get(states::FAULT).unwrap()[..batch].iter().all(|fault| *fault == 0.0));
             return steps;
         }
     }
@@ -57,12 +56,12 @@ fn followed(
     seed: u32,
 ) -> Vec<(Vec<f64>, f64)> {
     let batch = data.len() / flow.dims;
-    store.upload(flow_names::DATA, data);
-    store.upload_words(flow_names::CLOCK, &[0, 0, seed, 0]);
+    store.upload(flow_states::DATA, data);
+    store.upload_words(flow_states::CLOCK, &[0, 0, seed, 0]);
     let model = |_: &mut Graph| exact(components, flow.dims, flow.sde);
     solve(&flow.begin(model), &flow.advance(model), store, batch);
-    let x = store.get(flow_names::X).unwrap().chunks(flow.dims).take(batch).map(<[f64]>::to_vec);
-    x.zip(store.get(flow_names::LOG_VOLUME).unwrap().iter().copied()).collect()
+    let x = store.get(flow_states::X).unwrap().chunks(flow.dims).take(batch).map(<[f64]>::to_vec);
+    x.zip(store.get(flow_states::LOG_VOLUME).unwrap().iter().copied()).collect()
 }
 
 /// Log densities with the prior that samplers start from.
@@ -144,10 +143,10 @@ fn levels_count_as_the_intervals_around_them() {
     let solver = DormandPrince { absolute: 1e-6, relative: 1e-6 };
     let flow = FlowLikelihood { sde: &KARRAS, divergence: Divergence::Exact, solver, dims: 2, bin_width: Some(level) };
 
-    store.upload(flow_names::DATA, &data);
-    store.upload_words(flow_names::CLOCK, &[0, 0, 5, 0]);
+    store.upload(flow_states::DATA, &data);
+    store.upload_words(flow_states::CLOCK, &[0, 0, 5, 0]);
     Program::new(&flow.begin(|_| exact(1, 2, &KARRAS)), "params").run(&mut store, &[], n).unwrap();
-    let moved: Vec<f64> = store.get(flow_names::X).unwrap().iter().zip(&data).map(|(x, level)| x - level).collect();
+    let moved: Vec<f64> = store.get(flow_states::X).unwrap().iter().zip(&data).map(|(x, level)| x - level).collect();
     assert!(moved.iter().all(|u| u.abs() <= 0.5 * level));
     let variance = moved.iter().map(|u| u * u).sum::<f64>() / moved.len() as f64;
     // u² has the variance w⁴ / 180.
@@ -213,14 +212,14 @@ fn training_spreads_levels_anew_in_every_step() {
             model
         });
         let mut store = Store::<f64>::new();
-        store.upload(training_names::DATASET, &[0.0; 30]);
+        store.upload(training_states::DATASET, &[0.0; 30]);
         for arena in ["params", "ema"] {
             store.upload(arena, &vec![0.0; graph.arena_elements()]);
         }
-        store.upload_words(training_names::CLOCK, &[0, 0, 9, 0]);
+        store.upload_words(training_states::CLOCK, &[0, 0, 9, 0]);
         let mut program = Program::new(&graph, "params");
         (0..3).for_each(|_| program.run(&mut store, &[], 4000).unwrap());
-        store.get(training_names::RING).unwrap().chunks(4).take(3).map(|record| record[0]).collect()
+        store.get(training_states::RING).unwrap().chunks(4).take(3).map(|record| record[0]).collect()
     };
     assert_eq!(losses(None), [0.0; 3]);
     let width = 0.5f64;
@@ -299,7 +298,7 @@ fn the_solver_keeps_its_tolerance_and_finds_the_way_back() {
         assert!(found < 100.0 * tolerance && found < last, "tolerance {tolerance}: error {found} after {steps} steps");
         last = found;
         // Each takes its own steps, and the slow ones stop first.
-        let tries = store.get(ode::TRIES).unwrap().to_vec();
+        let tries = store.get(states::TRIES).unwrap().to_vec();
         assert!(tries[0] < tries[2] && tries[2] < tries[3], "{tries:?}");
         assert_eq!(tries[3] as usize, steps);
         assert_eq!(EVALUATIONS, 6);
@@ -307,7 +306,7 @@ fn the_solver_keeps_its_tolerance_and_finds_the_way_back() {
         let before = store.get("position").unwrap().to_vec();
         Program::new(&graph_of(false, tolerance, there), "params").run(&mut store, &[], 4).unwrap();
         assert_eq!(store.get("position").unwrap(), before);
-        assert_eq!(store.get(ode::TRIES).unwrap(), tries);
+        assert_eq!(store.get(states::TRIES).unwrap(), tries);
         let back = [2.0, 0.0];
         solve(&graph_of(true, tolerance, back), &graph_of(false, tolerance, back), &mut store, 4);
         let home = store.get("position").unwrap().iter().map(|x| (x - 1.0).abs()).fold(0.0, f64::max);
@@ -332,10 +331,10 @@ fn a_field_that_is_not_finite_is_a_fault_and_not_an_endless_loop() {
     let mut advance = Program::new(&advance, "params");
     let steps = (1..2000).find(|_| {
         advance.run(&mut store, &[], 1).unwrap();
-        store.get(ode::LEFT).unwrap()[0] == 0.0
+        store.get(states::LEFT).unwrap()[0] == 0.0
     });
     assert!(steps.is_some(), "it ends");
-    assert_eq!(store.get(ode::FAULT).unwrap()[0], 1.0);
+    assert_eq!(store.get(states::FAULT).unwrap()[0], 1.0);
     assert_eq!(store.get("y").unwrap()[0], 1.0);
 }
 
@@ -396,20 +395,20 @@ fn the_errors_of_a_bound_have_the_mean_that_a_gaussian_gives() {
     let bound = Bound { sde: &vp, dims: 2, bin_width: None };
     let drawn = bound.times();
     let mut store = store(&[0.0, 0.0], width, 1);
-    store.upload(flow_names::DATA, &x.repeat(n));
+    store.upload(flow_states::DATA, &x.repeat(n));
     let mut program = Program::new(&bound.error(|_| exact(1, 2, &vp)), "params");
     let mut errors = vec![0.0; n];
     for part in 0..times {
-        store.upload_words(flow_names::CLOCK, &[part as u32, 0, 9, 0]);
+        store.upload_words(flow_states::CLOCK, &[part as u32, 0, 9, 0]);
         let time = |i: usize| drawn.drawn((part, times), 9, part as u32, i as u32);
         let t: Vec<f64> = (0..n).map(time).collect();
         // Each in its part, the parts in turn.
         let [from, to] = [part, part + 1].map(|end| drawn.at(end as f64 / times as f64));
         assert!(t.iter().all(|t| (from..=to).contains(t)) && t[0] != t[1]);
-        store.upload(bound_names::TIME, &t);
-        store.create(bound_names::ERROR, n);
+        store.upload(bound_states::TIME, &t);
+        store.create(bound_states::ERROR, n);
         program.run(&mut store, &[], n).unwrap();
-        let found = store.get(bound_names::ERROR).unwrap();
+        let found = store.get(bound_states::ERROR).unwrap();
         errors.iter_mut().zip(found).for_each(|(sum, error)| *sum += error / times as f64);
     }
     let mean = errors.iter().sum::<f64>() / n as f64;

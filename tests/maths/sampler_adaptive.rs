@@ -5,7 +5,6 @@ use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Graph, Shape};
 use tweedie::sampler::brownian_tree::{BrownianTree, TICKS};
 use tweedie::sampler::dormand_prince::DormandPrince;
-use tweedie::sampler::states as path;
 use tweedie::sampler::{AdaptiveSampler, AdaptiveSde, Rk45, adaptive_begin, adaptive_step, denoised_end, states};
 use tweedie::sde::{RectifiedFlow, Sde, Ve, Vp};
 
@@ -50,10 +49,10 @@ fn solve(sampler: &dyn AdaptiveSampler, sde: &dyn Sde, law: &Law, x: &[f64], fir
             break;
         }
         step.run(&mut store, &[], x.len()).unwrap();
-        left = store.get(path::LEFT).unwrap()[0];
+        left = store.get(states::LEFT).unwrap()[0];
     }
     assert_eq!(left, 0.0, "{}: no end", sampler.name());
-    assert!(store.get(path::FAULT).unwrap().iter().all(|fault| *fault == 0.0), "{}", sampler.name());
+    assert!(store.get(states::FAULT).unwrap().iter().all(|fault| *fault == 0.0), "{}", sampler.name());
     for _ in 0..more {
         step.run(&mut store, &[], x.len()).unwrap();
     }
@@ -73,7 +72,7 @@ fn rk45_ends_at_the_quantiles_of_the_data() {
             let store = solve(&rk45(tolerance), sde, &law, &x, 0, 0);
             let found = store.get(states::X).unwrap().iter().zip(&ends);
             let error = found.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            let most = store.get(path::TRIES).unwrap().iter().copied().fold(0.0, f64::max);
+            let most = store.get(states::TRIES).unwrap().iter().copied().fold(0.0, f64::max);
             println!("{} tolerance {tolerance}: error {error:.2e} after {most} tries", sde.name());
             assert!(error < 30.0 * tolerance, "{}: error {error} at {tolerance}", sde.name());
             assert!(most > tries, "a smaller tolerance takes more steps");
@@ -90,10 +89,10 @@ fn what_has_arrived_stays_and_each_sample_is_its_own() {
     for sampler in samplers {
         let of = |store: &Store<f64>, name: &str| store.get(name).unwrap().to_vec();
         let all = solve(sampler, &sde, &law, &x, 0, 0);
-        let tries = of(&all, path::TRIES);
+        let tries = of(&all, states::TRIES);
         assert!(tries.iter().any(|tried| *tried != tries[0]), "{}: they differ: {tries:?}", sampler.name());
         let longer = solve(sampler, &sde, &law, &x, 0, 40);
-        for name in [states::X, path::TIME, path::TRIES] {
+        for name in [states::X, states::TIME, states::TRIES] {
             assert_eq!(of(&all, name), of(&longer, name), "{} {name}", sampler.name());
         }
         let part = solve(sampler, &sde, &law, &x[2..], 2, 0);
@@ -194,7 +193,7 @@ fn adaptive_sde_follows_its_path_whatever_the_tolerance() {
         // In the median: next to the border between the modes a path may take the other one.
         let mut errors: Vec<f64> = found.map(|(a, b)| (a - b).abs()).collect();
         errors.sort_by(f64::total_cmp);
-        let tries = store.get(path::TRIES).unwrap().iter().sum::<f64>() / f64::from(count);
+        let tries = store.get(states::TRIES).unwrap().iter().sum::<f64>() / f64::from(count);
         let (middle, high) = (errors[errors.len() / 2], errors[errors.len() * 9 / 10]);
         println!("tolerance {tolerance}: median error {middle:.2e}, 90 % {high:.2e}, {tries} tries");
         assert!(middle < 0.5 * last.0 && tries > last.1, "tolerance {tolerance}: {errors:?}");
@@ -220,7 +219,7 @@ fn adaptive_sde_has_the_law_of_the_data() {
         };
         let far = |(i, x): (usize, &f64)| (distribution(*x) - (i as f64 + 0.5) / n as f64).abs();
         let distance = x.iter().enumerate().map(far).fold(0.0, f64::max);
-        let tries = store.get(path::TRIES).unwrap().iter().sum::<f64>() / n as f64;
+        let tries = store.get(states::TRIES).unwrap().iter().sum::<f64>() / n as f64;
         println!("tolerance {tolerance}: Kolmogorov distance {distance:.4}, {tries} tries");
         // Kolmogorov's 1.63 / √n is exceeded once in a hundred times.
         assert!(distance < 1.63 / (n as f64).sqrt() + bias, "tolerance {tolerance}: {distance}");
@@ -244,7 +243,7 @@ fn a_sample_that_cannot_be_taken_on_is_a_fault() {
             step.run(&mut store, &[], 2).unwrap();
         }
         let of = |name: &str| store.get(name).unwrap().to_vec();
-        assert_eq!((of(path::LEFT), of(path::FAULT)), (vec![0.0], vec![0.0, 1.0]), "{}", sampler.name());
-        assert!(of(states::X)[0].is_finite() && of(path::TIME)[1].is_finite(), "{}", sampler.name());
+        assert_eq!((of(states::LEFT), of(states::FAULT)), (vec![0.0], vec![0.0, 1.0]), "{}", sampler.name());
+        assert!(of(states::X)[0].is_finite() && of(states::TIME)[1].is_finite(), "{}", sampler.name());
     }
 }

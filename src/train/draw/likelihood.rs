@@ -2,9 +2,9 @@
 
 use crate::engine::{self, Device, Engine, Program};
 use crate::likelihood::{
-    Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_names, flow_names, log_normal_density,
+    Bound, Divergence, FlowLikelihood, bits_per_dimension, bound_states, flow_states, log_normal_density,
 };
-use crate::nn::optimizer::names::EMA;
+use crate::nn::optimizer::states::EMA;
 use crate::sampler::dormand_prince::{DormandPrince, EVALUATIONS};
 use crate::sde::flow_is_finite;
 use crate::train::draw::adaptive::{Arrival, AtFault, arrive};
@@ -198,7 +198,7 @@ pub fn evaluate(
             break;
         }
         experiment.set_classes(engine, question.classes, first, batch)?;
-        engine.set_floats(flow_names::DATA, &question.data[first * dims..(first + batch) * dims])?;
+        engine.set_floats(flow_states::DATA, &question.data[first * dims..(first + batch) * dims])?;
         let mut part = Part { engine: &mut *engine, experiment, question, repeat, first, batch };
         let mut report = |done: usize| progress(before + done as u64, total);
         let (outcomes, done) = match question.method {
@@ -267,13 +267,13 @@ impl Part<'_> {
     fn flow(&mut self, report: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde();
-        self.engine.set_words(flow_names::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
+        self.engine.set_words(flow_states::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
         self.engine.run(programs::BEGIN, batch as u32, 1)?;
         let mut report = |left: usize| report(batch - left);
         let Arrival { tries, times, stuck, stopped } =
             arrive(self.engine, programs::ADVANCE, batch, AtFault::GoOn, &mut report)?;
-        let x = self.engine.floats(flow_names::X, batch * dims)?;
-        let volumes = self.engine.floats(flow_names::LOG_VOLUME, batch)?;
+        let x = self.engine.floats(flow_states::X, batch * dims)?;
+        let volumes = self.engine.floats(flow_states::LOG_VOLUME, batch)?;
         let outcome = |sample: usize| {
             let t = f64::from(times[sample]);
             if stuck.contains(&sample) {
@@ -313,12 +313,12 @@ impl Part<'_> {
                 return Ok(((0..batch).map(|_| Outcome::Unknown).collect(), false));
             }
             let step = self.repeat * times as u32 + part as u32;
-            self.engine.set_words(flow_names::CLOCK, &clock(step, self.first as u32, seed))?;
+            self.engine.set_words(flow_states::CLOCK, &clock(step, self.first as u32, seed))?;
             let time = |i: usize| drawn.drawn((part, times), seed, step, (self.first + i) as u32) as f32;
             let t: Vec<f32> = (0..batch).map(time).collect();
-            self.engine.set_floats(bound_names::TIME, &t)?;
+            self.engine.set_floats(bound_states::TIME, &t)?;
             self.engine.run(programs::BOUND, batch as u32, 1)?;
-            let found = self.engine.floats(bound_names::ERROR, batch)?;
+            let found = self.engine.floats(bound_states::ERROR, batch)?;
             for (sample, error) in found.into_iter().enumerate() {
                 errors[sample] += f64::from(error) / times as f64;
                 if !error.is_finite() {

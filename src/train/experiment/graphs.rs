@@ -8,7 +8,7 @@ use crate::loss::{
     EvaluationSpec, StoredDataset, TrainingStep, accumulation_step, evaluation_step, training_step, update_step,
 };
 use crate::lower;
-use crate::nn::optimizer::names::{EMA, PARAMS};
+use crate::nn::optimizer::states::{EMA, PARAMS};
 use crate::nn::{LearningRate, Optimizer};
 use crate::plan::Plan;
 use crate::sampler::{

@@ -3,7 +3,7 @@
 use crate::config;
 use crate::engine::{Engine, EngineError};
 use crate::loss::{EndsSpec, LearnedEnds, TimeWarp};
-use crate::nn::optimizer::names::EMA;
+use crate::nn::optimizer::states::EMA;
 use crate::sde;
 use crate::train::experiment::Experiment;
 

@@ -7,7 +7,7 @@ use crate::loss::{
     SecondMoments, TimeSampling, accumulation_states, evaluation_states, second_moment_states, training_states,
 };
 use crate::nn;
-use crate::nn::optimizer::names::{ADAM_M, ADAM_V, EMA, PARAMS};
+use crate::nn::optimizer::states::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::sampler;
 use crate::train::experiment::model::{Purpose, class_states};
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
