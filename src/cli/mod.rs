@@ -4,7 +4,7 @@ mod bench;
 mod class;
 mod devices;
 mod docs;
-mod drawing;
+mod drawing_bar;
 mod error;
 pub mod interrupt;
 mod known;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::class::{check_guidance, one_class};
-use super::drawing::Drawing;
+use super::drawing_bar::DrawingBar;
 use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::known::{particles, read_known};
@@ -344,7 +344,7 @@ fn sample(request: Request) -> Result<(), CliError> {
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
     let interrupt = Interrupt::install()?;
-    let mut bar = Drawing::default();
+    let mut bar = DrawingBar::default();
     let drawn = sampling::draw(engine.as_mut(), &experiment, &sampler, &draw, &mut |done, total| {
         bar.update(&experiment, &sampler, &draw, done, total);
         !interrupt.requested()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::drawing::Drawing;
+use super::drawing_bar::DrawingBar;
 use super::error::CliError;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -129,7 +129,7 @@ impl Observer for Terminal {
         let sampler = experiment.config().sample.sampler();
         let going_on = &mut |_, _| !self.interrupt.requested();
         let drawn = match sampling::draw(engine, experiment, &sampler, &a_picture(experiment, 0), going_on) {
-            // The loop hears of it, saves, and stops.
+            // The loop sees the same request, saves, and stops.
             Err(TrainError::Interrupted) => return Ok(()),
             drawn => drawn?,
         };
@@ -228,7 +228,7 @@ fn draw_pictures(training: &mut Training, folder: &Path, interrupt: &Interrupt) 
     let sampler = experiment.config().sample.sampler();
     let has_moments = matches!(sampler, AnySampler::Stepwise(_));
     let draw = a_picture(experiment, if has_moments { FRAMES } else { 0 });
-    let mut bar = Drawing::default();
+    let mut bar = DrawingBar::default();
     let drawn = sampling::draw(engine.as_mut(), experiment, &sampler, &draw, &mut |done, total| {
         bar.update(experiment, &sampler, &draw, done, total);
         !interrupt.requested()

@@ -153,7 +153,7 @@ fn no_part_of_these_folders_imports_one_that_imports_it() {
         (&["train"], ["draw", "experiment"]),
         (&["train", "run"], ["run_folder", "checkpoint"]),
         (&["train", "draw"], ["sampling", "particles"]),
-        (&["cli"], ["sample", "drawing"]),
+        (&["cli"], ["sample", "drawing_bar"]),
     ];
     let mut found = Vec::new();
     for (folder, [one, other]) in folders {

@@ -5,13 +5,13 @@ use crate::sampler::AnySampler;
 use crate::train::draw::request::SampleRequest;
 use crate::train::experiment::Experiment;
 
-/// Progress of drawing samples, from the first time that something is heard of it.
+/// The bar, shown from the first report of progress on.
 #[derive(Default)]
-pub(super) struct Drawing {
+pub(super) struct DrawingBar {
     bar: Option<Progress>,
 }
 
-impl Drawing {
+impl DrawingBar {
     /// `done` of `total` steps of all batches are taken; by an adaptive sampler, so many samples are drawn.
     pub fn update(
         &mut self,
