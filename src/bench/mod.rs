@@ -120,8 +120,8 @@ const PATIENCE: f64 = 2.0;
 const CONVOLUTION_BATCHES: [u32; 4] = [128, 32, 4, 1];
 const CONVOLUTION_SECONDS: f64 = 0.1;
 
-/// Measures; of the suite only the cases in whose "name, shape" stands `only`, if given. `before` hears the name of each
-/// case before its turn.
+/// Measures; of the suite only the cases in whose "name, shape" stands `only`, if given. `before` is called with
+/// the name of each case before its turn.
 ///
 /// # Errors
 /// When a case does not fit the device, or the device is lost.

@@ -243,13 +243,13 @@ fn report(answer: &Likelihood, question: &Question, levels: Option<u32>, name: &
     let of = levels.map_or_else(|| "continuous values".to_string(), |levels| format!("{levels} levels"));
     let (known, n) = (answer.known(), answer.log_density.len());
     let count = if known < n { format!("{known} of {n}") } else { n.to_string() };
-    let told = match question.classes {
+    let conditioning = match question.classes {
         Classes::Each(_) => " told their classes".to_owned(),
         Classes::One(class) => format!(" told class {class}"),
         Classes::Any | Classes::InTurn => String::new(),
     };
     format!(
-        "{name}, {count} samples{told}, {source}\n\
+        "{name}, {count} samples{conditioning}, {source}\n\
          {}{bits} bits per dimension ({of})\n\
          {}{nats} nats of log density\n\
          evaluations of the model: {} each, at most {}\n",

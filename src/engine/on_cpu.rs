@@ -8,7 +8,7 @@ use super::{Engine, EngineError, Program, ProgramName, Snapshot};
 use crate::cpu::{self, CpuError, Store};
 use crate::gpu::Profile;
 
-/// It comes back about this often, so that progress can be shown and Ctrl-C be heard.
+/// It comes back about this often, so that progress can be shown and Ctrl-C be noticed.
 const SLICE: Duration = Duration::from_millis(100);
 
 pub(super) struct CpuEngine {

@@ -29,10 +29,10 @@ pub struct Network<'a, N> {
 impl<N: Fn(&mut Graph, Value, Value) -> Value> Model for Network<'_, N> {
     fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value {
         let [alpha, sigma, log_snr] = [0, 1, 2].map(Expr::input);
-        let [scale, told] =
+        let [scale, conditioning] =
             level.functions(graph, [input_scale(&alpha, &sigma, self.sigma_data), noise_input(&log_snr)]);
         let scaled = graph.times(x, scale);
-        let f = (self.network)(graph, scaled, told);
+        let f = (self.network)(graph, scaled, conditioning);
         let [f_, x_, alpha_, sigma_, p_, q_] = [0, 1, 2, 3, 4, 5].map(Expr::input);
         let mut at = Coefficients::new(&alpha_, &sigma_);
         let mut inputs = vec![f, x, level.alpha, level.sigma];

@@ -158,12 +158,12 @@ fn what_is_done_is_kept_when_it_is_stopped() {
         let (bin_width, classes) = (None, Classes::Any);
         let question = Question { data: &data, bin_width, classes, method, repeats: 2, seed: 0 };
         let mut engine = load(&experiment, &Device::Cpu, &question).expect("programs");
-        // 1024 samples are taken at a time: progress is heard of before and after these.
-        let mut heard = Vec::new();
+        // 1024 samples are taken at a time: progress is reported before and after these.
+        let mut reported = Vec::new();
         let mut stop_at = |most: u64| {
             let mut progress = |done: u64, total: u64| {
                 assert_eq!(total, 2600);
-                heard.push(done);
+                reported.push(done);
                 done < most
             };
             evaluate(engine.as_mut(), &experiment, &question, &mut progress)
@@ -177,7 +177,7 @@ fn what_is_done_is_kept_when_it_is_stopped() {
         assert!(once.stopped && once.known() == 1300 && !whole.stopped && whole.known() == 1300);
         assert_eq!(part.log_density[..1024], once.log_density[..1024], "{method:?}");
         assert!(whole.faults.is_empty() && (whole.nats().value - once.nats().value).abs() < 0.1);
-        assert!(heard[0] == 0 && heard.contains(&1024), "{method:?}: {heard:?}");
+        assert!(reported[0] == 0 && reported.contains(&1024), "{method:?}: {reported:?}");
     }
 }
 
@@ -234,8 +234,8 @@ fn digits_are_judged_as_intervals_and_by_their_classes() {
     assert!((printed - bits).abs() < 1e-4, "{said}: {bits}");
 
     let labels = digits().and_then(|digits| digits.split()).expect("digits").held_out.labels.expect("labels");
-    let (told, one) = asked("run", &format!("--class {}", labels[0]));
-    assert!(told.contains(&format!("told class {}", labels[0])), "{told}");
+    let (said, one) = asked("run", &format!("--class {}", labels[0]));
+    assert!(said.contains(&format!("told class {}", labels[0])), "{said}");
     let (_, any) = asked("run", "--class any");
     for i in 0..n {
         assert_eq!(own[i] == one[i], labels[i] == labels[0], "sample {i}: {} and {}", own[i], one[i]);

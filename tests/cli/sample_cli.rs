@@ -300,7 +300,7 @@ fn images_come_as_pictures_and_what_has_no_picture_says_so() {
     // 49 moments of so many pictures of 80 bytes are beyond any machine that runs tests.
     let line = memory::for_samples("--n 7", 1 << 50, 20, 48).expect_err("no memory").to_string();
     assert!(["--n 7", "memory", "fewer"].iter().all(|word| line.contains(word)), "{line}");
-    // Images are told by their last axis; others are trained on, and the user hears of it.
+    // Images are told by their last axis; others are trained on, with a warning.
     fs::write(at("planes.npy"), npy("'|u1'", "False", "(6, 5, 2, 10)", &pixels())).expect("images");
     let said = good(folder.path(), "train images.toml --device cpu --out planes --set data.path=planes.npy");
     assert!(said.stderr.contains("no pictures are drawn of samples of shape [5, 2, 10]"), "{}", said.stderr);

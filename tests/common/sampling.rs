@@ -88,7 +88,7 @@ pub struct Way<'a> {
     pub table: &'a [Vec<f64>],
 }
 
-/// Runs all rows of a table from `x`. `before` hears of each step before it is taken, say to give it noise.
+/// Runs all rows of a table from `x`. `before` is called before each step, say to give it noise.
 pub fn run<T: Real>(
     graph: &Graph,
     way: &Way,

@@ -455,7 +455,7 @@ fn mixture_scores_are_finite_far_from_the_data() {
 
 #[test]
 fn guidance_extrapolates_from_no_class_to_a_class() {
-    // Scores −(1 + d) x with d = 0.5 (told) and 0.1 (untold): guided by w it is −(1 + 0.1 + 0.4 w) x.
+    // Scores −(1 + d) x with d = 0.5 (conditional) and 0.1 (unconditional): guided by w it is −(1 + 0.1 + 0.4 w) x.
     let sde = Vp::default();
     let graph = score_graph(1, |graph| {
         let weight = graph.state("weight", TensorType::f32(Shape::fixed(&[1])));

@@ -337,9 +337,9 @@ fn preconditioning_has_the_published_coefficients() {
         printed("c_skip", tape.evaluate(&[0.0, 1.0, 1.0, level])[0], skip);
         printed("c_out", tape.evaluate(&[1.0, 0.0, 1.0, level])[0], out);
         printed("c_in", tape.evaluate(&[0.0, 0.0, 1.0, level])[1], scale);
-        let told = Tape::new(&[preconditioning::noise_input(&Expr::input(0))]).evaluate(&[-2.0 * level.ln()])[0];
+        let found = Tape::new(&[preconditioning::noise_input(&Expr::input(0))]).evaluate(&[-2.0 * level.ln()])[0];
         if level != 1.0 {
-            printed("c_noise", told, noise);
+            printed("c_noise", found, noise);
         }
     }
 }

@@ -185,7 +185,7 @@ fn the_null_class_is_any_number_from_the_classes_on() {
     let x = graph.input("x", Shape::batch(&[32]));
     let level = graph.input("level", Shape::batch(&[1]));
     let class = graph.input("class", Shape::batch(&[1]));
-    for (name, class) in [("told", Some(class)), ("untold", None)] {
+    for (name, class) in [("conditional", Some(class)), ("unconditional", None)] {
         let conditioning = tweedie::nn::Conditioning { class, ..Default::default() };
         let y = net(&mut graph, x, level, conditioning);
         graph.output(name, y);
@@ -197,15 +197,15 @@ fn the_null_class_is_any_number_from_the_classes_on() {
         store.upload("params", arena);
         let mut program = Program::<f64>::new(&graph, "params");
         program.run(&mut store, &inputs, 5).unwrap();
-        ["told", "untold"].map(|name| program.output(name).to_vec())
+        ["conditional", "unconditional"].map(|name| program.output(name).to_vec())
     };
-    let [told, untold] = run(&arena(&graph, &fixture(name)));
-    let told: Vec<&[f64]> = told.chunks(32).collect();
+    let [conditional, unconditional] = run(&arena(&graph, &fixture(name)));
+    let conditional: Vec<&[f64]> = conditional.chunks(32).collect();
     for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
-        assert!(largest_difference(told[a], told[b]) > 1e-3, "classes {a} and {b} differ");
+        assert!(largest_difference(conditional[a], conditional[b]) > 1e-3, "classes {a} and {b} differ");
     }
-    assert_eq!(told[3], told[4], "9 of 3 classes is the null class");
-    assert!(largest_difference(told[3], &untold[96..128]) < 1e-12, "the null class is no class");
+    assert_eq!(conditional[3], conditional[4], "9 of 3 classes is the null class");
+    assert!(largest_difference(conditional[3], &unconditional[96..128]) < 1e-12, "the null class is no class");
     let first: Vec<f64> = initial_parameters(&graph, 1).iter().map(|value| f64::from(*value)).collect();
     assert!(run(&first).into_iter().flatten().all(|y| y == 0.0), "the last layer starts at 0");
 }

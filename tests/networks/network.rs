@@ -51,21 +51,24 @@ fn a_class_is_told_and_the_null_class_is_none() {
     let x = graph.input("x", Shape::batch(&[3]));
     let level = graph.input("level", Shape::fixed(&[1]));
     let class = graph.input("class", Shape::batch(&[1]));
-    let told = forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
-    let untold = forward(&mut graph, x, level, Conditioning::default());
-    graph.output("told", told);
-    graph.output("untold", untold);
+    let conditional = forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
+    let unconditional = forward(&mut graph, x, level, Conditioning::default());
+    graph.output("conditional", conditional);
+    graph.output("unconditional", unconditional);
     let mut store = Store::new();
     store.upload("params", &noisy_parameters(&graph));
     let mut program = Program::<f64>::new(&graph, "params");
     let x = [0.3, -0.2, 1.4].repeat(4);
     program.run(&mut store, &[("x", &x), ("level", &[0.4]), ("class", &[0.0, 1.0, 2.0, 3.0])], 4).unwrap();
-    let (told, untold) = (program.output("told"), program.output("untold"));
+    let (conditional, unconditional) = (program.output("conditional"), program.output("unconditional"));
     let differ = |a: &[f64], b: &[f64]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-3);
     for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
-        assert!(differ(&told[3 * a..3 * a + 3], &told[3 * b..3 * b + 3]), "classes {a} and {b} differ");
+        assert!(differ(&conditional[3 * a..3 * a + 3], &conditional[3 * b..3 * b + 3]), "classes {a} and {b} differ");
     }
-    assert!(told[9..].iter().zip(&untold[9..]).all(|(a, b)| (a - b).abs() < 1e-12), "the null class is no class");
+    assert!(
+        conditional[9..].iter().zip(&unconditional[9..]).all(|(a, b)| (a - b).abs() < 1e-12),
+        "the null class is no class"
+    );
     assert_eq!((SMALL.classes(), shape.classes()), (0, 3));
 }
 

@@ -159,10 +159,10 @@ fn a_class_is_told_and_the_null_class_is_none() {
     let x = graph.input("x", Shape::batch(&[32]));
     let level = graph.input("level", Shape::batch(&[1]));
     let class = graph.input("class", Shape::batch(&[1]));
-    let told = net.forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
-    let untold = net.forward(&mut graph, x, level, Conditioning::default());
-    graph.output("told", told);
-    graph.output("untold", untold);
+    let conditional = net.forward(&mut graph, x, level, Conditioning { class: Some(class), ..Conditioning::default() });
+    let unconditional = net.forward(&mut graph, x, level, Conditioning::default());
+    graph.output("conditional", conditional);
+    graph.output("unconditional", unconditional);
     let mut store = Store::new();
     store.upload("params", &noisy(&graph));
     let mut program = Program::<f64>::new(&graph, "params");
@@ -170,11 +170,14 @@ fn a_class_is_told_and_the_null_class_is_none() {
     let x = image.repeat(4);
     let inputs = [("x", x.as_slice()), ("level", &[0.3; 4]), ("class", &[0.0, 1.0, 2.0, 3.0])];
     program.run(&mut store, &inputs, 4).unwrap();
-    let told: Vec<&[f64]> = program.output("told").chunks(32).collect();
+    let conditional: Vec<&[f64]> = program.output("conditional").chunks(32).collect();
     for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
-        assert!(largest_difference(told[a], told[b]) > 1e-3, "classes {a} and {b} differ");
+        assert!(largest_difference(conditional[a], conditional[b]) > 1e-3, "classes {a} and {b} differ");
     }
-    assert!(largest_difference(told[3], &program.output("untold")[96..]) < 1e-12, "the null class is no class");
+    assert!(
+        largest_difference(conditional[3], &program.output("unconditional")[96..]) < 1e-12,
+        "the null class is no class"
+    );
 }
 
 #[test]

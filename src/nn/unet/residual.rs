@@ -66,8 +66,8 @@ impl ResidualBlock {
             None => Shape::fixed(&[1, 1, 1, self.outputs]),
         };
         let time = graph.reshape(time, pixel);
-        let told = graph.plus(first, time);
-        let active = self.second_norm.forward_silu(graph, told);
+        let conditioned = graph.plus(first, time);
+        let active = self.second_norm.forward_silu(graph, conditioned);
         let name = graph.scoped_name("dropout");
         let kept = dropout(graph, active, clock, &name, self.dropout);
         let second = self.second.forward(graph, kept);

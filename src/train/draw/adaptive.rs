@@ -66,7 +66,7 @@ pub(super) fn arrive(
     }
 }
 
-/// [`sampling::draw`](crate::train::draw::sampling::draw) by an adaptive sampler. `progress` hears of samples that have arrived.
+/// [`sampling::draw`](crate::train::draw::sampling::draw) by an adaptive sampler. `progress` is called as they arrive.
 pub(super) fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,

@@ -165,8 +165,8 @@ pub fn load(experiment: &Experiment, device: &Device, question: &Question) -> Re
     Ok(engine)
 }
 
-/// Answers. `progress` hears of samples done, of how many, repetitions counted; it says whether to go on. Samples that have
-/// a fault are left out, and what is done when it stops is kept.
+/// Answers. `progress` is called with the samples done and their number, repetitions counted; it says whether to go on.
+/// Samples that have a fault are left out, and what is done when it stops is kept.
 ///
 /// # Errors
 /// When the question makes no sense, no sample has a density, or the device is lost.

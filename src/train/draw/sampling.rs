@@ -32,8 +32,8 @@ pub fn load(
 }
 
 /// Draws samples with an engine of [`load`], or with one of training, which has the programs of the config's sampler. A
-/// grid of equal work needs an engine made for a config with that spacing. `progress` hears of every tenth of a second of
-/// work: steps done, of how many (of an adaptive sampler, samples); it says whether to go on.
+/// grid of equal work needs an engine made for a config with that spacing. `progress` is called about ten times a
+/// second with the steps done and their number (of an adaptive sampler, samples); it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
 ///
