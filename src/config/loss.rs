@@ -79,11 +79,11 @@ impl Levels {
         Weighting { sigma_data, ..self.weighting }
     }
 
-    /// How times are drawn for steps of `batch` samples computed in `parts`.
-    pub fn time(&self, batch: usize, parts: usize) -> TimeSampling {
+    /// How times are drawn for steps of `batch` samples computed in so many micro-batches.
+    pub fn time(&self, batch: usize, micro_batches: usize) -> TimeSampling {
         match self.time {
             Time::Uniform => TimeSampling::Uniform,
-            Time::Stratified => TimeSampling::Stratified { batch, parts },
+            Time::Stratified => TimeSampling::Stratified { batch, micro_batches },
             Time::LogNormal => TimeSampling::LogNormal { mean: self.log_sigma_mean, std: self.log_sigma_std },
             Time::Importance => TimeSampling::Importance,
             Time::LossSecondMoment => TimeSampling::LossSecondMoment(SecondMoments { bins: BINS }),

@@ -9,12 +9,12 @@ pub fn tick(by: Tick, clock: &[u32], batch: usize, halted: bool) -> Vec<u32> {
     if halted {
         return next;
     }
-    if by != Tick::Part {
+    if by != Tick::MicroBatch {
         next[0] = next[0].wrapping_add(1);
     }
     next[1] = match by {
         Tick::Step => next[1],
-        Tick::Part => next[1].wrapping_add(batch as u32),
+        Tick::MicroBatch => next[1].wrapping_add(batch as u32),
         Tick::Last => 0,
     };
     next

@@ -1,5 +1,6 @@
 //! Reading a batch out of a data set: sample b is row `π(position mod n)`, where
-//! `position = step · parts · batch + sample_base + b` and π is a bijection keyed by the seed and the epoch `position / n`.
+//! `position = step · micro_batches · batch + sample_base + b` and π is a bijection keyed by the seed and the epoch
+//! `position / n`.
 
 use rayon::prelude::*;
 
@@ -19,11 +20,11 @@ pub enum Rows<'a, T> {
 /// The length of a piece of work for one thread, in elements.
 const PIECE: usize = 1 << 14;
 
-/// Writes a batch of rows of `width` elements to `out`; `parts` batches are a step.
+/// Writes a batch of rows of `width` elements to `out`; a step consists of `micro_batches` of them.
 pub fn gather<T: Real>(
     storage: Storage,
     order: Order,
-    parts: usize,
+    micro_batches: usize,
     data: Rows<'_, T>,
     width: usize,
     clock: [u32; 4],
@@ -38,7 +39,7 @@ pub fn gather<T: Real>(
         Storage::F32 => (T::ONE, T::default()),
         Storage::U8 { scale, shift } => (T::from_f32(scale), T::from_f32(shift)),
     };
-    let origin = u64::from(clock[0]) * (parts * batch) as u64 + u64::from(clock[1]);
+    let origin = u64::from(clock[0]) * (micro_batches * batch) as u64 + u64::from(clock[1]);
     out.par_chunks_mut(width).with_min_len(PIECE.div_ceil(width)).enumerate().for_each(|(sample, out)| {
         let position = origin + sample as u64;
         let row = match order {

@@ -293,14 +293,14 @@ impl<T: Real> Program<T> {
                 let groups = reduce::groups(&lengths(entry.inputs[0]), axes);
                 reduce::reduce(*reduction, &groups, read(part), out, scratch);
             }
-            Op::Gather { storage, order, parts } => {
+            Op::Gather { storage, order, micro_batches } => {
                 let set = entry.inputs[0];
                 let data = match (&graph.node(set).op, graph.tensor_type(set).dtype) {
                     (Op::State { name }, DType::U8) => Rows::Bytes(sources.store.bytes(name).unwrap_or_default()),
                     _ => Rows::Real(read(0)),
                 };
                 let clock = self.clock(entry.inputs[1]);
-                gather::gather(*storage, *order, *parts, data, out.len() / batch, clock, out);
+                gather::gather(*storage, *order, *micro_batches, data, out.len() / batch, clock, out);
             }
             Op::Slice { axis, start, length } => {
                 let whole = lengths(entry.inputs[0]);

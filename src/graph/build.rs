@@ -161,14 +161,21 @@ impl Graph {
 
     /// The batch of `data` (`[rows, …]`) that `clock` points at: shape `[Batch, …]`.
     pub fn gather(&mut self, data: Value, clock: Value, storage: Storage, order: Order) -> Value {
-        self.gather_part(data, clock, storage, order, 1)
+        self.gather_micro_batch(data, clock, storage, order, 1)
     }
 
-    /// [`gather`](Self::gather) where a step consists of `parts` batches, between which the clock's first sample moves
-    /// on: together they read what one batch of `parts` times the size would.
-    pub fn gather_part(&mut self, data: Value, clock: Value, storage: Storage, order: Order, parts: usize) -> Value {
+    /// [`gather`](Self::gather) where a step consists of so many micro-batches, between which the clock's first sample
+    /// moves on: together they read what one batch of `micro_batches` times the size would.
+    pub fn gather_micro_batch(
+        &mut self,
+        data: Value,
+        clock: Value,
+        storage: Storage,
+        order: Order,
+        micro_batches: usize,
+    ) -> Value {
         let shape = self.shape(data).with_axis(0, Dim::Batch);
-        self.add(Op::Gather { storage, order, parts }, vec![data, clock], vec![TensorType::f32(shape)])
+        self.add(Op::Gather { storage, order, micro_batches }, vec![data, clock], vec![TensorType::f32(shape)])
     }
 
     /// The same elements in the same order under another shape.

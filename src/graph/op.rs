@@ -84,9 +84,9 @@ pub enum Order {
 pub enum Tick {
     /// To the next step, at the same first sample.
     Step,
-    /// To the next batch of the same step: the first sample moves on by the batch.
-    Part,
-    /// From the last batch of a step to the first sample of the next.
+    /// To the next micro-batch of the same step: the first sample moves on by the batch.
+    MicroBatch,
+    /// From the last micro-batch of a step to the first sample of the next.
     Last,
 }
 
@@ -149,8 +149,8 @@ pub enum Op {
         storage: Storage,
         /// Read in which order.
         order: Order,
-        /// Batches that make up a step: so many batches on in the set begins the next one.
-        parts: usize,
+        /// Micro-batches of a step: so many batches on in the set begins the next step.
+        micro_batches: usize,
     },
     /// The same elements under another shape.
     Reshape,

@@ -26,7 +26,7 @@ pub fn tick() -> Shader {
 pub fn constants(by: Tick) -> Vec<Constant> {
     let (steps, kept, samples) = match by {
         Tick::Step => (1, 1, Size::fixed(0)),
-        Tick::Part => (0, 1, Size::per_sample(1)),
+        Tick::MicroBatch => (0, 1, Size::per_sample(1)),
         Tick::Last => (1, 0, Size::fixed(0)),
     };
     vec![word(steps), word(kept), Constant::U32(samples)]

@@ -1,7 +1,7 @@
-//! A step of training in parts, for batches that do not fit at once.
+//! A step of training in micro-batches, for batches that do not fit at once.
 //!
-//! [`accumulation_step`] runs once for each part and adds its share to what is in the store; [`update_step`] then does
-//! what is done with a gradient. Together they draw, and up to rounding compute, what one [`training_step`] over the
+//! [`accumulation_step`] runs once for each micro-batch and adds its share to what is in the store; [`update_step`] then
+//! does what is done with a gradient. Together they draw, and up to rounding compute, what one [`training_step`] over the
 //! whole batch does.
 //!
 //! [`training_step`]: super::training_step
@@ -10,7 +10,7 @@ use super::step::{bad_time, close_step};
 use super::{Batch, Trainee, TrainingStep, training_states};
 use crate::graph::{Expr, Graph, Shape, TensorType, Tick, Value};
 
-/// Names of the states that hold what the parts of a step have given so far.
+/// Names of the states that hold what the micro-batches of a step have given so far.
 pub mod accumulation_states {
     /// `[arena_elements]`: the gradient.
     pub const GRADIENT: &str = "accumulated.gradient";
@@ -18,8 +18,8 @@ pub mod accumulation_states {
     pub const LOSS: &str = "accumulated.loss";
     /// `[1]`: the largest time of a sample whose loss is not finite, or −1.
     pub const BAD_TIME: &str = "accumulated.bad_time";
-    /// `[1]`: how many parts are done; 0 before the first, when the others say nothing.
-    pub const PARTS: &str = "accumulated.parts";
+    /// `[1]`: how many micro-batches are done; 0 before the first, when the others say nothing.
+    pub const MICRO_BATCHES: &str = "accumulated.parts";
 }
 
 /// The sums so far.
@@ -27,7 +27,7 @@ struct Sums {
     gradient: Value,
     loss: Value,
     bad_time: Value,
-    parts: Value,
+    micro_batches: Value,
 }
 
 impl Sums {
@@ -38,27 +38,28 @@ impl Sums {
             gradient: graph.state(accumulation_states::GRADIENT, arena),
             loss: graph.state(accumulation_states::LOSS, one()),
             bad_time: graph.state(accumulation_states::BAD_TIME, one()),
-            parts: graph.state(accumulation_states::PARTS, one()),
+            micro_batches: graph.state(accumulation_states::MICRO_BATCHES, one()),
         }
     }
 }
 
-/// The graph of one of `parts` parts: loss and gradient of a batch, a share of 1 / `parts` of which is added to the sums;
-/// then the clock moves on by the batch. `build` adds the network's parameters and gives the model, or a [`Trainee`].
+/// The graph of one of so many micro-batches: its loss and gradient, a share of 1 / `micro_batches` of which is added to
+/// the sums; then the clock moves on by the batch. `build` adds the network's parameters and gives the model, or a
+/// [`Trainee`].
 pub fn accumulation_step<'m, T: Into<Trainee<'m>>>(
     spec: &TrainingStep,
-    parts: usize,
+    micro_batches: usize,
     build: impl FnOnce(&mut Graph) -> T,
 ) -> Graph {
     let mut graph = Graph::new();
     let Trainee { model, auxiliary } = build(&mut graph).into();
     let clock = graph.clock(training_states::CLOCK);
     let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let x0 = spec.part(&mut graph, clock, parts);
+    let x0 = spec.micro_batch(&mut graph, clock, micro_batches);
     let batch = Batch { sde: spec.sde, model: model.as_ref(), auxiliary: auxiliary.as_ref(), x0, clock };
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, &batch));
-    let share = graph.scale(loss.mean, 1.0 / parts as f64);
-    let gradients = loss.gradients(&mut graph, share, 1.0 / parts as f64);
+    let share = graph.scale(loss.mean, 1.0 / micro_batches as f64);
+    let gradients = loss.gradients(&mut graph, share, 1.0 / micro_batches as f64);
     let gradient = graph.pack(&gradients);
     let bad_time = bad_time(&mut graph, &loss);
 
@@ -72,12 +73,12 @@ pub fn accumulation_step<'m, T: Into<Trainee<'m>>>(
         (accumulation_states::LOSS, sums.loss, share, &added),
         (accumulation_states::BAD_TIME, sums.bad_time, bad_time, &later),
     ] {
-        let sum = graph.map(&[old, new, sums.parts], expr);
+        let sum = graph.map(&[old, new, sums.micro_batches], expr);
         graph.assign(name, sum);
     }
-    let parts = graph.map(&[sums.parts], &(Expr::input(0) + 1.0));
-    graph.assign(accumulation_states::PARTS, parts);
-    let ticked = graph.tick_by(Tick::Part, clock, status);
+    let done = graph.map(&[sums.micro_batches], &(Expr::input(0) + 1.0));
+    graph.assign(accumulation_states::MICRO_BATCHES, done);
+    let ticked = graph.tick_by(Tick::MicroBatch, clock, status);
     graph.assign(training_states::CLOCK, ticked);
     graph
 }
@@ -92,7 +93,7 @@ pub fn update_step<'m, T: Into<Trainee<'m>>>(spec: &TrainingStep, build: impl Fn
     let update =
         graph.scoped("optimizer", |graph| spec.optimizer.update(graph, sums.gradient, sums.loss, status, clock));
     let none = graph.full(0.0, Shape::fixed(&[1]));
-    graph.assign(accumulation_states::PARTS, none);
+    graph.assign(accumulation_states::MICRO_BATCHES, none);
     close_step(&mut graph, spec.ring_rows, Tick::Last, &update, sums.loss, sums.bad_time);
     graph
 }

@@ -61,7 +61,7 @@ pub fn evaluation_step<'m>(spec: &EvaluationSpec, build: impl FnOnce(&mut Graph)
         graph.output("irreducible", least);
     }
     // The step stays: it is part of a draw's address, and says how many batches there were.
-    let ticked = graph.tick_by(Tick::Part, clock, status);
+    let ticked = graph.tick_by(Tick::MicroBatch, clock, status);
     graph.assign(evaluation_states::CLOCK, ticked);
     graph
 }

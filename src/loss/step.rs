@@ -37,17 +37,24 @@ pub struct StoredDataset {
 impl StoredDataset {
     /// The batch that `clock` points at out of the state `name`: `[Batch, D]`.
     pub fn batch(&self, graph: &mut Graph, name: &str, clock: Value, order: Order) -> Value {
-        self.part(graph, name, clock, order, 1)
+        self.micro_batch(graph, name, clock, order, 1)
     }
 
-    /// The same where `parts` batches are a step.
-    pub fn part(&self, graph: &mut Graph, name: &str, clock: Value, order: Order, parts: usize) -> Value {
+    /// The same where a step consists of so many micro-batches.
+    pub fn micro_batch(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        clock: Value,
+        order: Order,
+        micro_batches: usize,
+    ) -> Value {
         let dtype = match self.storage {
             Storage::F32 => DType::F32,
             Storage::U8 { .. } => DType::U8,
         };
         let data = graph.state(name, TensorType { shape: Shape::fixed(&[self.rows, self.dims]), dtype });
-        graph.gather_part(data, clock, self.storage, order, parts)
+        graph.gather_micro_batch(data, clock, self.storage, order, micro_batches)
     }
 }
 
@@ -71,9 +78,9 @@ pub struct TrainingStep<'a> {
 }
 
 impl TrainingStep<'_> {
-    /// The batch that `clock` points at, where a step has `parts` of them, augmented: `[Batch, D]`.
-    pub(super) fn part(&self, graph: &mut Graph, clock: Value, parts: usize) -> Value {
-        let x0 = self.data.part(graph, training_states::DATASET, clock, Order::Shuffled, parts);
+    /// The micro-batch that `clock` points at, of so many in a step, augmented: `[Batch, D]`.
+    pub(super) fn micro_batch(&self, graph: &mut Graph, clock: Value, micro_batches: usize) -> Value {
+        let x0 = self.data.micro_batch(graph, training_states::DATASET, clock, Order::Shuffled, micro_batches);
         let x0 = self.flip.map_or(x0, |image| flip_half(graph, x0, clock, image));
         self.dequantise.map_or(x0, |width| dequantised(graph, x0, clock, width))
     }
@@ -89,7 +96,7 @@ pub fn training_step<'m, T: Into<Trainee<'m>>>(spec: &TrainingStep, build: impl 
     let Trainee { model, auxiliary } = build(&mut graph).into();
     let clock = graph.clock(training_states::CLOCK);
     let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let x0 = spec.part(&mut graph, clock, 1);
+    let x0 = spec.micro_batch(&mut graph, clock, 1);
     let batch = Batch { sde: spec.sde, model: model.as_ref(), auxiliary: auxiliary.as_ref(), x0, clock };
     let loss = graph.scoped("loss", |graph| spec.loss.loss(graph, &batch));
 

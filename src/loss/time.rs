@@ -18,10 +18,10 @@ pub enum TimeSampling {
     Uniform,
     /// Evenly, one in each of as many equal parts of time as a step has samples: a batch has all noise levels.
     Stratified {
-        /// Samples of a step, in all of its parts.
+        /// Samples of a step, in all of its micro-batches.
         batch: usize,
-        /// Parts in which a step is computed.
-        parts: usize,
+        /// Micro-batches that a step consists of.
+        micro_batches: usize,
     },
     /// ln(sigma / alpha) is normal (Karras et al. 2022), and what is beyond an end goes to that end. The density is part
     /// of the objective: nothing is divided by it.
@@ -46,10 +46,10 @@ impl TimeSampling {
         let [low, high] = [t_min, sde.t_max()];
         let (draw, time) = match self {
             Self::Uniform => (graph.uniform(clock, "train.t", Shape::batch(&[])), drawn * span + t_min),
-            Self::Stratified { batch, parts } => {
+            Self::Stratified { batch, micro_batches } => {
                 let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
                 let places = StoredDataset { rows: batch, dims: 1, storage: Storage::F32 };
-                let place = places.part(graph, training_states::STRATA, clock, Order::Sequential, parts);
+                let place = places.micro_batch(graph, training_states::STRATA, clock, Order::Sequential, micro_batches);
                 let place = graph.reshape(place, Shape::batch(&[]));
                 // Place i of n: (i + u) / n.
                 let share = (Expr::input(0) + Expr::input(1)) * (1.0 / batch as f64);

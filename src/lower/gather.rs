@@ -12,7 +12,7 @@ impl Lowering<'_> {
     pub(super) fn gather(&mut self, node: usize) -> Result<(), LowerError> {
         let graph = self.facts.graph;
         let entry = &graph.nodes()[node];
-        let Op::Gather { storage, order, parts } = entry.op else { unreachable!("only gathers get here") };
+        let Op::Gather { storage, order, micro_batches } = entry.op else { unreachable!("only gathers get here") };
         let shape = graph.shape(entry.inputs[0]);
         let n = shape.dims()[0].at(1) as u64;
         let columns = shape.fixed_elements() as u64 / n.max(1);
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         for first_row in (0..n).step_by(chunk as usize) {
             let gather = Gather {
                 columns,
-                total_batch: batch * parts as u64,
+                total_batch: batch * micro_batches as u64,
                 n,
                 first_row,
                 chunk_rows: chunk.min(n - first_row),

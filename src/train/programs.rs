@@ -2,9 +2,9 @@
 
 use crate::engine::ProgramName;
 
-/// A training step, or where it is taken in parts, its end.
+/// A training step; where its gradient is accumulated over micro-batches, its end.
 pub const TRAIN: ProgramName = ProgramName::new("train");
-/// One of the parts of a training step.
+/// One of the micro-batches of a training step.
 pub const ACCUMULATE: ProgramName = ProgramName::new("accumulate");
 /// A batch of the held-out loss.
 pub const EVALUATE: ProgramName = ProgramName::new("evaluate");

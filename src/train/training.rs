@@ -232,11 +232,11 @@ impl Training {
 
     /// Asks the device for up to `most` steps; says how many it took on.
     fn advance(&mut self, most: usize) -> Result<usize, TrainError> {
-        let (batch, parts) = (self.experiment.batch(), self.experiment.parts());
-        if parts == 1 {
+        let (batch, micro_batches) = (self.experiment.batch(), self.experiment.micro_batches());
+        if micro_batches == 1 {
             return Ok(self.engine.advance(TRAIN, batch, most)?);
         }
-        let mut left = parts;
+        let mut left = micro_batches;
         while left > 0 {
             left -= self.engine.advance(ACCUMULATE, batch, left)?;
         }

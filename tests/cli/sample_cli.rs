@@ -191,7 +191,7 @@ fn a_class_can_be_asked_for_and_guided_to() {
     }
     good(folder.path(), &format!("train u.toml --device cpu --out own --set sample.kind=rk45 {own_steps}"));
     assert!(folder.path().join("own/samples.png").exists() && !folder.path().join("own/trajectory.gif").exists());
-    // A run with dropout, flips and parts that was stopped ends as the one that was not.
+    // A run with dropout, flips and micro-batches that was stopped ends as the one that was not.
     good(folder.path(), "train u.toml --device cpu --out parts --steps 2");
     good(folder.path(), "train u.toml --device cpu --out parts --resume");
     let read = |run: &str| fs::read(folder.path().join(run).join("step-4/params.safetensors")).unwrap();

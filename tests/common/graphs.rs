@@ -205,14 +205,14 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 values.push(reduced.collect());
                 continue;
             }
-            Op::Gather { storage, order, parts } => {
+            Op::Gather { storage, order, micro_batches } => {
                 let data = inputs[0].as_floats();
                 let clock = inputs[1].words();
                 let width = count / world.batch;
                 let rows = (data.len() / width) as u64;
                 let mut out = Vec::new();
                 for b in 0..world.batch as u64 {
-                    let position = u64::from(clock[0]) * (parts * world.batch) as u64 + u64::from(clock[1]) + b;
+                    let position = u64::from(clock[0]) * (micro_batches * world.batch) as u64 + u64::from(clock[1]) + b;
                     let row = match order {
                         Order::Sequential => position % rows,
                         Order::Shuffled => u64::from(random::permute(
@@ -279,7 +279,7 @@ fn evaluate(graph: &Graph, world: &World, arguments: Option<&[Content]>) -> Vec<
                 if inputs[1].as_floats()[0] == 0.0 {
                     (clock[0], clock[1]) = match by {
                         Tick::Step => (clock[0].wrapping_add(1), clock[1]),
-                        Tick::Part => (clock[0], clock[1].wrapping_add(world.batch as u32)),
+                        Tick::MicroBatch => (clock[0], clock[1].wrapping_add(world.batch as u32)),
                         Tick::Last => (clock[0].wrapping_add(1), 0),
                     };
                 }

@@ -1,4 +1,4 @@
-//! A step taken in parts is the step taken at once: same samples, same noise, same weights up to rounding.
+//! A step taken in micro-batches is the step taken at once: same samples, same noise, same weights up to rounding.
 
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Graph, Storage};
@@ -35,12 +35,12 @@ fn store(graph: &Graph) -> Store<f64> {
     store.upload("params", &weights);
     store.upload("ema", &weights);
     store.upload_words(training_states::CLOCK, &[0, 0, 9, 0]);
-    store.upload(accumulation_states::PARTS, &[0.0]);
+    store.upload(accumulation_states::MICRO_BATCHES, &[0.0]);
     store
 }
 
 #[test]
-fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
+fn four_micro_batches_of_sixteen_are_one_batch_of_sixty_four() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
     let data = StoredDataset { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
     let spec = TrainingStep {
@@ -53,22 +53,23 @@ fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
         ring_rows: RING,
     };
     let whole = training_step(&spec, |graph| model(graph, &sde));
-    let part = accumulation_step(&spec, 4, |graph| model(graph, &sde));
+    let micro_batch = accumulation_step(&spec, 4, |graph| model(graph, &sde));
     let update = update_step(&spec, |graph| model(graph, &sde));
 
-    let (mut at_once, mut in_parts) = (store(&whole), store(&whole));
+    let (mut at_once, mut accumulated) = (store(&whole), store(&whole));
     let mut whole = Program::<f64>::new(&whole, "params");
-    let (mut part, mut update) = (Program::<f64>::new(&part, "params"), Program::<f64>::new(&update, "params"));
+    let (mut micro_batch, mut update) =
+        (Program::<f64>::new(&micro_batch, "params"), Program::<f64>::new(&update, "params"));
     for step in 0..STEPS {
         whole.run(&mut at_once, &[], 64).unwrap();
         for done in 0..4 {
-            assert_eq!(in_parts.words(training_states::CLOCK).unwrap()[..2], [step as u32, 16 * done]);
-            part.run(&mut in_parts, &[], 16).unwrap();
+            assert_eq!(accumulated.words(training_states::CLOCK).unwrap()[..2], [step as u32, 16 * done]);
+            micro_batch.run(&mut accumulated, &[], 16).unwrap();
         }
-        update.run(&mut in_parts, &[], 16).unwrap();
-        assert_eq!(in_parts.words(training_states::CLOCK).unwrap(), at_once.words(training_states::CLOCK).unwrap());
+        update.run(&mut accumulated, &[], 16).unwrap();
+        assert_eq!(accumulated.words(training_states::CLOCK).unwrap(), at_once.words(training_states::CLOCK).unwrap());
         for name in ["params", "ema", "adam_m", "adam_v", training_states::RING, training_states::STATUS] {
-            let pairs = at_once.get(name).unwrap().iter().zip(in_parts.get(name).unwrap());
+            let pairs = at_once.get(name).unwrap().iter().zip(accumulated.get(name).unwrap());
             for (i, (a, b)) in pairs.enumerate() {
                 assert!((a - b).abs() < 1e-10 * (1.0 + a.abs()), "step {step}, {name}[{i}]: {a}, {b}");
             }
@@ -78,7 +79,7 @@ fn four_parts_of_sixteen_are_one_batch_of_sixty_four() {
 }
 
 #[test]
-fn a_loss_that_overflows_in_one_part_stops_the_step() {
+fn a_loss_that_overflows_in_one_micro_batch_stops_the_step() {
     let (sde, loss, optimizer) = (Vp::default(), Denoising::default(), Optimizer::default());
     let data = StoredDataset { rows: ROWS, dims: SHAPE.dims, storage: Storage::F32 };
     let spec = TrainingStep {
@@ -90,16 +91,17 @@ fn a_loss_that_overflows_in_one_part_stops_the_step() {
         dequantise: None,
         ring_rows: RING,
     };
-    let part = accumulation_step(&spec, 5, |graph| model(graph, &sde));
+    let micro_batch = accumulation_step(&spec, 5, |graph| model(graph, &sde));
     let update = update_step(&spec, |graph| model(graph, &sde));
-    let mut store = store(&part);
+    let mut store = store(&micro_batch);
     let mut rows = store.get(training_states::DATASET).unwrap().to_vec();
     rows[7 * SHAPE.dims] = f64::NAN;
     store.upload(training_states::DATASET, &rows);
     let before = store.get("params").unwrap().to_vec();
-    let (mut part, mut update) = (Program::<f64>::new(&part, "params"), Program::<f64>::new(&update, "params"));
-    // All rows once: the bad one is in one of the parts.
-    (0..5).for_each(|_| part.run(&mut store, &[], 10).unwrap());
+    let (mut micro_batch, mut update) =
+        (Program::<f64>::new(&micro_batch, "params"), Program::<f64>::new(&update, "params"));
+    // All rows once: the bad one is in one of the micro-batches.
+    (0..5).for_each(|_| micro_batch.run(&mut store, &[], 10).unwrap());
     update.run(&mut store, &[], 10).unwrap();
     assert_eq!(store.get(training_states::STATUS).unwrap(), [1.0]);
     assert_eq!(store.get("params").unwrap(), before);

@@ -217,12 +217,12 @@ fn times_have_the_stated_law() {
 #[test]
 fn stratified_times_have_one_in_each_part_of_time_however_a_step_is_split() {
     let (sde, t_min, batch) = (Vp::default(), 1e-3, 64);
-    let whole = draw(TimeSampling::Stratified { batch, parts: 1 }, &sde, t_min, batch);
+    let whole = draw(TimeSampling::Stratified { batch, micro_batches: 1 }, &sde, t_min, batch);
     let mut places: Vec<usize> = whole.iter().map(|t| ((t - t_min) / (1.0 - t_min) * batch as f64) as usize).collect();
     places.sort_unstable();
     assert_eq!(places, (0..batch).collect::<Vec<_>>());
 
-    let time = TimeSampling::Stratified { batch, parts: 4 };
+    let time = TimeSampling::Stratified { batch, micro_batches: 4 };
     let mut graph = Graph::new();
     let clock = graph.clock("clock");
     let drawn = time.draw(&mut graph, &sde, t_min, clock);
@@ -233,13 +233,13 @@ fn stratified_times_have_one_in_each_part_of_time_however_a_step_is_split() {
         &TimeSampling::strata(batch).iter().map(|place| f64::from(*place)).collect::<Vec<_>>(),
     );
     let mut program = Program::<f64>::new(&graph, "params");
-    let mut parts = Vec::new();
-    for part in 0..4 {
-        store.upload_words("clock", &[5, part * 16, 1, 2]);
+    let mut split = Vec::new();
+    for micro_batch in 0..4 {
+        store.upload_words("clock", &[5, micro_batch * 16, 1, 2]);
         program.run(&mut store, &[], 16).unwrap();
-        parts.extend_from_slice(program.output("t"));
+        split.extend_from_slice(program.output("t"));
     }
-    assert_eq!(parts, whole);
+    assert_eq!(split, whole);
 }
 
 /// The score of N(0, 0.8² I) in two dimensions, and one that is wrong by 5 %.
@@ -291,7 +291,7 @@ fn how_times_are_drawn_does_not_change_the_expected_loss() {
                 estimate(&loss, sde, 1.05, count)
             };
             let (even, even_variance) = of(TimeSampling::Uniform);
-            for time in [TimeSampling::Stratified { batch: count, parts: 1 }, TimeSampling::Importance] {
+            for time in [TimeSampling::Stratified { batch: count, micro_batches: 1 }, TimeSampling::Importance] {
                 let (mean, variance) = of(time);
                 let error = ((even_variance + variance) / count as f64).sqrt();
                 assert!((mean - even).abs() < 4.0 * error, "{} {weighting:?} {time:?}: {mean}, {even}", sde.name());

@@ -77,9 +77,9 @@ fn small_images() -> (TempDir, String) {
 fn nor_does_it_on_a_gpu() {
     let (_folder, text) = small_images();
     let device = Device::Gpu(gpu::open(&OpenOptions::default()));
-    let [whole, parts] = [(1030, 1), (350, 1)].map(|(batch, parts)| experiment(&text, batch, parts, 0));
+    let [whole, split] = [1030, 350].map(|batch| experiment(&text, batch, 1, 0));
     let [on_cpu, on_gpu] = [Device::Cpu, device].map(|device| {
-        let found = held_out(&parts, &device);
+        let found = held_out(&split, &device);
         assert_same("batch 350", &found, &held_out(&whole, &device));
         found
     });

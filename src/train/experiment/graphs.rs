@@ -36,7 +36,7 @@ pub struct Drawing<'a> {
 impl Experiment {
     /// The program that takes most of training's time.
     pub fn busiest_program(&self) -> ProgramName {
-        if self.parts() > 1 { ACCUMULATE } else { TRAIN }
+        if self.micro_batches() > 1 { ACCUMULATE } else { TRAIN }
     }
 
     fn optimizer(&self) -> Optimizer {
@@ -94,10 +94,10 @@ impl Experiment {
             ring_rows: RING_ROWS,
         };
         let model = |graph: &mut Graph| self.trainee(graph, Purpose::Train);
-        let mut programs = match self.parts() {
+        let mut programs = match self.micro_batches() {
             1 => vec![trained(TRAIN, training_step(&step, model))],
-            parts => vec![
-                trained(ACCUMULATE, accumulation_step(&step, parts, model)),
+            micro_batches => vec![
+                trained(ACCUMULATE, accumulation_step(&step, micro_batches, model)),
                 trained(TRAIN, update_step(&step, model)),
             ],
         };

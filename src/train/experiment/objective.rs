@@ -13,7 +13,7 @@ impl Experiment {
         let levels = self.config.loss.levels();
         let config::Levels { noise, t_min, reduce, .. } = levels;
         let weighting = levels.weighting(self.sigma_data);
-        let time = levels.time(self.config.train.batch, self.parts());
+        let time = levels.time(self.config.train.batch, self.micro_batches());
         let matching: Box<dyn Matching> = match &self.config.loss {
             config::Loss::Denoising(_) => return Box::new(Denoising { weighting, reduce, time, t_min }),
             config::Loss::Explicit(_) => Box::new(Explicit { density: self.density() }),

@@ -13,13 +13,13 @@ impl Experiment {
         self.train_data.dim()
     }
 
-    /// Samples that training takes at a time: those of a step, or of one of the parts in which it is accumulated.
+    /// Samples that training takes at a time: those of a step, or of one of its micro-batches.
     pub fn batch(&self) -> u32 {
-        (self.config.train.batch / self.parts()) as u32
+        (self.config.train.batch / self.micro_batches()) as u32
     }
 
-    /// Parts of a training step.
-    pub fn parts(&self) -> usize {
+    /// Micro-batches of a training step: `train.accumulate`.
+    pub fn micro_batches(&self) -> usize {
         self.config.train.accumulate
     }
 

@@ -44,7 +44,7 @@ impl Experiment {
         engine.set_floats(evaluation_states::STATUS, &[0.0])?;
         engine.set_floats(training_states::RING, &vec![0.0; RING_ROWS * RING_COLUMNS])?;
         engine.set_floats(training_states::STATUS, &[0.0])?;
-        engine.set_floats(accumulation_states::PARTS, &[0.0])?;
+        engine.set_floats(accumulation_states::MICRO_BATCHES, &[0.0])?;
         engine.set_floats(training_states::STRATA, &TimeSampling::strata(self.config.train.batch))?;
         self.fill_labels(engine)?;
         self.fill_drawing(engine)
@@ -141,7 +141,7 @@ impl Experiment {
 
     /// States besides the arenas that training changes and a resumed run needs, all 1 at first: name and length.
     pub fn learned_states(&self) -> Vec<(&'static str, usize)> {
-        match self.config.loss.levels().time(self.config.train.batch, self.parts()) {
+        match self.config.loss.levels().time(self.config.train.batch, self.micro_batches()) {
             TimeSampling::LossSecondMoment(SecondMoments { bins }) => {
                 vec![(second_moment_states::SECOND_MOMENTS, bins)]
             }

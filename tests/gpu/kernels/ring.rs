@@ -16,7 +16,7 @@ fn ring_and_clock_stop_when_the_status_is_not_zero() {
         let clock = vec![u32::MAX, 1, 2, 3];
         let after = run(&tick::tick(), &tick::constants(Tick::Step), one, (1, WIDE), &[bits(&[status]), clock.clone()]);
         assert_eq!(after[1], if runs { vec![0, 1, 2, 3] } else { clock.clone() }, "status {status}");
-        for (by, next) in [(Tick::Part, [u32::MAX, 6, 2, 3]), (Tick::Last, [0, 0, 2, 3])] {
+        for (by, next) in [(Tick::MicroBatch, [u32::MAX, 6, 2, 3]), (Tick::Last, [0, 0, 2, 3])] {
             let after = run(&tick::tick(), &tick::constants(by), one, (5, WIDE), &[bits(&[status]), clock.clone()]);
             assert_eq!(after[1], if runs { next.to_vec() } else { clock.clone() }, "{by:?}, status {status}");
         }
