@@ -16,8 +16,8 @@ pub struct Train {
     /// Samples per step.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub batch: usize,
-    /// Micro-batches in which a step's batch is taken, one after the other, their gradients added: less memory, the same
-    /// samples and noise. It divides `batch`.
+    /// Micro-batches in which a step's batch is taken, one after the other, their gradients added: less memory, the
+    /// same samples and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
     /// Whether the backward pass of a U-Net computes each block again instead of keeping what is in it: less memory for

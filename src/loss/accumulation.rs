@@ -1,8 +1,8 @@
 //! A step of training in micro-batches, for batches that do not fit at once.
 //!
-//! [`accumulation_step`] runs once for each micro-batch and adds its share to what is in the store; [`update_step`] then
-//! does what is done with a gradient. Together they draw, and up to rounding compute, what one [`training_step`] over the
-//! whole batch does.
+//! [`accumulation_step`] runs once for each micro-batch and adds its share to what is in the store; [`update_step`]
+//! then does what is done with a gradient. Together they draw, and up to rounding compute, what one [`training_step`]
+//! over the whole batch does.
 //!
 //! [`training_step`]: super::training_step
 
@@ -43,8 +43,8 @@ impl Sums {
     }
 }
 
-/// The graph of one of so many micro-batches: its loss and gradient, a share of 1 / `micro_batches` of which is added to
-/// the sums; then the clock moves on by the batch. `build` adds the network's parameters and gives the model, or a
+/// The graph of one of so many micro-batches: its loss and gradient, a share of 1 / `micro_batches` of which is added
+/// to the sums; then the clock moves on by the batch. `build` adds the network's parameters and gives the model, or a
 /// [`Trainee`].
 pub fn accumulation_step<'m, T: Into<Trainee<'m>>>(
     spec: &TrainingStep,

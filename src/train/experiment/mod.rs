@@ -83,9 +83,9 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// The same with another forward process than the config's, such as one of your own: samplers, scores and likelihoods
-    /// go by it. An exact score is exact along it; a network has to have been trained along it. Whether the config's
-    /// sampler can go along it is not checked.
+    /// The same with another forward process than the config's, such as one of your own: samplers, scores and
+    /// likelihoods go by it. An exact score is exact along it; a network has to have been trained along it. Whether the
+    /// config's sampler can go along it is not checked.
     #[must_use]
     pub fn with_sde(self, sde: Box<dyn Sde>) -> Self {
         Self { sde, ..self }
