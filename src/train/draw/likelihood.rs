@@ -188,9 +188,9 @@ pub fn evaluate(
         Method::Flow { .. } => vec![f32::NAN; n * dims],
         Method::Bound { .. } => Vec::new(),
     };
-    let parts = (0..question.repeats).flat_map(|repeat| (0..n).step_by(chunk).map(move |first| (repeat, first)));
+    let chunks = (0..question.repeats).flat_map(|repeat| (0..n).step_by(chunk).map(move |first| (repeat, first)));
     let mut stopped = false;
-    for (repeat, first) in parts {
+    for (repeat, first) in chunks {
         let batch = chunk.min(n - first);
         let before = u64::from(repeat) * n as u64 + first as u64;
         stopped = !progress(before, total);
@@ -199,11 +199,11 @@ pub fn evaluate(
         }
         experiment.set_classes(engine, question.classes, first, batch)?;
         engine.set_floats(flow_states::DATA, &question.data[first * dims..(first + batch) * dims])?;
-        let mut part = Part { engine: &mut *engine, experiment, question, repeat, first, batch };
+        let mut taken = Chunk { engine: &mut *engine, experiment, question, repeat, first, batch };
         let mut report = |done: usize| progress(before + done as u64, total);
         let (outcomes, done) = match question.method {
-            Method::Flow { .. } => part.flow(&mut report)?,
-            Method::Bound { times } => part.bound(times, &mut report)?,
+            Method::Flow { .. } => taken.flow(&mut report)?,
+            Method::Bound { times } => taken.bound(times, &mut report)?,
         };
         for (sample, outcome) in (first..).zip(outcomes) {
             match outcome {
@@ -253,7 +253,7 @@ enum Outcome {
 }
 
 /// Samples that are taken at a time.
-struct Part<'a> {
+struct Chunk<'a> {
     engine: &'a mut dyn Engine,
     experiment: &'a Experiment,
     question: &'a Question<'a>,
@@ -262,8 +262,8 @@ struct Part<'a> {
     batch: usize,
 }
 
-impl Part<'_> {
-    /// Log densities along the flow, and whether `report`, which is told how many samples are done, let it go to its end.
+impl Chunk<'_> {
+    /// Log densities along the flow, and whether `report`, called with the number of samples done, let it go to its end.
     fn flow(&mut self, report: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde();
