@@ -6,6 +6,7 @@
 
 mod accumulation;
 mod auxiliary;
+mod batch;
 mod dequantise;
 mod directions;
 mod dsm;
@@ -31,6 +32,7 @@ mod weighting;
 
 pub use accumulation::{accumulation_states, accumulation_step, update_step};
 pub use auxiliary::{Auxiliary, ScheduledTime, Trainee};
+pub use batch::{Batch, StoredDataset};
 pub use dequantise::dequantised;
 pub use directions::Directions;
 pub use dsm::{Denoising, Loss, Reduce};
@@ -41,14 +43,14 @@ pub use field::Field;
 pub use flip::flip_half;
 pub use implicit::Implicit;
 pub use matching::{Matching, Noise, ScoreMatching};
-pub use objective::{Batch, Objective};
+pub use objective::Objective;
 pub use projection::{Projection, Projections};
 pub use scheduled::Scheduled;
 pub use second_moment::{SecondMoments, second_moment_states};
 pub use sliced::Sliced;
 pub use sliced_fd::SlicedFd;
 pub use sliced_vr::SlicedVr;
-pub use step::{RING_COLUMNS, StoredDataset, TrainingStep, training_states, training_step};
+pub use step::{RING_COLUMNS, TrainingStep, training_states, training_step};
 pub use time::{Drawn, TimeSampling};
 pub use time_warp::{TimeWarp, WarpedLoss};
 pub use uncertainty::{Uncertain, Uncertainty};

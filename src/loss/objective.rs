@@ -2,32 +2,8 @@
 
 use std::fmt::Debug;
 
-use super::auxiliary::{Auxiliary, Nothing};
-use super::{Denoising, Loss};
+use super::{Batch, Denoising, Loss};
 use crate::graph::{Graph, Value};
-use crate::sde::{Model, Sde};
-
-/// What a loss is computed of.
-#[derive(Clone, Copy)]
-pub struct Batch<'a> {
-    /// The forward process.
-    pub sde: &'a dyn Sde,
-    /// What learns the score.
-    pub model: &'a dyn Model,
-    /// What is learned beside it.
-    pub auxiliary: &'a dyn Auxiliary,
-    /// The samples, `[Batch, D]`.
-    pub x0: Value,
-    /// By which everything random is drawn.
-    pub clock: Value,
-}
-
-impl<'a> Batch<'a> {
-    /// A batch for a model beside which nothing is learned.
-    pub fn new(sde: &'a dyn Sde, model: &'a dyn Model, x0: Value, clock: Value) -> Self {
-        Self { sde, model, auxiliary: &Nothing, x0, clock }
-    }
-}
 
 /// Something to minimise: a loss of each sample whose mean over data, noise levels and draws is least where the model's
 /// score is that of the noisy data.

@@ -1,7 +1,7 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Batch, Loss, Objective, Trainee, dequantised, flip_half};
-use crate::graph::{DType, Expr, Graph, Order, Reduction, Shape, Storage, TensorType, Tick, Value};
+use super::{Batch, Loss, Objective, StoredDataset, Trainee, dequantised, flip_half};
+use crate::graph::{Expr, Graph, Order, Reduction, Shape, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
 use crate::sde::Sde;
@@ -22,41 +22,6 @@ pub mod training_states {
 
 /// The columns of the ring. `bad_time` is −1, or the time of a sample whose loss is not finite.
 pub const RING_COLUMNS: [&str; 4] = ["loss", "gradient_norm", "learning_rate", "bad_time"];
-
-/// A data set in the store.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StoredDataset {
-    /// Number of samples.
-    pub rows: usize,
-    /// Coordinates D of a sample.
-    pub dims: usize,
-    /// How they are stored.
-    pub storage: Storage,
-}
-
-impl StoredDataset {
-    /// The batch that `clock` points at out of the state `name`: `[Batch, D]`.
-    pub fn batch(&self, graph: &mut Graph, name: &str, clock: Value, order: Order) -> Value {
-        self.micro_batch(graph, name, clock, order, 1)
-    }
-
-    /// The same where a step consists of so many micro-batches.
-    pub fn micro_batch(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        clock: Value,
-        order: Order,
-        micro_batches: usize,
-    ) -> Value {
-        let dtype = match self.storage {
-            Storage::F32 => DType::F32,
-            Storage::U8 { .. } => DType::U8,
-        };
-        let data = graph.state(name, TensorType { shape: Shape::fixed(&[self.rows, self.dims]), dtype });
-        graph.gather_micro_batch(data, clock, self.storage, order, micro_batches)
-    }
-}
 
 /// What a training step is made of.
 #[derive(Clone, Copy, Debug)]
