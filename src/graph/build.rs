@@ -76,9 +76,10 @@ impl Graph {
         self.map(&[a, b], &(Expr::input(0) * Expr::input(1)))
     }
 
-    /// factor · a
+    /// factor · a, of the shape of `a` even where the factor is zero and the expression a constant.
     pub fn scale(&mut self, a: Value, factor: f64) -> Value {
-        self.map(&[a], &(Expr::input(0) * factor))
+        let shape = self.shape(a).clone();
+        self.map_to(&[a], &(Expr::input(0) * factor), &shape)
     }
 
     /// Random numbers named `name`, a new set at every step of `clock`; the same for a sample whatever its batch.

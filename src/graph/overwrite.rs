@@ -2,7 +2,7 @@
 //!
 //! Fusion counts the bindings of a kernel by this, lowering binds by it, and the CPU executor places values by it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::expr::Term;
 use super::{Graph, Op, Value};
@@ -59,7 +59,8 @@ impl Graph {
     }
 
     /// The pointwise values that may be written over the states that they replace, when nodes run in their order. `root`
-    /// gives the value whose memory a value shows; it is the value itself but for views.
+    /// gives the value whose memory a value shows; it is the value itself but for views. A state whose memory a result
+    /// shows, be it a range of it, is overwritten by none.
     pub fn overwrites(&self, parameters_from: &str, root: &dyn Fn(Value) -> Value) -> BTreeMap<Value, Overwrite> {
         let state = |value: Value| self.state_of(root(value), parameters_from);
         // The last node that reads each state.
@@ -75,10 +76,12 @@ impl Graph {
                 last.entry(name).and_modify(|last| *last = at.max(*last)).or_insert(at);
             }
         }
+        let shown: HashSet<&str> = self.ends().filter_map(|(_, value)| state(*value)).collect();
         let last_reads_it = |(new, old): (Value, Value)| {
             let name = self.state_of(old, parameters_from)?;
             let input = self.read_once(new.node, old, &state)?;
-            (last.get(name) == Some(&new.node)).then_some((new, Overwrite { old, input }))
+            let free = last.get(name) == Some(&new.node) && !shown.contains(name);
+            free.then_some((new, Overwrite { old, input }))
         };
         self.replaced(parameters_from).into_iter().filter_map(last_reads_it).collect()
     }

@@ -90,6 +90,39 @@ fn an_output_shows_the_state_as_it_was() {
 }
 
 #[test]
+fn a_range_of_the_state_is_shown_as_it_was() {
+    let mut graph = Graph::new();
+    let x = state(&mut graph, "x", &[7]);
+    let head = graph.slice(x, 0, 0, 2);
+    let new = moved(&mut graph, x);
+    graph.output("head", head);
+    graph.assign("x", new);
+    let mut case = Case::new("head", &graph, 2).floats("x", numbers(7, 1));
+    for runs in 1..=2 {
+        case.runs = runs;
+        case.check();
+    }
+    let x = numbers(7, 1);
+    let moved = [x[0] * 0.5 + 1.0, x[1] * 0.5 + 1.0];
+    assert_eq!(case.on_gpu(false)["output head"], moved);
+}
+
+#[test]
+fn a_range_of_the_state_can_be_kept_while_it_is_replaced() {
+    let mut graph = Graph::new();
+    let x = state(&mut graph, "x", &[7]);
+    let head = graph.slice(x, 0, 0, 2);
+    let new = moved(&mut graph, x);
+    graph.assign("kept", head);
+    graph.assign("x", new);
+    let mut case = Case::new("kept head", &graph, 2).floats("x", numbers(7, 1)).floats("kept", vec![0.0; 2]);
+    for runs in 1..=2 {
+        case.runs = runs;
+        case.check();
+    }
+}
+
+#[test]
 fn states_can_change_places() {
     let mut graph = Graph::new();
     let [a, b, c] = ["a", "b", "c"].map(|name| state(&mut graph, name, &[5]));
