@@ -210,6 +210,7 @@ fn in_flags(error: RequestError, particles: Option<usize>, given: &[(Part, &Path
             Part::StepNoise => "--step-noise",
             Part::Known => "--known",
             Part::Frames => "--out",
+            Part::Guidance => "--guidance",
         };
         let file = given.iter().find(|(other, _)| *other == part);
         file.map_or_else(|| name.to_string(), |(_, file)| format!("{name} {}", file.display()))
@@ -234,7 +235,8 @@ fn in_flags(error: RequestError, particles: Option<usize>, given: &[(Part, &Path
             "{}: must be left out: with {sampler} every sample has its own steps, which it would have to know",
             flag(part)
         ),
-        RequestError::Particles { .. } | RequestError::Length { .. } => error.to_string(),
+        // What is no matter of parts going together.
+        _ => error.to_string(),
     })
 }
 

@@ -163,6 +163,9 @@ pub trait Engine {
     /// When a tensor is not in the store.
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError>;
 
+    /// Whether a program reads this store tensor.
+    fn reads(&self, name: &str) -> bool;
+
     /// Runs a program between once and `most` times: about a tenth of a second of work. On a GPU this only submits it.
     /// Returns how often.
     ///

@@ -95,6 +95,10 @@ impl Engine for CpuEngine {
         Ok(self.runnable[place].program.output(name).to_vec())
     }
 
+    fn reads(&self, name: &str) -> bool {
+        self.loaded.reads(name)
+    }
+
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
         self.watched = names.iter().map(|name| (*name).to_owned()).collect();
         self.longest = longest;

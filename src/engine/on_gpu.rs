@@ -73,6 +73,10 @@ impl Engine for GpuEngine {
         Ok(self.player.read_output(number, name)?)
     }
 
+    fn reads(&self, name: &str) -> bool {
+        self.loaded.reads(name)
+    }
+
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
         self.player.watch(&self.store, names, longest)?;
         self.watched = names.iter().map(|name| (*name).to_owned()).collect();

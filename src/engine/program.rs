@@ -52,23 +52,19 @@ pub(super) struct Loaded(Vec<Ports>);
 struct Ports {
     name: ProgramName,
     inputs: Vec<String>,
+    states: Vec<String>,
     outputs: Vec<String>,
     has_run: bool,
 }
 
 impl Loaded {
     pub fn new(programs: &[Program]) -> Self {
+        let input = |op: &Op| if let Op::Input { name } = op { Some(name.clone()) } else { None };
+        let state = |op: &Op| if let Op::State { name } = op { Some(name.clone()) } else { None };
         let ports = |program: &Program| Ports {
             name: program.name,
-            inputs: program
-                .graph
-                .nodes()
-                .iter()
-                .filter_map(|node| match &node.op {
-                    Op::Input { name } => Some(name.clone()),
-                    _ => None,
-                })
-                .collect(),
+            inputs: program.graph.nodes().iter().filter_map(|node| input(&node.op)).collect(),
+            states: program.graph.nodes().iter().filter_map(|node| state(&node.op)).collect(),
             outputs: program.graph.outputs().iter().map(|(name, _)| name.clone()).collect(),
             has_run: false,
         };
@@ -98,6 +94,11 @@ impl Loaded {
             return Err(EngineError::NotRun { program });
         }
         Ok(place)
+    }
+
+    /// Whether a program reads this tensor of the store.
+    pub fn reads(&self, name: &str) -> bool {
+        self.0.iter().any(|ports| ports.states.iter().any(|state| state == name))
     }
 
     /// From now on it has run.

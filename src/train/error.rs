@@ -5,6 +5,7 @@ use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::gpu::GpuError;
 use crate::number::short;
+use crate::train::request_error::{ClassesError, RequestError};
 use crate::train::run::checkpoint::CheckpointError;
 use crate::train::run::error::RunError;
 use crate::train::run::log::LogError;
@@ -15,6 +16,12 @@ pub enum TrainError {
     /// What the user asked for makes no sense.
     #[error("{0}")]
     Bad(String),
+    /// A request for samples.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Classes that samples cannot have.
+    #[error(transparent)]
+    Classes(#[from] ClassesError),
     /// A key of the config does not fit the data or the machine, or there is no such data.
     #[error("{what}")]
     Unfit {
@@ -143,7 +150,7 @@ impl TrainError {
     /// Whether the user can mend it by asking for something else: exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Bad(_) | Self::Unfit { .. } | Self::Config(_) => true,
+            Self::Bad(_) | Self::Request(_) | Self::Classes(_) | Self::Unfit { .. } | Self::Config(_) => true,
             Self::Data(error) => error.is_bad_input(),
             Self::Run(error) => error.is_bad_input(),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),

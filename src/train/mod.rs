@@ -5,6 +5,7 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod programs;
+pub mod request_error;
 pub mod restore;
 pub mod run;
 pub mod training;

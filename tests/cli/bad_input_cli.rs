@@ -164,8 +164,8 @@ fn bad_configs_are_one_line_and_touch_nothing() {
             &["tiny.toml with --set: model.patch = 3: does not divide images of 8 x 8; must be of [1, 2, 4, 8]"],
         ),
         (
-            format!("{} --set model.conditional=true", train("tiny")),
-            &["tiny.toml with --set: model.conditional = true: mixture has no labels; must be false"],
+            format!("{} --set data.kind=swiss-roll --set model.conditional=true", train("tiny")),
+            &["tiny.toml with --set: model.conditional = true: swiss-roll has no labels; must be false"],
         ),
         (format!("{} --set loss.t_min=0.5", train("tiny")), &["loss.t_min", "at most sde.t_min"]),
         (format!("{} --set loss.noise=none", train("tiny")), &["loss.noise", "none", "\"all\"", "loss.kind"]),

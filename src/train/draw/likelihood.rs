@@ -61,11 +61,7 @@ impl Question<'_> {
                 "{found} values for samples of {dims}: must be a multiple of {dims}, and at least {dims}"
             ));
         }
-        if let Classes::Each(classes) = self.classes
-            && classes.len() != found / dims
-        {
-            return bad(format!("{} classes for {} samples: must be one for each", classes.len(), found / dims));
-        }
+        self.classes.check(experiment.classes(), found / dims)?;
         if self.repeats == 0 {
             return bad("0 repetitions: must be at least 1".to_owned());
         }

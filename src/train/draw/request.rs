@@ -1,18 +1,16 @@
 //! What samples are asked for, and what of that goes together.
 
-use std::fmt;
+use crate::engine::Engine;
+use crate::sampler::{Ancestral, AnySampler, Grid, Sampler, states};
+use crate::train::experiment::model::class_states;
+use crate::train::experiment::{Classes, Experiment, memory};
 
-use crate::sampler::{Ancestral, AnySampler, Grid, Sampler};
-use crate::train::error::TrainError;
-use crate::train::experiment::{Classes, Experiment};
-
-/// Particles for a sample at most: addresses of their noise are 32-bit numbers.
-pub const MOST_PARTICLES: usize = 256;
+pub use crate::train::request_error::{ClassesError, MOST_PARTICLES, Part, RequestError, Unguided};
 
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleRequest {
-    /// How many samples.
+    /// How many samples, at least 1.
     pub n: usize,
     /// Steps of the sampler; of an adaptive one, whether it denoises in the end.
     pub grid: Grid,
@@ -26,7 +24,7 @@ pub struct SampleRequest {
     pub step_noise: Option<Vec<f32>>,
     /// The classes to draw, for a model that knows classes.
     pub classes: Classes<'static>,
-    /// How far samples are moved towards the class: 1 is not at all.
+    /// How far samples are moved towards the class: 1 is not at all, and all that there is without a class to move them to.
     pub guidance: f64,
     /// What is known of the samples; not for an adaptive sampler.
     pub known: Option<Known>,
@@ -47,79 +45,6 @@ pub struct Known {
     ///
     /// [`Twisted`]: crate::sampler::Twisted
     pub particles: Option<usize>,
-}
-
-/// A part of a request that may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// [`SampleRequest::noise`].
-    Noise,
-    /// [`SampleRequest::step_noise`].
-    StepNoise,
-    /// [`SampleRequest::known`].
-    Known,
-    /// [`SampleRequest::frames`].
-    Frames,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str(match self {
-            Self::Noise => "noise of the prior draw",
-            Self::StepNoise => "noise of the steps",
-            Self::Known => "what is known",
-            Self::Frames => "moments of the way",
-        })
-    }
-}
-
-/// Why a request cannot be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// Too many particles, or none.
-    #[error("{found} particles: must be from 1 to {MOST_PARTICLES}")]
-    Particles {
-        /// How many.
-        found: usize,
-    },
-    /// Particles take the steps of one sampler alone.
-    #[error("particles take the steps of {wanted}, not of {found}; must be {wanted}")]
-    ParticleSteps {
-        /// That sampler.
-        wanted: &'static str,
-        /// The sampler of the request.
-        found: &'static str,
-    },
-    /// It speaks of the one path of a sample.
-    #[error("{part}: must be left out: with particles every sample has several paths, each with noise of its own")]
-    SeveralPaths {
-        /// What does.
-        part: Part,
-    },
-    /// It speaks of steps that samples have in common.
-    #[error("{part}: must be left out: with {sampler} every sample has its own steps")]
-    OwnSteps {
-        /// What does.
-        part: Part,
-        /// The adaptive sampler.
-        sampler: &'static str,
-    },
-    /// It has another length than the request needs.
-    #[error("{part}: {found} values; must be {wanted}")]
-    Length {
-        /// What has.
-        part: Part,
-        /// Its length.
-        found: usize,
-        /// The length that it needs.
-        wanted: usize,
-    },
-}
-
-impl From<RequestError> for TrainError {
-    fn from(error: RequestError) -> Self {
-        Self::bad(error.to_string())
-    }
 }
 
 /// Says whether a sampler, particles and the `given` parts go together, whatever is in these.
@@ -163,7 +88,21 @@ impl SampleRequest {
         ];
         let given: Vec<Part> = given.into_iter().filter(|(_, is_given)| *is_given).map(|(part, _)| part).collect();
         go_together(sampler, self.known.as_ref().and_then(|known| known.particles), &given)?;
-        let (dims, all) = (experiment.dims(), self.n * experiment.dims());
+        let least = sampler.least_steps();
+        if matches!(sampler, AnySampler::Stepwise(_)) && self.grid.steps < least {
+            return Err(RequestError::Steps { found: self.grid.steps, wanted: least, sampler: sampler.name() });
+        }
+        if self.n == 0 {
+            return Err(RequestError::Empty);
+        }
+        let dims = experiment.dims();
+        let floats = self.n.checked_mul(dims).and_then(|floats| floats.checked_mul(self.frames.checked_add(1)?));
+        if !memory::is_free(floats) {
+            return Err(RequestError::TooMany { found: self.n });
+        }
+        self.classes.check(experiment.classes(), self.n)?;
+        self.check_guidance(experiment)?;
+        let all = self.n * dims;
         let steps = sampler.rows(&self.grid) * sampler.draws() * all;
         let lengths = [
             (Part::Noise, self.noise.as_ref().map(Vec::len), all),
@@ -179,6 +118,42 @@ impl SampleRequest {
         Ok(())
     }
 
+    fn check_guidance(&self, experiment: &Experiment) -> Result<(), RequestError> {
+        let why = match self.classes {
+            _ if !self.is_guided() => return Ok(()),
+            _ if experiment.classes() == 0 => Unguided::NoClasses,
+            _ if !experiment.knows_any_class() => Unguided::AlwaysClassed,
+            Classes::Any => Unguided::AnyClass,
+            _ => return Ok(()),
+        };
+        Err(RequestError::Guidance { guidance: self.guidance, why })
+    }
+
+    /// Whether the engine's programs read what the request gives, and no more.
+    ///
+    /// # Errors
+    /// They do not read a part that is given, or read one that is not.
+    pub(super) fn check_engine(&self, engine: &dyn Engine, sampler: &AnySampler) -> Result<(), RequestError> {
+        let gives_step_noise = self.step_noise.is_some() && sampler.draws() > 0;
+        for (part, is_given, state) in [
+            (Part::Guidance, self.is_guided(), class_states::GUIDANCE),
+            (Part::StepNoise, gives_step_noise, &states::step_noise(0)),
+            (Part::Known, self.known.is_some(), states::KNOWN),
+        ] {
+            match (is_given, engine.reads(state)) {
+                (true, false) => return Err(RequestError::NotLoaded { part }),
+                (false, true) => return Err(RequestError::Missing { part }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether samples are moved towards their class.
+    pub(super) fn is_guided(&self) -> bool {
+        self.guidance != 1.0
+    }
+
     /// Rows of a batch that a sample is drawn from: its particles, or one.
     pub(super) fn particles(&self) -> usize {
         self.known.as_ref().and_then(|known| known.particles).unwrap_or(1)
@@ -192,7 +167,7 @@ impl SampleRequest {
     /// Evaluations of the network for a sample, for each one that the sampler asks of its model: every particle takes its own, and
     /// guidance one with the class and one without.
     pub(super) fn evaluations_each(&self) -> f64 {
-        let guided = if self.guidance == 1.0 { 1.0 } else { 2.0 };
+        let guided = if self.is_guided() { 2.0 } else { 1.0 };
         guided * self.particles() as f64
     }
 }

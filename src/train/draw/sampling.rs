@@ -25,20 +25,20 @@ pub fn load(
         sampler,
         rows: sampler.rows(&request.grid),
         noise: if request.step_noise.is_some() { Noise::Given } else { Noise::Drawn },
-        guided: request.guidance != 1.0,
+        guided: request.is_guided(),
     };
     let rows = request.at_a_time(experiment) * request.particles();
     Ok(experiment.drawing_engine(device, &drawing, rows as u32)?)
 }
 
-/// Draws samples with an engine of [`load`], or with one of training, which has the programs of the config's sampler. A
-/// grid of equal work needs an engine made for a config with that spacing. `progress` is called about ten times a
+/// Draws samples with an engine of [`load`] for a request with the same sampler, guidance, noise of steps and known values,
+/// or without these three with one of training, which has the programs of the config's sampler. A grid of equal work needs an engine made for a config with that spacing. `progress` is called about ten times a
 /// second with the steps done and their number (of an adaptive sampler, samples); it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
 ///
 /// # Errors
-/// When the request makes no sense; a sample is not finite or its path cannot be followed, naming the noise level; or
+/// When the request makes no sense, or the engine was loaded for requests of another kind; a sample is not finite or its path cannot be followed, naming the noise level; or
 /// the device is lost.
 pub fn draw(
     engine: &mut dyn Engine,
@@ -48,6 +48,7 @@ pub fn draw(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Samples, TrainError> {
     request.check(experiment, sampler)?;
+    request.check_engine(engine, sampler)?;
     let around = around_known(experiment, sampler, request);
     match around.as_ref().unwrap_or(sampler) {
         AnySampler::Stepwise(sampler) if request.known.as_ref().is_some_and(|known| known.particles.is_some()) => {

@@ -10,7 +10,7 @@ use crate::train::programs;
 /// [`SCORE`](programs::SCORE).
 ///
 /// # Errors
-/// When a value is not finite, naming its point; or the device is lost.
+/// When points cannot have these classes; a value is not finite, naming its point; or the device is lost.
 pub fn evaluate(
     engine: &mut dyn Engine,
     experiment: &Experiment,
@@ -20,6 +20,7 @@ pub fn evaluate(
     quantity: Quantity,
 ) -> Result<Vec<f32>, TrainError> {
     let dims = experiment.dims();
+    classes.check(experiment.classes(), x.len() / dims)?;
     let level = experiment.sde().at(t).level().map(|number| number as f32);
     let chunk = experiment.chunk(x.len() / dims) as usize;
     let mut result = Vec::with_capacity(x.len());

@@ -41,7 +41,7 @@ pub(super) fn start(
     let (dims, particles) = (experiment.dims(), request.particles());
     let rows = batch * particles;
     experiment.set_classes_of(engine, request.classes, (0..rows).map(|row| base + row / particles))?;
-    if request.guidance != 1.0 {
+    if request.is_guided() {
         experiment.set_guidance(engine, request.guidance)?;
     }
     engine.set_words(states::CLOCK, &clock(0, (base * particles) as u32, request.seed))?;

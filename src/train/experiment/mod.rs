@@ -5,6 +5,7 @@
 
 pub mod advice;
 mod checks;
+mod classes;
 pub mod evaluation_levels;
 mod graphs;
 pub mod memory;
@@ -14,8 +15,9 @@ mod schedule;
 mod sizes;
 mod store;
 
+pub use classes::Classes;
 pub use graphs::Drawing;
-pub use store::{Classes, clock};
+pub use store::clock;
 
 use crate::config::{self, Config};
 use crate::data::{DataError, Dataset, Mixture};

@@ -38,6 +38,7 @@ impl Experiment {
     /// How many of `n` samples are taken at a time where each has so many rows of a batch: as many as
     /// [`chunk`](Self::chunk) has room for, and at least one.
     pub fn samples_at_a_time(&self, n: usize, particles: usize) -> usize {
+        let particles = particles.max(1);
         (self.chunk(n.saturating_mul(particles)) as usize / particles).max(1)
     }
 

@@ -9,21 +9,10 @@ use crate::loss::{
 use crate::nn;
 use crate::nn::optimizer::states::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::sampler;
+use crate::train::error::TrainError;
+use crate::train::experiment::classes::Classes;
 use crate::train::experiment::model::{Purpose, class_states};
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
-
-/// The classes of samples, where a network knows classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Classes<'a> {
-    /// The network is told none.
-    Any,
-    /// All of this one.
-    One(u32),
-    /// Sample i is of class i, beginning again after the last class.
-    InTurn,
-    /// The class of every sample.
-    Each(&'a [u32]),
-}
 
 /// The words of a clock.
 pub fn clock(step: u32, sample_base: u32, seed: u64) -> [u32; 4] {
@@ -66,39 +55,34 @@ impl Experiment {
     /// Which classes samples `first..first + count` are drawn of, for a model that knows classes.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When samples cannot have these classes, or the device is lost.
     pub fn set_classes(
         &self,
         engine: &mut dyn Engine,
         classes: Classes<'_>,
         first: usize,
         count: usize,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), TrainError> {
         self.set_classes_of(engine, classes, first..first + count)
     }
 
     /// [`set_classes`](Self::set_classes) of these samples, one for each row of a batch.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When samples cannot have these classes, or the device is lost.
     pub fn set_classes_of(
         &self,
         engine: &mut dyn Engine,
         classes: Classes<'_>,
         samples: impl Iterator<Item = usize>,
-    ) -> Result<(), EngineError> {
-        let all = self.classes();
-        if all == 0 {
+    ) -> Result<(), TrainError> {
+        let known = self.classes();
+        let told: Vec<usize> = samples.map(|sample| classes.told(sample, known)).collect::<Result<_, _>>()?;
+        if known == 0 {
             return Ok(());
         }
-        let class = |sample: usize| match classes {
-            Classes::Any => all,
-            Classes::One(class) => class as usize,
-            Classes::InTurn => sample % all,
-            Classes::Each(classes) => classes[sample] as usize,
-        };
-        let values: Vec<f32> = samples.map(|sample| class(sample) as f32).collect();
-        engine.set_floats(class_states::CLASS, &values)
+        let values: Vec<f32> = told.into_iter().map(|class| class as f32).collect();
+        Ok(engine.set_floats(class_states::CLASS, &values)?)
     }
 
     /// How far samples are moved towards their class, for programs made for guidance.
