@@ -1,6 +1,6 @@
 //! What training learns beside a model.
 
-use super::ends::ScheduledEnds;
+use super::scheduled_time::ScheduledTime;
 use crate::graph::{Graph, Value};
 use crate::sde::Model;
 
@@ -16,19 +16,6 @@ pub trait Auxiliary {
     fn scheduled(&self, _graph: &mut Graph, _t: Value, _x0: Value, _clock: Value) -> Option<ScheduledTime> {
         None
     }
-}
-
-/// A time of a learned schedule, and what it is learned by.
-#[derive(Clone, Copy, Debug)]
-pub struct ScheduledTime {
-    /// `[Batch, 1]`
-    pub t: Value,
-    /// Its derivative in the even time, `[Batch, 1]`.
-    pub slope: Value,
-    /// The parameter of the way between the ends.
-    pub parameter: Value,
-    /// What the ends are learned by, where they are.
-    pub ends: Option<ScheduledEnds>,
 }
 
 /// Nothing.

@@ -1,16 +1,7 @@
 //! The ends of a learned schedule.
 
-use super::dsm::mean_over_batch;
+use super::loss::mean_over_batch;
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
-
-/// The ends of a learned schedule.
-#[derive(Clone, Copy, Debug)]
-pub struct ScheduledEnds {
-    /// The parameters of the first and the last time.
-    pub parameters: [Value; 2],
-    /// What the variational bound has besides the integral between them, in nats: the mean over the batch, `[1]`.
-    pub rest: Value,
-}
 
 /// Levels to either side of a value that it may be taken for. At the most noise that is of use they are a quarter of the
 /// noise apart.

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{Batch, Denoising, Loss};
+use super::{Batch, Loss};
 use crate::graph::{Graph, Value};
 
 /// Something to minimise: a loss of each sample whose mean over data, noise levels and draws is least where the model's
@@ -14,15 +14,4 @@ pub trait Objective: Debug {
     /// The loss at given times `t` (`[Batch, 1]`) and with given `noise` (`[Batch, D]`); the clock draws whatever else is
     /// random.
     fn loss_at(&self, graph: &mut Graph, batch: &Batch, t: Value, noise: Value) -> Loss;
-}
-
-impl Objective for Denoising {
-    fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
-        self.loss(graph, batch)
-    }
-
-    fn loss_at(&self, graph: &mut Graph, batch: &Batch, t: Value, noise: Value) -> Loss {
-        let Batch { sde, model, x0, .. } = *batch;
-        self.loss_at(graph, sde, model, x0, t, noise)
-    }
 }

@@ -1,8 +1,8 @@
 //! A schedule that is learned with the network, by its own objective.
 
-use super::auxiliary::{Auxiliary, ScheduledTime};
-use super::ends::ScheduledEnds;
-use super::{Batch, Drawn, LearnedEnds, Loss, Reduce, TimeWarp};
+use super::auxiliary::Auxiliary;
+use super::scheduled_time::{Along, ScheduledEnds, ScheduledTime};
+use super::{Batch, DrawnTimes, LearnedEnds, Loss, Reduce, TimeWarp};
 use crate::graph::{Expr, Graph, Value};
 
 /// A schedule that is learned with a model.
@@ -28,17 +28,7 @@ impl Auxiliary for Scheduled {
     }
 }
 
-/// Times along a learned schedule: those that it gives, and the same as constants, which is what the network's loss sees.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Along {
-    given: ScheduledTime,
-    t: Value,
-    slope: Value,
-    /// What a nat counts in the loss.
-    nat: f64,
-}
-
-impl Drawn {
+impl DrawnTimes {
     /// The times that a learned schedule makes of these, if there is one.
     pub(super) fn scheduled(self, graph: &mut Graph, batch: &Batch, reduce: Reduce) -> Self {
         let Batch { auxiliary, x0, clock, .. } = *batch;

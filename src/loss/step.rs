@@ -1,24 +1,10 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Batch, Loss, Objective, StoredDataset, Trainee, dequantised, flip_half};
+use super::{Batch, Loss, Objective, StoredDataset, Trainee, dequantised, flip_half, training_states};
 use crate::graph::{Expr, Graph, Order, Reduction, Shape, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
 use crate::sde::Sde;
-
-/// Names of the states of training, beside those of the [optimizer](crate::nn::optimizer::states).
-pub mod training_states {
-    /// u32 `[4]`: step, first sample, seed.
-    pub const CLOCK: &str = "clock";
-    /// `[1]`: 0, or 1 from the first step on whose loss or gradient is not finite.
-    pub const STATUS: &str = "status";
-    /// `[rows, 4]`: the records of the last steps.
-    pub const RING: &str = "ring";
-    /// `[batch, 1]`: the numbers from 0 on, which times that are drawn in turn start from.
-    pub const STRATA: &str = "train.strata";
-    /// `[rows, D]`: the data.
-    pub const DATASET: &str = "dataset";
-}
 
 /// The columns of the ring. `bad_time` is −1, or the time of a sample whose loss is not finite.
 pub const RING_COLUMNS: [&str; 4] = ["loss", "gradient_norm", "learning_rate", "bad_time"];

@@ -1,6 +1,6 @@
 //! Which times training draws.
 
-use super::scheduled::Along;
+use super::scheduled_time::Along;
 use super::second_moment::{Binned, SecondMoments};
 use super::weighting::log_snr_rate;
 use super::{Batch, Loss, StoredDataset, Weighting, training_states};
@@ -39,7 +39,7 @@ pub enum TimeSampling {
 
 impl TimeSampling {
     /// A time for each sample, drawn with the name `train.t`.
-    pub fn draw(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> Drawn {
+    pub fn draw(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, clock: Value) -> DrawnTimes {
         let column = Shape::batch(&[1]);
         let span = sde.t_max() - t_min;
         let drawn = Expr::input(0);
@@ -64,7 +64,7 @@ impl TimeSampling {
             Self::LossSecondMoment(moments) => {
                 let u = graph.uniform(clock, "train.t", column);
                 let binned = moments.draw(graph, sde, t_min, u);
-                return Drawn { t: binned.t, binned: Some(binned), scheduled: None };
+                return DrawnTimes { t: binned.t, binned: Some(binned), scheduled: None };
             }
             Self::Importance => {
                 let u = graph.uniform(clock, "train.t", Shape::batch(&[]));
@@ -74,7 +74,7 @@ impl TimeSampling {
             }
         };
         let t = graph.map(&[draw], &time);
-        Drawn { t: graph.reshape(t, column), binned: None, scheduled: None }
+        DrawnTimes { t: graph.reshape(t, column), binned: None, scheduled: None }
     }
 
     /// What the loss at time `t` has to be multiplied by: the density of even times over that of these, where that is a
@@ -109,7 +109,7 @@ impl TimeSampling {
     }
 
     /// What `weight` and the learned density have multiplied the losses by, `[Batch, 1]`; `None` where that is 1.
-    fn corrections(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, drawn: &Drawn) -> Option<Value> {
+    fn corrections(self, graph: &mut Graph, sde: &dyn Sde, t_min: f64, drawn: &DrawnTimes) -> Option<Value> {
         match self {
             Self::LossSecondMoment(_) => drawn.binned.as_ref().map(|binned| binned.correction),
             Self::Importance => {
@@ -121,7 +121,14 @@ impl TimeSampling {
     }
 
     /// The loss of samples at times that were drawn, with what is learned of the times and of the loss itself.
-    pub(super) fn settle(self, graph: &mut Graph, batch: &Batch, t_min: f64, drawn: &Drawn, mut loss: Loss) -> Loss {
+    pub(super) fn settle(
+        self,
+        graph: &mut Graph,
+        batch: &Batch,
+        t_min: f64,
+        drawn: &DrawnTimes,
+        mut loss: Loss,
+    ) -> Loss {
         if let (Self::LossSecondMoment(moments), Some(binned)) = (self, &drawn.binned) {
             moments.observe(graph, binned, loss.per_sample);
             loss = loss.replaced(graph, binned.correction, &(Expr::input(0) * Expr::input(1)));
@@ -147,7 +154,7 @@ impl TimeSampling {
 
 /// The times of a batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Drawn {
+pub struct DrawnTimes {
     /// `[Batch, 1]`
     pub t: Value,
     /// What is known of their density, where it was learned.

@@ -117,7 +117,7 @@ fn the_identities_between_objectives_hold_on_the_gpu() {
     let directions = graph.concat(&signs, 0);
     let sliced = Sliced::along(&mut graph, &field, directions);
     let loss = Denoising { reduce: Reduce::Sum, ..Denoising::default() };
-    let denoising = loss.loss_at(&mut graph, &SDE, &model, x0, time, noise).per_sample;
+    let denoising = loss.loss_at(&mut graph, &Batch::new(&SDE, &model, x0, clock), time, noise).per_sample;
     for (name, value) in [("explicit", explicit), ("implicit", implicit), ("sliced", sliced), ("denoising", denoising)]
     {
         graph.output(name, value);

@@ -4,8 +4,8 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Value};
 use tweedie::loss::{
-    Auxiliary, Batch, Denoising, Reduce, SecondMoments, StoredDataset, TimeSampling, Trainee, TrainingStep, Uncertain,
-    Uncertainty, Weighting, WeightingKind, second_moment_states, training_states, training_step,
+    Auxiliary, Batch, Denoising, Objective, Reduce, SecondMoments, StoredDataset, TimeSampling, Trainee, TrainingStep,
+    Uncertain, Uncertainty, Weighting, WeightingKind, second_moment_states, training_states, training_step,
 };
 use tweedie::nn::{LearningRate, Optimizer, initial_parameters};
 use tweedie::sde::{Edm, Exact, Model, Sde, Vp};

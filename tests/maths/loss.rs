@@ -3,7 +3,7 @@
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage};
 use tweedie::loss::{
-    Batch, Denoising, EvaluationSpec, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind,
+    Batch, Denoising, EvaluationSpec, Objective, RING_COLUMNS, Reduce, StoredDataset, TrainingStep, WeightingKind,
     evaluation_states, evaluation_step, flip_half, training_states, training_step,
 };
 use tweedie::nn::{Conditioning, ExactMixture, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters};
@@ -35,7 +35,8 @@ fn expectation(loss: &Denoising, sde: &dyn Sde, model: &dyn Model, t: f64) -> f6
     let x0 = graph.input("x0", Shape::batch(&[2]));
     let noise = graph.input("noise", Shape::batch(&[2]));
     let time = graph.input("t", Shape::batch(&[1]));
-    let result = loss.loss_at(&mut graph, sde, model, x0, time, noise);
+    let clock = graph.clock("clock");
+    let result = loss.loss_at(&mut graph, &Batch::new(sde, model, x0, clock), time, noise);
     graph.output("loss", result.mean);
     let sign = |i: usize, bit: usize| if i >> bit & 1 == 0 { 1.0 } else { -1.0 };
     let x0: Vec<f64> = (0..16).flat_map(|i| [sign(i, 0), 2.0 * sign(i, 1)]).collect();

@@ -179,7 +179,8 @@ fn the_closed_forms_of_a_gaussian_hold() {
     let [x0_, epsilon_] = ["x0", "epsilon"].map(|name| graph.input(name, Shape::batch(&[2])));
     let t_ = graph.input("t", Shape::batch(&[1]));
     let loss = Denoising { weighting: WeightingKind::Uniform.into(), reduce: Reduce::Sum, ..Denoising::default() };
-    let loss = loss.loss_at(&mut graph, &sde, linear(&sde).as_ref(), x0_, t_, epsilon_);
+    let clock = graph.clock("clock");
+    let loss = loss.loss_at(&mut graph, &Batch::new(&sde, linear(&sde).as_ref(), x0_, clock), t_, epsilon_);
     graph.output("loss", loss.mean);
     let mut program = Program::<f64>::new(&graph, "params");
     program.run(&mut Store::new(), &[("x0", &x0), ("epsilon", &epsilon), ("t", &[t; 16])], 16).unwrap();
@@ -301,7 +302,8 @@ fn denoising_is_explicit_matching_of_the_noised_data_and_a_constant() {
         let mut graph = Graph::new();
         let model = network(&mut graph, &sde, 1);
         let [x0_, epsilon_, t_] = ["x0", "epsilon", "t"].map(|name| graph.input(name, Shape::batch(&[1])));
-        let dsm = loss.loss_at(&mut graph, &sde, model.as_ref(), x0_, t_, epsilon_);
+        let clock = graph.clock("clock");
+        let dsm = loss.loss_at(&mut graph, &Batch::new(&sde, model.as_ref(), x0_, clock), t_, epsilon_);
         graph.output("dsm", dsm.per_sample);
         let mut program = Program::<f64>::new(&graph, "params");
         let times = vec![t; x0.len()];

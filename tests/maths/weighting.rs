@@ -5,8 +5,8 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, Storage, Tape};
 use tweedie::loss::{
-    Batch, Denoising, EvaluationSpec, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind, evaluation_states,
-    evaluation_step, training_states,
+    Batch, Denoising, EvaluationSpec, Objective, Reduce, StoredDataset, TimeSampling, Weighting, WeightingKind,
+    evaluation_states, evaluation_step, training_states,
 };
 use tweedie::nn::ExactMixture;
 use tweedie::sde::{Edm, Exact, Model, PROCESSES, Quantity, RectifiedFlow, Sde, SubVp, Ve, Vp};
@@ -320,9 +320,10 @@ fn the_loss_in_velocity_is_the_loss_in_epsilon() {
         let mut graph = Graph::new();
         let [x0, noise] = ["x0", "noise"].map(|name| graph.input(name, Shape::batch(&[2])));
         let t = graph.input("t", Shape::batch(&[1]));
+        let clock = graph.clock("clock");
         let of = |graph: &mut Graph, weighting| {
             let loss = Denoising { weighting, ..Denoising::default() };
-            loss.loss_at(graph, sde, model(sde, 1.05).as_ref(), x0, t, noise).per_sample
+            loss.loss_at(graph, &Batch::new(sde, model(sde, 1.05).as_ref(), x0, clock), t, noise).per_sample
         };
         let edm = of(&mut graph, Weighting { sigma_data: 0.5, ..WeightingKind::Edm.into() });
         let sigma2 = of(&mut graph, WeightingKind::Sigma2.into());

@@ -2,7 +2,7 @@
 
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Initial, PARAMETER_ALIGNMENT, Shape, TensorType};
-use tweedie::loss::Denoising;
+use tweedie::loss::{Batch, Denoising, Objective};
 use tweedie::nn::{
     Activations, Architecture, Conditioning, LearningRate, Mlp, MlpShape, Optimizer, initial_parameters,
     sinusoidal_features,
@@ -192,7 +192,8 @@ fn the_gradient_of_the_loss_agrees_with_differences() {
             let model = network(&mut graph, sde, SMALL, parameterisation);
             let [x0, noise] = ["x0", "noise"].map(|name| graph.input(name, Shape::batch(&[3])));
             let t = graph.input("t", Shape::batch(&[1]));
-            let loss = Denoising::default().loss_at(&mut graph, sde, model.as_ref(), x0, t, noise);
+            let clock = graph.clock("clock");
+            let loss = Denoising::default().loss_at(&mut graph, &Batch::new(sde, model.as_ref(), x0, clock), t, noise);
             let parameters = graph.parameter_values();
             let gradients = graph.gradient(loss.mean, &parameters);
             let gradient = graph.pack(&gradients);

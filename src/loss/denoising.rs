@@ -4,34 +4,10 @@
 //! (λ / sigma²) ‖epsilon(x_t, t) − epsilon‖², in which nothing is large at small sigma; or as the same in velocity, in
 //! which nothing is large at small alpha either.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::scheduled::Along;
-use super::{Batch, TimeSampling, Weighting};
+use super::loss::mean_over_batch;
+use super::{Batch, Loss, Objective, Reduce, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
-use crate::sde::{Model, NoiseLevel, Quantity, Sde, functions_of_time, perturbed};
-
-/// How the squared errors of a sample's D coordinates become one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduce {
-    /// Mean over the coordinates.
-    #[default]
-    Mean,
-    /// Half of the sum: the mathematical value.
-    Sum,
-}
-
-impl Reduce {
-    /// The factor of the sum of squares.
-    pub fn factor(self, dims: usize) -> f64 {
-        match self {
-            Self::Mean => 1.0 / dims as f64,
-            Self::Sum => 0.5,
-        }
-    }
-}
+use crate::sde::{NoiseLevel, Quantity, functions_of_time, perturbed};
 
 /// The objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,64 +28,36 @@ impl Default for Denoising {
     }
 }
 
-/// The loss of a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct Loss {
-    /// Of each sample, `[Batch, 1]`.
-    pub per_sample: Value,
-    /// The time of each sample, `[Batch, 1]`.
-    pub t: Value,
-    /// The mean over the batch, `[1]`.
-    pub mean: Value,
-    /// The schedule by which it was drawn, where that is learned.
-    pub(super) along: Option<Along>,
-}
-
-impl Loss {
-    /// The loss whose samples are `expr` of (the sample's loss, `other`), `[Batch, 1]` both.
-    pub(super) fn replaced(&self, graph: &mut Graph, other: Value, expr: &Expr) -> Self {
-        let per_sample = graph.map(&[self.per_sample, other], expr);
-        Self { per_sample, mean: mean_over_batch(graph, per_sample), ..*self }
-    }
-}
-
-impl Denoising {
-    /// The loss at times drawn with the name `train.t` and noise drawn as `train.noise`.
-    pub fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
-        let Batch { sde, model, x0, clock, .. } = *batch;
+impl Objective for Denoising {
+    /// At times drawn with the name `train.t`, with noise drawn as `train.noise`.
+    fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss {
+        let Batch { sde, x0, clock, .. } = *batch;
         let drawn = self.time.draw(graph, sde, self.t_min, clock).scheduled(graph, batch, self.reduce);
         let shape = graph.shape(x0).clone();
         let noise = graph.normal(clock, "train.noise", shape);
         let (quantity, weight) = self.time.weight(self.weighting, self.weighting.quantity(sde), sde, self.t_min);
-        let loss = self.loss_of(graph, sde, model, [x0, drawn.t, noise], quantity, &weight);
+        let loss = self.loss_of(graph, batch, [drawn.t, noise], quantity, &weight);
         self.time.settle(graph, batch, self.t_min, &drawn, loss)
     }
 
-    /// The loss of `x0` (`[Batch, D]`) at given times (`[Batch, 1]`) and with given noise (`[Batch, D]`).
-    pub fn loss_at(
-        &self,
-        graph: &mut Graph,
-        sde: &dyn Sde,
-        model: &dyn Model,
-        x0: Value,
-        t: Value,
-        noise: Value,
-    ) -> Loss {
-        let quantity = self.weighting.quantity(sde);
-        let weight = self.weighting.of(quantity, sde, &Expr::input(0));
-        self.loss_of(graph, sde, model, [x0, t, noise], quantity, &weight)
+    fn loss_at(&self, graph: &mut Graph, batch: &Batch, t: Value, noise: Value) -> Loss {
+        let quantity = self.weighting.quantity(batch.sde);
+        let weight = self.weighting.of(quantity, batch.sde, &Expr::input(0));
+        self.loss_of(graph, batch, [t, noise], quantity, &weight)
     }
+}
 
+impl Denoising {
     /// The squared error of `quantity` times `weight`, an expression of time.
     fn loss_of(
         &self,
         graph: &mut Graph,
-        sde: &dyn Sde,
-        model: &dyn Model,
-        [x0, t, noise]: [Value; 3],
+        batch: &Batch,
+        [t, noise]: [Value; 2],
         quantity: Quantity,
         weight: &Expr,
     ) -> Loss {
+        let Batch { sde, model, x0, .. } = *batch;
         let level = NoiseLevel::at(graph, sde, t);
         let x = perturbed(graph, x0, &level, noise);
         let predicted = model.predict(graph, x, &level, quantity);
@@ -146,10 +94,4 @@ impl Denoising {
 fn over_batch(graph: &mut Graph, error: Value) -> Vec<Value> {
     let per_sample = graph.sum(error, &[1]);
     vec![per_sample, mean_over_batch(graph, per_sample)]
-}
-
-/// `[Batch, 1]` → its mean, `[1]`.
-pub(super) fn mean_over_batch(graph: &mut Graph, per_sample: Value) -> Value {
-    let total = graph.sum_all(per_sample);
-    graph.map(&[total], &(Expr::input(0) / Expr::batch()))
 }
