@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::engine::EngineError;
 use crate::gpu::GpuError;
 use crate::train::error::TrainError;
 use crate::train::run::checkpoint::CheckpointError;
@@ -80,12 +81,15 @@ impl From<DataError> for CliError {
     }
 }
 
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        if error.is_bad_input() { Self::bad_input(error.to_string()) } else { Self::failed(error.to_string()) }
+    }
+}
+
 impl From<GpuError> for CliError {
     fn from(error: GpuError) -> Self {
-        match error {
-            GpuError::NoAdapter(_) | GpuError::TooLarge { .. } => Self::bad_input(error.to_string()),
-            _ => Self::failed(error.to_string()),
-        }
+        EngineError::from(error).into()
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "cpu")]
 mod on_cpu;
 mod on_gpu;
+mod ports;
 mod program;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,41 @@ pub enum EngineError {
         /// The program.
         program: ProgramName,
     },
+    /// An input of another length than the program's.
+    #[error("input `{name}` of program {program} takes {expected} elements at batch {batch}, not {found}")]
+    InputLength {
+        /// The program.
+        program: ProgramName,
+        /// The input.
+        name: String,
+        /// How many elements it takes.
+        expected: usize,
+        /// For how many samples.
+        batch: u32,
+        /// How many were given.
+        found: usize,
+    },
+    /// No program that was loaded has a state of this name.
+    #[error("no program has a state `{name}`; there are: {known}")]
+    NoState {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// More elements of a state than it has.
+    #[error("state `{name}` has {elements} elements, not {asked}")]
+    StateLength {
+        /// The state.
+        name: String,
+        /// How many it has.
+        elements: usize,
+        /// How many were asked for.
+        asked: usize,
+    },
+    /// No state, or no run, to be watched.
+    #[error("watching takes at least one state and one run")]
+    NothingWatched,
     /// The graph does not fit the device.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -53,6 +89,18 @@ pub enum EngineError {
     #[cfg(feature = "cpu")]
     #[error(transparent)]
     Cpu(#[from] crate::cpu::CpuError),
+}
+
+impl EngineError {
+    /// Whether the user can mend it by asking for something else: another device, a smaller batch or network.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Lower(_) | Self::Gpu(GpuError::NoAdapter(_) | GpuError::TooLarge { .. }) => true,
+            #[cfg(feature = "cpu")]
+            Self::Cpu(crate::cpu::CpuError::OutOfMemory { .. }) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Where to compute.
@@ -136,13 +184,13 @@ pub trait Engine {
     /// The first `count` floats of a store tensor; waits for what is under way.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When no program has it, it has fewer, or the device is lost.
     fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError>;
 
     /// The first `count` words of a store tensor; waits for what is under way.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When no program has it, it has fewer, or the device is lost.
     fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError>;
 
     /// Writes an input of a program, for runs of `batch` samples.
@@ -160,7 +208,7 @@ pub trait Engine {
     /// From now on [`poll`](Self::poll) brings these store tensors, at least every `longest` runs.
     ///
     /// # Errors
-    /// When a tensor is not in the store.
+    /// When no program has such a tensor, no name is given, or `longest` is 0.
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError>;
 
     /// Whether a program reads this store tensor.

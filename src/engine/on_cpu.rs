@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::program::Loaded;
+use super::ports::Ports;
 use super::{Engine, EngineError, Program, ProgramName, Snapshot};
 use crate::cpu::{self, CpuError, Store};
 use crate::gpu::Profile;
@@ -13,7 +13,7 @@ const SLICE: Duration = Duration::from_millis(100);
 
 pub(super) struct CpuEngine {
     store: Store<f32>,
-    loaded: Loaded,
+    ports: Ports,
     runnable: Vec<Runnable>,
     watched: Vec<String>,
     longest: usize,
@@ -39,8 +39,8 @@ impl CpuEngine {
         if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
             return Err(CpuError::OutOfMemory { bytes, batch }.into());
         }
-        let (loaded, store) = (Loaded::new(programs), Store::new());
-        Ok(Self { store, loaded, runnable, watched: Vec::new(), longest: usize::MAX, snapshots: Vec::new() })
+        let (ports, store) = (Ports::new(programs, max_batch), Store::new());
+        Ok(Self { store, ports, runnable, watched: Vec::new(), longest: usize::MAX, snapshots: Vec::new() })
     }
 
     fn take_snapshot(&mut self) {
@@ -73,40 +73,41 @@ impl Engine for CpuEngine {
     }
 
     fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError> {
+        self.ports.expect_state(name, count)?;
         let missing = || CpuError::MissingState { name: name.to_owned() };
-        let data = self.store.get(name).ok_or_else(missing)?;
-        Ok(data[..count.min(data.len())].to_vec())
+        first(name, self.store.get(name).ok_or_else(missing)?, count)
     }
 
     fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError> {
+        self.ports.expect_state(name, count)?;
         let missing = || CpuError::MissingState { name: name.to_owned() };
-        let data = self.store.words(name).ok_or_else(missing)?;
-        Ok(data[..count.min(data.len())].to_vec())
+        first(name, self.store.words(name).ok_or_else(missing)?, count)
     }
 
-    fn set_input(&mut self, program: ProgramName, name: &str, _batch: u32, data: &[f32]) -> Result<(), EngineError> {
-        let place = self.loaded.find_input(program, name)?;
+    fn set_input(&mut self, program: ProgramName, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError> {
+        let place = self.ports.find_input(program, name, batch, data.len())?;
         self.runnable[place].inputs.insert(name.to_owned(), data.to_vec());
         Ok(())
     }
 
     fn output(&mut self, program: ProgramName, name: &str) -> Result<Vec<f32>, EngineError> {
-        let place = self.loaded.find_output(program, name)?;
+        let place = self.ports.find_output(program, name)?;
         Ok(self.runnable[place].program.output(name).to_vec())
     }
 
     fn reads(&self, name: &str) -> bool {
-        self.loaded.reads(name)
+        self.ports.has_state(name)
     }
 
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
+        self.ports.expect_watchable(names, longest)?;
         self.watched = names.iter().map(|name| (*name).to_owned()).collect();
         self.longest = longest;
         Ok(())
     }
 
     fn advance(&mut self, program: ProgramName, batch: u32, most: usize) -> Result<usize, EngineError> {
-        let place = self.loaded.find(program)?;
+        let place = self.ports.find(program)?;
         let started = Instant::now();
         let watching = !self.watched.is_empty();
         let most = if watching { most.min(self.longest) } else { most };
@@ -119,7 +120,7 @@ impl Engine for CpuEngine {
             done += 1;
         }
         if done > 0 {
-            self.loaded.ran(place);
+            self.ports.ran(place);
         }
         if watching {
             self.take_snapshot();
@@ -136,11 +137,17 @@ impl Engine for CpuEngine {
     }
 
     fn profile(&mut self, program: ProgramName, _batch: u32, _runs: u64) -> Result<Option<Profile>, EngineError> {
-        self.loaded.find(program)?;
+        self.ports.find(program)?;
         Ok(None)
     }
 
     fn allocated_bytes(&self) -> u64 {
         self.runnable.iter().map(|runnable| runnable.program.buffer_bytes() as u64).sum()
     }
+}
+
+/// The first elements of a state, which for a smaller batch than the largest holds fewer than it could.
+fn first<T: Copy>(name: &str, data: &[T], count: usize) -> Result<Vec<T>, EngineError> {
+    let too_few = || EngineError::StateLength { name: name.to_owned(), elements: data.len(), asked: count };
+    data.get(..count).map(<[T]>::to_vec).ok_or_else(too_few)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::program::Loaded;
+use super::ports::Ports;
 use super::{Engine, EngineError, Program, ProgramName, Snapshot};
 use crate::gpu::{self, Player, Store, Trust};
 use crate::lower::{LowerOptions, lower};
@@ -11,7 +11,7 @@ pub(super) struct GpuEngine {
     store: Store,
     player: Player,
     /// In the order of the plan.
-    loaded: Loaded,
+    ports: Ports,
     /// Names of the store's tensors: what no program uses is not kept.
     names: Vec<String>,
     watched: Vec<String>,
@@ -25,9 +25,10 @@ impl GpuEngine {
         let mut store = Store::new(device);
         // SAFETY: the plan was lowered above.
         let trust = unsafe { Trust::own() };
+        let ports = Ports::new(programs, options.max_batch);
         let options = gpu::Options { trust, ..gpu::Options::default() };
         let player = Player::new(device, plan, &mut store, options)?;
-        Ok(Self { store, player, loaded: Loaded::new(programs), names, watched: Vec::new() })
+        Ok(Self { store, player, ports, names, watched: Vec::new() })
     }
 
     fn set<T: gpu::Element>(&mut self, name: &str, data: &[T]) -> Result<(), EngineError> {
@@ -55,39 +56,42 @@ impl Engine for GpuEngine {
     }
 
     fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>, EngineError> {
+        self.ports.expect_state(name, count)?;
         Ok(self.store.download(name, 0, count)?)
     }
 
     fn words(&mut self, name: &str, count: usize) -> Result<Vec<u32>, EngineError> {
+        self.ports.expect_state(name, count)?;
         Ok(self.store.download(name, 0, count)?)
     }
 
     fn set_input(&mut self, program: ProgramName, name: &str, batch: u32, data: &[f32]) -> Result<(), EngineError> {
-        let number = self.loaded.find_input(program, name)?;
+        let number = self.ports.find_input(program, name, batch, data.len())?;
         self.player.set_batch(number, batch)?;
         Ok(self.player.write_input(number, name, data)?)
     }
 
     fn output(&mut self, program: ProgramName, name: &str) -> Result<Vec<f32>, EngineError> {
-        let number = self.loaded.find_output(program, name)?;
+        let number = self.ports.find_output(program, name)?;
         Ok(self.player.read_output(number, name)?)
     }
 
     fn reads(&self, name: &str) -> bool {
-        self.loaded.reads(name)
+        self.ports.has_state(name)
     }
 
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError> {
+        self.ports.expect_watchable(names, longest)?;
         self.player.watch(&self.store, names, longest)?;
         self.watched = names.iter().map(|name| (*name).to_owned()).collect();
         Ok(())
     }
 
     fn advance(&mut self, program: ProgramName, batch: u32, most: usize) -> Result<usize, EngineError> {
-        let number = self.loaded.find(program)?;
+        let number = self.ports.find(program)?;
         let done = self.player.advance(number, batch, most)?;
         if done > 0 {
-            self.loaded.ran(number);
+            self.ports.ran(number);
         }
         Ok(done)
     }
@@ -107,7 +111,7 @@ impl Engine for GpuEngine {
     }
 
     fn profile(&mut self, program: ProgramName, batch: u32, runs: u64) -> Result<Option<gpu::Profile>, EngineError> {
-        let number = self.loaded.find(program)?;
+        let number = self.ports.find(program)?;
         Ok(Some(self.player.profile(number, batch, runs)?))
     }
 

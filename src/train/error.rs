@@ -3,7 +3,6 @@
 use crate::config::{ConfigError, Misfit, Origin};
 use crate::data::DataError;
 use crate::engine::EngineError;
-use crate::gpu::GpuError;
 use crate::number::short;
 use crate::train::request_error::{ClassesError, RequestError};
 use crate::train::run::checkpoint::CheckpointError;
@@ -154,15 +153,10 @@ impl TrainError {
             Self::Data(error) => error.is_bad_input(),
             Self::Run(error) => error.is_bad_input(),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
-            Self::Engine(
-                EngineError::Gpu(GpuError::NoAdapter(_) | GpuError::TooLarge { .. }) | EngineError::Lower(_),
-            ) => true,
-            #[cfg(feature = "cpu")]
-            Self::Engine(EngineError::Cpu(crate::cpu::CpuError::OutOfMemory { .. })) => true,
+            Self::Engine(error) => error.is_bad_input(),
             Self::Log(LogError::Read { .. } | LogError::Line { .. }) => true,
             Self::Log(LogError::Io { .. })
             | Self::Picture(_)
-            | Self::Engine(_)
             | Self::Interrupted
             | Self::NotFinite { .. }
             | Self::SampleNotFinite { .. }

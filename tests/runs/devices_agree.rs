@@ -4,7 +4,7 @@ use crate::common::experiments::{Samples, devices};
 use crate::common::forward::{Forward, Kind};
 use crate::common::sampling::normal_distribution;
 use tweedie::engine::{self, EngineError, Program, ProgramName};
-use tweedie::graph::{Graph, Shape};
+use tweedie::graph::{Expr, Graph, Shape, TensorType};
 
 /// Three modes in the plane: weight, mean, widths.
 const LAW: [(f64, [f64; 2], [f64; 2]); 3] =
@@ -108,7 +108,10 @@ fn what_is_not_there_is_refused_alike() {
     let mut graph = Graph::new();
     let x = graph.input("x", Shape::batch(&[2]));
     let y = graph.scale(x, 2.0);
+    let count = graph.state("count", TensorType::f32(Shape::fixed(&[3])));
+    let next = graph.map(&[count], &(Expr::input(0) + 1.0));
     graph.output("y", y);
+    graph.assign("count", next);
     let program = Program { name: ProgramName::new("double"), graph, parameters_from: "params" };
     for (device_name, device) in devices() {
         let mut engine = engine::load(device, std::slice::from_ref(&program), 3).unwrap();
@@ -124,11 +127,27 @@ fn what_is_not_there_is_refused_alike() {
         }
         let said = |refused: Result<(), EngineError>| refused.unwrap_err().to_string();
         assert_eq!(said(engine.set_input(program.name, "z", 1, &[1.0])), "program double has no input `z`; it has: x");
+        let length = "input `x` of program double takes 4 elements at batch 2, not 3";
+        assert_eq!(said(engine.set_input(program.name, "x", 2, &[1.0; 3])), length, "{device_name}");
         assert_eq!(said(engine.output(program.name, "z").map(drop)), "program double has no output `z`; it has: y");
         let not_run = "program double has not run, and has no outputs yet";
         assert_eq!(said(engine.output(program.name, "y").map(drop)), not_run);
+        let no_state = "no program has a state `total`; there are: count";
+        for refused in [
+            engine.watch(&["count", "total"], 1),
+            engine.floats("total", 1).map(drop),
+            engine.words("total", 1).map(drop),
+        ] {
+            assert_eq!(said(refused), no_state, "{device_name}");
+        }
+        for refused in [engine.watch(&["count"], 0), engine.watch(&[], 1)] {
+            assert_eq!(said(refused), "watching takes at least one state and one run", "{device_name}");
+        }
+        engine.set_floats("count", &[1.0, 2.0, 3.0]).unwrap();
         engine.set_input(program.name, "x", 1, &[1.0, 2.0]).unwrap();
         engine.run(program.name, 1, 1).unwrap();
         assert_eq!(engine.output(program.name, "y").unwrap(), [2.0, 4.0], "{device_name}");
+        assert_eq!(said(engine.floats("count", 4).map(drop)), "state `count` has 3 elements, not 4", "{device_name}");
+        assert_eq!(engine.floats("count", 3).unwrap(), [2.0, 3.0, 4.0], "{device_name}");
     }
 }
