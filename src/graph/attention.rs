@@ -30,7 +30,7 @@ impl Hash for Attention {
 
 /// What a composite is known to compute, whatever its name: a device may have kernels for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Known {
+pub enum KnownComposite {
     /// [`Graph::attention`]: inputs are queries, keys and values.
     Attention(Attention),
     /// The cotangents of queries, keys and values: inputs are these and the cotangent of the result.
@@ -66,7 +66,7 @@ impl Graph {
             let joined = if heads == 1 { mixed } else { graph.permute(mixed, &[0, 2, 1, 3]) };
             vec![graph.reshape(joined, shape.clone())]
         };
-        self.known_composite("attention", Some(Known::Attention(attention)), &[q, k, v], body)[0]
+        self.known_composite("attention", Some(KnownComposite::Attention(attention)), &[q, k, v], body)[0]
     }
 
     /// The cotangents of the inputs of `composite`, which is `attention`, by a composite whose body takes them from that
@@ -80,7 +80,7 @@ impl Graph {
     ) -> Vec<Value> {
         let count = inputs.len();
         let all: Vec<Value> = inputs.iter().copied().chain([u]).collect();
-        let known = Some(Known::AttentionGradient(attention));
+        let known = Some(KnownComposite::AttentionGradient(attention));
         self.known_composite("attention_gradient", known, &all, |graph, inner| {
             let outputs = graph.inline(composite, &inner[..count]);
             graph.vjp(&outputs, &inner[count..], &inner[..count])

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::expr::{Distribution, Expr, RandomDraw, Term};
 use super::{
-    Composite, DType, Dim, Graph, Known, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick, Value,
-    random,
+    Composite, DType, Dim, Graph, KnownComposite, Layout, Op, Order, Reduction, Shape, Storage, Tape, TensorType, Tick,
+    Value, random,
 };
 
 /// # Panics
@@ -269,7 +269,7 @@ impl Graph {
     pub(super) fn known_composite(
         &mut self,
         name: &str,
-        known: Option<Known>,
+        known: Option<KnownComposite>,
         inputs: &[Value],
         body: impl FnOnce(&mut Self, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {

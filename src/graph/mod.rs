@@ -26,7 +26,7 @@ mod slices;
 mod tape;
 mod vjp;
 
-pub use attention::{Attention, Known};
+pub use attention::{Attention, KnownComposite};
 pub use convolution::{ConvLayout, Geometry, Padding};
 pub use dtype::DType;
 pub use expr::{Distribution, Expr};

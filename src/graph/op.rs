@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{ConvLayout, Geometry, Graph, Known, Node, Tape, Value};
+use super::{ConvLayout, Geometry, Graph, KnownComposite, Node, Tape, Value};
 
 /// The three layouts of a matrix product. "Rows" are all leading axes of an operand flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,7 +195,7 @@ pub struct Composite {
     /// `dsm_loss`, `adam`, …
     pub name: String,
     /// What it is known to compute; else its body alone says what.
-    pub known: Option<Known>,
+    pub known: Option<KnownComposite>,
     /// Its inputs are named `0`, `1`, … in the order of the node's inputs.
     pub body: Graph,
     /// The values of the body that are the node's outputs.
@@ -204,7 +204,7 @@ pub struct Composite {
 
 impl Composite {
     /// What two composites have to have in common to be equal.
-    fn key(&self) -> (&str, Option<Known>, &[Node], &[Value]) {
+    fn key(&self) -> (&str, Option<KnownComposite>, &[Node], &[Value]) {
         (&self.name, self.known, self.body.nodes(), &self.outputs)
     }
 }

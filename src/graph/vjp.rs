@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::expr::{Expr, Term};
 use super::matrices::inverse;
-use super::{Graph, Known, Layout, Op, Reduction, Shape, Tape, Value};
+use super::{Graph, KnownComposite, Layout, Op, Reduction, Shape, Tape, Value};
 
 impl Graph {
     /// For outputs `y` and cotangents `u` of the same shapes: `uᵀ ∂y/∂x` for every `x` in `wrt`, in its shape.
@@ -87,7 +87,7 @@ impl Graph {
         match (&entry.op, cotangent) {
             (Op::Pointwise { tape }, _) => self.pointwise_vjp(tape, inputs, &entry.types[0].shape, cotangents),
             (Op::Composite(composite), _) => {
-                if let (Some(Known::Attention(attention)), Some(u)) = (composite.known, cotangent) {
+                if let (Some(KnownComposite::Attention(attention)), Some(u)) = (composite.known, cotangent) {
                     return inputs.iter().copied().zip(self.attention_vjp(composite, attention, inputs, u)).collect();
                 }
                 let outputs = self.inline(composite, inputs);

@@ -6,7 +6,7 @@ use super::iteration::{channels, elements};
 use super::lowering::Lowering;
 use super::tensors::{Bind, Call};
 use super::{LowerError, LowerOptions};
-use crate::graph::{Attention, Composite, DType, Known, Shape, Value};
+use crate::graph::{Attention, Composite, DType, KnownComposite, Shape, Value};
 use crate::kernels::attention::{self as kernel, Pass, Sizes};
 use crate::plan::Size;
 
@@ -24,8 +24,8 @@ struct Problem {
 impl Problem {
     fn of(composite: &Composite) -> Option<Self> {
         let (attention, gradient) = match composite.known? {
-            Known::Attention(attention) => (attention, false),
-            Known::AttentionGradient(attention) => (attention, true),
+            KnownComposite::Attention(attention) => (attention, false),
+            KnownComposite::AttentionGradient(attention) => (attention, true),
         };
         let [q, k] = [0, 1].map(|input| composite.input_shape(input));
         let channels = channels(q);

@@ -32,7 +32,7 @@ pub(super) struct Target {
 
 /// What is bound under a name: a tensor, or the parts of one.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct HookBinding {
     pub name: String,
     pub dtype: DType,
     /// Scalars and values constant along rows are read float by float.
@@ -44,7 +44,7 @@ pub(super) struct Slot {
     pub parts: Vec<u64>,
 }
 
-impl Slot {
+impl HookBinding {
     /// Whether it moves on where columns are cut into pieces.
     pub fn moves(&self) -> bool {
         self.vector && self.parts.is_empty()
@@ -62,7 +62,7 @@ pub(super) struct Emitter<'a> {
     pub view: &'a Iteration,
     pub sources: &'a [HookInput],
     pub targets: &'a [Target],
-    pub slots: &'a [Slot],
+    pub slots: &'a [HookBinding],
     /// For a reduction: the outputs that the prologue hands over as `value_0`, `value_1`, ….
     pub handed: &'a [usize],
 }

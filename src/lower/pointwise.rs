@@ -1,7 +1,7 @@
 //! Pointwise nodes: alone, as the epilogue of a product, or as the prologue of a reduction.
 
 use super::LowerError;
-use super::emit::{Emitted, Emitter, HookInput, Slot, Target, unfit_constant};
+use super::emit::{Emitted, Emitter, HookBinding, HookInput, Target, unfit_constant};
 use super::facts::Partner;
 use super::iteration::{Indexing, Iteration, Split, channels, elements, times};
 use super::lowering::Lowering;
@@ -15,7 +15,7 @@ use crate::plan::{Access, Constant, Size};
 /// A pointwise node made ready for a kernel: its hooks and what these bind.
 pub(super) struct Prepared {
     pub emitted: Emitted,
-    slots: Vec<Slot>,
+    slots: Vec<HookBinding>,
     pub view: Iteration,
     /// Whether cutting columns into pieces keeps the meaning.
     divisible: bool,
@@ -45,7 +45,7 @@ impl Prepared {
         }
         let piece = |start: u64| {
             let length = longest.min(columns.fixed - start);
-            let cut = |slot: &Slot| {
+            let cut = |slot: &HookBinding| {
                 let mut binds = slot.binds.clone();
                 if slot.moves() {
                     binds.iter_mut().for_each(|bind| bind.part = Some((start, length)));
@@ -192,7 +192,7 @@ impl Lowering<'_> {
     }
 
     /// What a node reads as its input of this number, and what is bound for that.
-    fn read_slot(&mut self, node: usize, number: usize, view: &Iteration, written: bool) -> (HookInput, Slot) {
+    fn read_slot(&mut self, node: usize, number: usize, view: &Iteration, written: bool) -> (HookInput, HookBinding) {
         let facts = self.facts;
         let graph = facts.graph;
         let input = graph.nodes()[node].inputs[number];
@@ -214,23 +214,23 @@ impl Lowering<'_> {
             Some(operand) => HookInput::Operand { name: name.clone(), operand },
             None => HookInput::Whole { name: name.clone(), rows: length(0), columns: length(1) },
         };
-        (source, Slot { name, dtype, vector, written, binds, parts: Vec::new() })
+        (source, HookBinding { name, dtype, vector, written, binds, parts: Vec::new() })
     }
 
     /// What is bound for a value that a kernel stores.
-    fn written_slot(&mut self, name: String, value: Value) -> Slot {
+    fn written_slot(&mut self, name: String, value: Value) -> HookBinding {
         if let Some(held) = self.facts.split.get(&value) {
             return self.slot_of_parts(name, held, Access::ReadWrite);
         }
         let binds = vec![Bind::write(self.tensor_of(value))];
-        Slot { name, dtype: DType::F32, vector: true, written: true, binds, parts: Vec::new() }
+        HookBinding { name, dtype: DType::F32, vector: true, written: true, binds, parts: Vec::new() }
     }
 
     /// What is bound for a value whose columns lie in several tensors.
-    fn slot_of_parts(&mut self, name: String, held: &[Value], access: Access) -> Slot {
+    fn slot_of_parts(&mut self, name: String, held: &[Value], access: Access) -> HookBinding {
         let parts = held.iter().map(|part| channels(self.facts.graph.shape(*part))).collect();
         let binds = held.iter().map(|part| Bind { tensor: self.tensor_of(*part), access, part: None }).collect();
-        Slot { name, dtype: DType::F32, vector: true, written: access == Access::ReadWrite, binds, parts }
+        HookBinding { name, dtype: DType::F32, vector: true, written: access == Access::ReadWrite, binds, parts }
     }
 }
 

@@ -7,7 +7,7 @@ use super::lowering::Lowering;
 use super::padded_bytes;
 use super::tensors::{Bind, Call, Cut};
 use crate::graph::Reduction;
-use crate::plan::{Access, Samples, Size};
+use crate::plan::{Access, SampleRange, Size};
 
 impl Lowering<'_> {
     /// Adds a launch, in several ranges of the samples if its tensors are too long to bind.
@@ -60,7 +60,7 @@ impl Lowering<'_> {
         for range in 0..ranges {
             let first = range * count;
             let mut part = call.clone();
-            part.samples = Some(Samples { first, count });
+            part.samples = Some(SampleRange { first, count });
             let mut own = Vec::new();
             for bind in &mut part.binds {
                 if self.grows(bind) {

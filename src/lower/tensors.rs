@@ -1,7 +1,7 @@
 //! Tensors and kernel launches before they have a place in memory.
 
 use crate::graph::{DType, Reduction};
-use crate::plan::{Access, Constant, Samples, Size, Workgroups};
+use crate::plan::{Access, Constant, SampleRange, Size, Workgroups};
 
 /// Where a tensor lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) struct Call {
     /// Bytes that it moves, where these are not all of what it binds.
     pub bytes: Option<Size>,
     /// The samples that it is for, unless all.
-    pub samples: Option<Samples>,
+    pub samples: Option<SampleRange>,
 }
 
 /// What a kernel does with the samples of its tensors.

@@ -31,7 +31,7 @@ pub enum Activations {
 
 /// A state whose values the network's sizes say, and which no program changes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Constant {
+pub struct FixedState {
     /// The state's name.
     pub name: &'static str,
     /// Its content.
@@ -53,7 +53,7 @@ pub trait Architecture: Debug + Send + Sync {
     }
 
     /// States that the forward pass reads besides parameters.
-    fn constants(&self) -> Vec<Constant> {
+    fn constants(&self) -> Vec<FixedState> {
         Vec::new()
     }
 

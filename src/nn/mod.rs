@@ -19,7 +19,7 @@ pub mod optimizer;
 mod time_embedding;
 pub mod unet;
 
-pub use architecture::{Activations, Architecture, Conditioning, Constant, Forward};
+pub use architecture::{Activations, Architecture, Conditioning, FixedState, Forward};
 pub use attention::attention;
 pub use class_embedding::ClassEmbedding;
 pub use conv2d::Conv2d;

@@ -59,7 +59,7 @@ pub enum Constant {
 
 /// A range of the samples of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Samples {
+pub struct SampleRange {
     /// The first.
     pub first: u64,
     /// How many at most.
@@ -95,7 +95,7 @@ pub struct Dispatch {
     /// Bytes read and written at least once.
     pub bytes: Size,
     /// The samples that it is for, `None` if all: constants, workgroups and costs are those of a batch of so many.
-    pub samples: Option<Samples>,
+    pub samples: Option<SampleRange>,
 }
 
 impl Dispatch {

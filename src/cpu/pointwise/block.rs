@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::draw;
 use super::super::real::{Real, Wide, each};
-use super::compile::{Access, Argument, Class, Code, Instruction, Kernel};
+use super::compile::{Argument, Class, Code, Instruction, Kernel, OperandAccess};
 use super::{BLOCK, Operand};
 use crate::graph::expr::Binary;
 
@@ -172,7 +172,7 @@ impl<T: Real> Evaluation<'_, T> {
 
     /// Where `row` starts in an operand.
     #[inline(always)]
-    fn offset(&self, access: &Access, row: usize) -> usize {
+    fn offset(&self, access: &OperandAccess, row: usize) -> usize {
         let mut rest = row;
         let mut offset = 0;
         for (length, stride) in self.kernel.outer.iter().zip(&access.outer).rev() {
@@ -184,7 +184,7 @@ impl<T: Real> Evaluation<'_, T> {
 
     /// One number of each row, or those of the block's columns.
     #[inline(always)]
-    fn load(&self, data: &[T], access: &Access, block: Block, out: &mut [T]) {
+    fn load(&self, data: &[T], access: &OperandAccess, block: Block, out: &mut [T]) {
         let (width, column) = if access.inner { (block.columns, block.column) } else { (1, 0) };
         let rows = out.len() / width;
         // Where a row starts takes divisions: they are done once for all rows along the innermost of the outer axes.

@@ -33,7 +33,7 @@ impl Class {
 
 /// How an operand is addressed from rows and columns.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct OperandAccess {
     /// Stride of each outer axis.
     pub outer: Vec<usize>,
     /// Whether it moves along the row.
@@ -104,7 +104,7 @@ pub struct Kernel {
     /// Length of the last merged axis.
     pub(super) columns: usize,
     pub(super) lattice: Lattice,
-    pub(super) accesses: Vec<Access>,
+    pub(super) accesses: Vec<OperandAccess>,
     pub(super) instructions: Vec<Instruction>,
     pub(super) results: Vec<Argument>,
     pub(super) registers: usize,
@@ -317,7 +317,7 @@ fn merge(lengths: &[usize], addressed: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<us
     (merged, strides)
 }
 
-fn access(mut strides: Vec<usize>, outer: &[usize], rows: usize, columns: usize) -> Access {
+fn access(mut strides: Vec<usize>, outer: &[usize], rows: usize, columns: usize) -> OperandAccess {
     let inner = strides.pop().unwrap_or(0) != 0;
     let moves = strides.iter().any(|stride| *stride != 0);
     let class = match (moves, inner) {
@@ -332,7 +332,7 @@ fn access(mut strides: Vec<usize>, outer: &[usize], rows: usize, columns: usize)
         dense &= *stride == natural;
         natural *= length;
     }
-    Access { outer: strides, inner, dense: dense || class == Class::Column, class }
+    OperandAccess { outer: strides, inner, dense: dense || class == Class::Column, class }
 }
 
 /// Roughly how many additions an instruction costs for each element.

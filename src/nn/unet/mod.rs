@@ -14,7 +14,7 @@ pub use presets::Preset;
 pub use residual::ResidualBlock;
 
 use super::time_embedding::{as_column, sinusoidal_features};
-use super::{Activations, Architecture, ClassEmbedding, Conditioning, Constant, Conv2d, Forward, GroupNorm, Linear};
+use super::{Activations, Architecture, ClassEmbedding, Conditioning, Conv2d, FixedState, Forward, GroupNorm, Linear};
 use crate::graph::{Expr, Graph, Shape, Value};
 use std::rc::Rc;
 
@@ -148,12 +148,12 @@ impl Architecture for UNetShape {
         self.classes
     }
 
-    fn constants(&self) -> Vec<Constant> {
+    fn constants(&self) -> Vec<FixedState> {
         match self.features {
             Features::Sinusoidal => Vec::new(),
             Features::Fourier { scale } => {
                 let values = frequencies(self.channels, scale).into_iter().map(|w| w as f32).collect();
-                vec![Constant { name: FREQUENCIES, values }]
+                vec![FixedState { name: FREQUENCIES, values }]
             }
         }
     }
