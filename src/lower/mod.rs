@@ -4,7 +4,7 @@
 //! product or reduction beside them where that saves a pass over memory. Tensors get their place in memory at the end.
 
 mod attention;
-mod batch;
+mod batch_product;
 mod copies;
 mod counters;
 mod emit;
@@ -15,6 +15,7 @@ mod lowering;
 mod memory;
 mod partners;
 mod parts;
+mod permute;
 mod pointwise;
 mod product;
 mod program;
