@@ -53,21 +53,6 @@ impl GroupNorm {
     pub fn forward_silu(&self, graph: &mut Graph, x: Value) -> Value {
         group_norm(graph, x, [self.scale, self.shift], self.groups, self.eps, &Expr::input(0).silu())
     }
-
-    /// Scale and shift, for a layer that modulates them: see [`group_norm`].
-    pub fn affine(&self) -> [Value; 2] {
-        [self.scale, self.shift]
-    }
-
-    /// Number of groups.
-    pub fn groups(&self) -> usize {
-        self.groups
-    }
-
-    /// What is added to the variance.
-    pub fn eps(&self) -> f64 {
-        self.eps
-    }
 }
 
 /// Normalises `x`, `[Batch, …, C]`, in `groups` of neighbouring channels, multiplies by the first of `affine`, adds the

@@ -37,12 +37,6 @@ impl TimeEmbedding {
         Self { size, projection: Linear::new(graph, name, size, size) }
     }
 
-    /// Noise level `[n, 1]` → `[n, size]`.
-    pub fn forward(&self, graph: &mut Graph, level: Value) -> Value {
-        let features = self.features(graph, level);
-        self.forward_from(graph, features)
-    }
-
     /// What the learned layer reads: noise level `[n, 1]` → `[n, size]`.
     pub fn features(&self, graph: &mut Graph, level: Value) -> Value {
         sinusoidal_features(graph, level, self.size)
@@ -52,11 +46,6 @@ impl TimeEmbedding {
     pub fn forward_from(&self, graph: &mut Graph, features: Value) -> Value {
         let hidden = self.projection.forward(graph, features);
         graph.map(&[hidden], &Expr::input(0).silu())
-    }
-
-    /// Its size.
-    pub fn size(&self) -> usize {
-        self.size
     }
 }
 

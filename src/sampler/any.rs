@@ -1,8 +1,7 @@
 //! Samplers of either kind.
 
-use super::{AdaptiveSampler, Grid, Obstacle, Sampler, SamplerKind, SamplerOptions, obstacle};
+use super::{AdaptiveSampler, Grid, Obstacle, Sampler, obstacle};
 use crate::sde::Sde;
-use crate::word::Word;
 
 /// A sampler: in steps that are laid down beforehand, or in each sample's own.
 pub enum AnySampler<'a> {
@@ -23,11 +22,6 @@ pub(super) fn adaptive(sampler: impl AdaptiveSampler + 'static) -> AnySampler<'s
 }
 
 impl AnySampler<'_> {
-    /// The sampler of this name with these options; those that it does not take are ignored.
-    pub fn named(name: &str, options: &SamplerOptions) -> Option<AnySampler<'static>> {
-        SamplerKind::named(name).map(|kind| kind.make(options))
-    }
-
     /// The name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
