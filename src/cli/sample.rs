@@ -20,7 +20,7 @@ use crate::train::draw::request::{Part, RequestError, SampleRequest, go_together
 use crate::train::draw::samples::Evaluations;
 use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
-use crate::train::experiment::memory::{self, FRAMES};
+use crate::train::experiment::{FRAMES, memory};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]

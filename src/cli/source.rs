@@ -7,9 +7,9 @@ use crate::config::{Config, Model, Origin, Overrides};
 use crate::data;
 use crate::engine::Engine;
 use crate::train::experiment::Experiment;
-use crate::train::restore;
-use crate::train::run::checkpoint::Loaded;
+use crate::train::run::checkpoint::SavedCheckpoint;
 use crate::train::run::run_folder::RunFolder;
+use crate::train::saved_state;
 
 /// A score that can be evaluated.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) enum Source {
         /// What it says.
         config: Box<Config>,
         /// The checkpoint.
-        saved: Loaded,
+        saved: SavedCheckpoint,
     },
 }
 
@@ -84,7 +84,7 @@ impl Source {
         let (Self::Exact { config, origin } | Self::Trained { config, origin, .. }) = self;
         let mut experiment = Experiment::new(config).map_err(|error| error.in_config(origin))?;
         if let Self::Trained { saved, .. } = self {
-            restore::follow(&mut experiment, &saved.checkpoint);
+            saved_state::follow(&mut experiment, &saved.checkpoint);
         }
         Ok(experiment)
     }
@@ -92,7 +92,7 @@ impl Source {
     /// Puts the averaged weights of the checkpoint into the store; an exact model has none.
     pub fn load(&self, experiment: &Experiment, engine: &mut dyn Engine) -> Result<(), CliError> {
         if let Self::Trained { saved, .. } = self {
-            restore::restore_average(experiment, engine, saved)?;
+            saved_state::restore_average(experiment, engine, saved)?;
         }
         Ok(())
     }

@@ -14,8 +14,7 @@ use crate::sampler::AnySampler;
 use crate::train::draw::request::SampleRequest;
 use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
-use crate::train::experiment::memory::FRAMES;
-use crate::train::experiment::{Classes, Experiment};
+use crate::train::experiment::{Classes, Experiment, FRAMES};
 use crate::train::run::training_folder::Existing;
 use crate::train::training::{self, Observer, Outcome, Request, Start, Training};
 

@@ -3,7 +3,7 @@
 use crate::engine::{Engine, EngineError};
 use crate::loss::{evaluation_states, training_states};
 use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
-use crate::train::programs::EVALUATE;
+use crate::train::program_names::EVALUATE;
 use crate::train::run::log::LevelLoss;
 
 /// The held-out loss.

@@ -12,12 +12,12 @@ use crate::train::evaluation::{self, HeldOut};
 use crate::train::experiment::advice;
 use crate::train::experiment::memory;
 use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
-use crate::train::programs::{ACCUMULATE, TRAIN};
-use crate::train::restore;
-use crate::train::run::checkpoint::Loaded;
+use crate::train::program_names::{ACCUMULATE, TRAIN};
+use crate::train::run::checkpoint::SavedCheckpoint;
 use crate::train::run::log::{self, EvaluationLine, Line, Log, Timing, TrainLine};
 use crate::train::run::run_folder::RunFolder;
 use crate::train::run::training_folder::{Existing, TrainingFolder, check_free};
+use crate::train::saved_state;
 
 /// What to train, and where.
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ impl Training {
         let step = latest.as_ref().map_or(0, |latest| latest.checkpoint.step);
         experiment.fill_store(engine.as_mut())?;
         match latest {
-            Some(latest) => restore::restore(&experiment, engine.as_mut(), &latest)?,
+            Some(latest) => saved_state::restore(&experiment, engine.as_mut(), &latest)?,
             None => experiment.initialise(engine.as_mut())?,
         }
         experiment.follow_store(engine.as_mut())?;
@@ -315,7 +315,7 @@ impl Training {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.log.sync()?;
-        let checkpoint = restore::to_checkpoint(&self.experiment, self.engine.as_mut(), self.arrived)?;
+        let checkpoint = saved_state::to_checkpoint(&self.experiment, self.engine.as_mut(), self.arrived)?;
         self.folder.save(&checkpoint, self.experiment.config().train.keep)?;
         Ok(())
     }
@@ -326,7 +326,7 @@ enum Place {
     /// Free for a new run.
     Free(Existing),
     /// Of a run that is to go on, from its latest checkpoint.
-    Taken(TrainingFolder, Option<Loaded>),
+    Taken(TrainingFolder, Option<SavedCheckpoint>),
 }
 
 impl Place {
@@ -337,7 +337,7 @@ impl Place {
                 Ok(Self::Free(existing))
             }
             Start::Resume => {
-                let (folder, latest) = restore::resume(&request.config, &request.out)?;
+                let (folder, latest) = saved_state::resume(&request.config, &request.out)?;
                 Ok(Self::Taken(folder, latest))
             }
         }
@@ -346,12 +346,12 @@ impl Place {
     fn check(&self, experiment: &Experiment) -> Result<(), TrainError> {
         match self {
             Self::Free(_) => Ok(()),
-            Self::Taken(folder, latest) => restore::check(experiment, folder, latest.as_ref()),
+            Self::Taken(folder, latest) => saved_state::check(experiment, folder, latest.as_ref()),
         }
     }
 
     /// Makes or changes the folder. Gives the checkpoint to go on from.
-    fn enter(self, request: &Request) -> Result<(TrainingFolder, Option<Loaded>), TrainError> {
+    fn enter(self, request: &Request) -> Result<(TrainingFolder, Option<SavedCheckpoint>), TrainError> {
         let toml = request.config.to_toml();
         match self {
             Self::Free(existing) => Ok((TrainingFolder::create(&request.out, existing, &toml)?, None)),

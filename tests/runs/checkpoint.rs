@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tweedie::train::run::checkpoint::{Checkpoint, EMA, NamedTensor, OPTIMIZER, PARAMS};
+use tweedie::train::run::checkpoint::{Checkpoint, NamedTensor, groups};
 use tweedie::train::run::error::RunError;
 use tweedie::train::run::log::{EvaluationLine, LevelLoss, Line, Log, Timing, TrainLine, read};
 use tweedie::train::run::run_folder::RunFolder;
@@ -27,7 +27,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         .flat_map(|t| ["adam_m", "adam_v"].map(|of| tensor(&format!("{of}.{}", t.name), &t.shape, 1e-20)));
     let mut moments: Vec<NamedTensor> = moments.collect();
     moments.sort_by(|a, b| a.name.cmp(&b.name));
-    let groups = [(PARAMS, weights.clone()), (EMA, weights), (OPTIMIZER, moments)];
+    let groups = [(groups::PARAMS, weights.clone()), (groups::EMA, weights), (groups::OPTIMIZER, moments)];
     Checkpoint {
         step,
         seed: u64::MAX,
@@ -64,13 +64,13 @@ fn a_checkpoint_survives_with_every_bit() {
     let path = folder.path().join("step-7");
     let mut written = checkpoint(7);
     let odd = [f32::MIN_POSITIVE / 8.0, -0.0, f32::MAX, f32::INFINITY, 0.1];
-    written.groups.get_mut(PARAMS).unwrap()[1].values = odd.to_vec();
+    written.groups.get_mut(groups::PARAMS).unwrap()[1].values = odd.to_vec();
     written.write(&path).unwrap();
     assert_eq!(names(&path), ["ema.safetensors", "optimizer.safetensors", "params.safetensors", "state.json"]);
     let read = Checkpoint::read(&path).unwrap();
     assert_eq!(read, written);
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&read.groups[PARAMS][1].values), bits(&odd));
+    assert_eq!(bits(&read.groups[groups::PARAMS][1].values), bits(&odd));
     // The same checkpoint is the same bytes.
     let again = folder.path().join("again");
     read.write(&again).unwrap();
@@ -86,7 +86,7 @@ fn the_files_are_safetensors() {
     let path = folder.path().join("c");
     let mut written = checkpoint(1);
     written.groups = BTreeMap::from([(
-        PARAMS.to_string(),
+        groups::PARAMS.to_string(),
         vec![NamedTensor { name: "w".into(), shape: vec![2], values: vec![1.0, -2.0] }],
     )]);
     written.write(&path).unwrap();
@@ -156,7 +156,7 @@ fn broken_checkpoints_are_named_in_one_line() {
     };
     assert!(broken(&garbage).starts_with("params.safetensors: not a whole safetensors file: "));
     let mut wrong = checkpoint(7);
-    wrong.groups.get_mut(PARAMS).unwrap()[0].shape = vec![7];
+    wrong.groups.get_mut(groups::PARAMS).unwrap()[0].shape = vec![7];
     let line = wrong.write(&folder.path().join("wrong")).expect_err("bad").to_string();
     assert!(line.ends_with("params.safetensors: tensor layer.0.weight has 6 values and shape [7]"), "{line}");
 }
@@ -170,12 +170,12 @@ fn tensors_have_to_be_those_of_the_model() {
     let expect = |group: &str, names: &[(&str, &[usize])]| {
         read.expect(Path::new("r"), group, &model(names)).map_err(|error| error.to_string())
     };
-    let found = expect(PARAMS, &[("scale", &[]), ("layer.1.bias", &[5]), ("layer.0.weight", &[3, 2])]).unwrap();
+    let found = expect(groups::PARAMS, &[("scale", &[]), ("layer.1.bias", &[5]), ("layer.0.weight", &[3, 2])]).unwrap();
     assert_eq!(
         found.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(),
         ["scale", "layer.1.bias", "layer.0.weight"]
     );
-    let bad = |names: &[(&str, &[usize])]| expect(PARAMS, names).unwrap_err();
+    let bad = |names: &[(&str, &[usize])]| expect(groups::PARAMS, names).unwrap_err();
     assert_eq!(
         bad(&[("layer.0.weight", &[2, 3])]),
         "r/params.safetensors: tensor layer.0.weight has shape [3, 2], and the model needs [2, 3]"

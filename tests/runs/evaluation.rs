@@ -8,7 +8,7 @@ use tweedie::engine::{self, Device};
 use tweedie::gpu::OpenOptions;
 use tweedie::train::evaluation::{self, HeldOut};
 use tweedie::train::experiment::{Experiment, LEVELS};
-use tweedie::train::programs::EVALUATE;
+use tweedie::train::program_names::EVALUATE;
 
 /// A U-Net for the digits that is told their class.
 const UNET: &str = "[data]\nkind = \"digits\"\n[model]\nkind = \"unet\"\nchannels = 4\nmultipliers = [1, 2]\ngroups = 2\n\

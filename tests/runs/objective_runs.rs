@@ -7,10 +7,10 @@ use crate::common::gpu;
 use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
 use tweedie::train::experiment::Experiment;
-use tweedie::train::restore;
-use tweedie::train::run::checkpoint::{Checkpoint, LEARNED};
+use tweedie::train::run::checkpoint::{Checkpoint, groups};
 use tweedie::train::run::log::{self, Line};
 use tweedie::train::run::training_folder::Existing;
+use tweedie::train::saved_state;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
 
 /// Points in space, which have no pictures.
@@ -160,7 +160,7 @@ fn a_learned_schedule_survives_a_stop_and_is_what_samples_are_drawn_along() {
     // What is read back goes by the same schedule.
     let mut experiment = Experiment::new(&stopped.config).expect("an experiment");
     let before = experiment.sde().scheduled(0.5);
-    restore::follow(&mut experiment, &read("straight"));
+    saved_state::follow(&mut experiment, &read("straight"));
     let after = experiment.sde().scheduled(0.5);
     assert_eq!(after, training.experiment.sde().scheduled(0.5));
     assert!((experiment.sde().at(after).log_snr - f64::from(last[4])).abs() < 1e-5 && after != before);
@@ -225,7 +225,7 @@ fn what_training_learns_besides_the_network_survives_a_stop() {
     let read = |run: &str| Checkpoint::read(&at(run).join("step-24")).expect("a whole checkpoint");
     let (straight, resumed) = (read("straight"), read("stopped"));
     assert_eq!(straight, resumed);
-    let moments = &straight.groups[LEARNED][0];
+    let moments = &straight.groups[groups::LEARNED][0];
     assert_eq!((moments.name.as_str(), moments.values.len()), ("time.second_moments", 32));
     assert!(moments.values.iter().any(|moment| *moment != 1.0));
     assert!(straight.groups["params"].iter().any(|tensor| tensor.name.starts_with("uncertainty.")));

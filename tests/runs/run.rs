@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tweedie::config::{Config, Overrides};
 use tweedie::gpu::Choice;
 use tweedie::train::evaluation;
-use tweedie::train::run::checkpoint::{Checkpoint, EMA, OPTIMIZER, PARAMS};
+use tweedie::train::run::checkpoint::{Checkpoint, groups};
 use tweedie::train::run::log::{self, Line};
 use tweedie::train::run::training_folder::Existing;
 use tweedie::train::training::{self, Observer, Outcome, Progress, Request, Start};
@@ -118,7 +118,7 @@ fn folder() -> TempDir {
 fn checkpoint(run: &Path, step: u64) -> Checkpoint {
     let checkpoint = Checkpoint::read(&run.join(format!("step-{step}"))).expect("a whole checkpoint");
     let groups: Vec<&str> = checkpoint.groups.keys().map(String::as_str).collect();
-    assert_eq!(groups, [EMA, OPTIMIZER, PARAMS]);
+    assert_eq!(groups, [groups::EMA, groups::OPTIMIZER, groups::PARAMS]);
     assert!(checkpoint.groups.values().flatten().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()));
     checkpoint
 }

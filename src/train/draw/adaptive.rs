@@ -7,7 +7,7 @@ use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::start;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::programs;
+use crate::train::program_names;
 
 /// Steps after which a solution is given up.
 const MOST_STEPS: u64 = 100_000;
@@ -85,9 +85,9 @@ pub(super) fn draw(
     for base in (0..request.n).step_by(chunk) {
         let batch = chunk.min(request.n - base);
         start(engine, experiment, &[], request, base, batch)?;
-        engine.run(programs::BEGIN, batch as u32, 1)?;
+        engine.run(program_names::BEGIN, batch as u32, 1)?;
         let mut report = |left| progress((base + batch - left) as u64, request.n as u64);
-        let arrival = arrive(engine, programs::SAMPLE, batch, AtFault::Stop, &mut report)?;
+        let arrival = arrive(engine, program_names::SAMPLE, batch, AtFault::Stop, &mut report)?;
         if let Some(&sample) = arrival.stuck.first() {
             return stuck(base + sample, sampler.time(sde, f64::from(arrival.times[sample])));
         }
@@ -95,7 +95,7 @@ pub(super) fn draw(
             return Err(TrainError::Interrupted);
         }
         if request.grid.denoise {
-            engine.run(programs::END, batch as u32, 1)?;
+            engine.run(program_names::END, batch as u32, 1)?;
         }
         let drawn = engine.floats(states::X, batch * dims)?;
         if let Some(place) = drawn.iter().position(|x| !x.is_finite()) {

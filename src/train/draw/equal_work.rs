@@ -5,7 +5,7 @@ use crate::graph::random::{normals_f64, philox4x32_10, stream};
 use crate::sde::{Paced, equal_work};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};
-use crate::train::programs::WORK;
+use crate::train::program_names::WORK;
 
 /// `x0` and `noise`, `[Batch, D]`; two times, `[1]`.
 const INPUTS: [&str; 4] = ["x0", "noise", "t", "t_next"];

@@ -12,7 +12,7 @@ use crate::train::draw::samples::Evaluations;
 use crate::train::error::TrainError;
 use crate::train::experiment::model::Purpose;
 use crate::train::experiment::{Classes, Experiment, clock};
-use crate::train::programs;
+use crate::train::program_names;
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,9 +150,9 @@ pub fn load(experiment: &Experiment, device: &Device, question: &Question) -> Re
     let graphs = match question.method {
         Method::Flow { divergence, solver } => {
             let flow = FlowLikelihood { sde, divergence, solver, dims, bin_width: question.bin_width };
-            vec![(programs::BEGIN, flow.begin(model)), (programs::ADVANCE, flow.advance(model))]
+            vec![(program_names::BEGIN, flow.begin(model)), (program_names::ADVANCE, flow.advance(model))]
         }
-        Method::Bound { .. } => vec![(programs::BOUND, bound(experiment, question).error(model))],
+        Method::Bound { .. } => vec![(program_names::BOUND, bound(experiment, question).error(model))],
     };
     let loaded: Vec<Program> =
         graphs.into_iter().map(|(name, graph)| Program { name, graph, parameters_from: EMA }).collect();
@@ -264,10 +264,10 @@ impl Chunk<'_> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde();
         self.engine.set_words(flow_states::CLOCK, &clock(self.repeat, self.first as u32, self.question.seed))?;
-        self.engine.run(programs::BEGIN, batch as u32, 1)?;
+        self.engine.run(program_names::BEGIN, batch as u32, 1)?;
         let mut report = |left: usize| report(batch - left);
         let Arrival { tries, times, stuck, stopped } =
-            arrive(self.engine, programs::ADVANCE, batch, AtFault::GoOn, &mut report)?;
+            arrive(self.engine, program_names::ADVANCE, batch, AtFault::GoOn, &mut report)?;
         let x = self.engine.floats(flow_states::X, batch * dims)?;
         let volumes = self.engine.floats(flow_states::LOG_VOLUME, batch)?;
         let outcome = |sample: usize| {
@@ -313,7 +313,7 @@ impl Chunk<'_> {
             let time = |i: usize| drawn.drawn((part, times), seed, step, (self.first + i) as u32) as f32;
             let t: Vec<f32> = (0..batch).map(time).collect();
             self.engine.set_floats(bound_states::TIME, &t)?;
-            self.engine.run(programs::BOUND, batch as u32, 1)?;
+            self.engine.run(program_names::BOUND, batch as u32, 1)?;
             let found = self.engine.floats(bound_states::ERROR, batch)?;
             for (sample, error) in found.into_iter().enumerate() {
                 errors[sample] += f64::from(error) / times as f64;

@@ -9,7 +9,7 @@ use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::programs;
+use crate::train::program_names;
 
 /// [`sampling::draw`](crate::train::draw::sampling::draw) by particles that take
 /// [`Twisted`](crate::sampler::Twisted) steps. Keeps no moments of the way: what is drawn in the end has none of its
@@ -41,7 +41,7 @@ pub(super) fn draw(
         start(engine, experiment, sampler.states(), request, base, batch)?;
         let mut weights = ParticleWeights::new(batch, particles);
         for (step, row) in table.iter().enumerate() {
-            engine.run(programs::SAMPLE, rows as u32, 1)?;
+            engine.run(program_names::SAMPLE, rows as u32, 1)?;
             let [log_ratio, log_twist] = [engine.floats(LOG_RATIO, rows)?, engine.floats(LOG_TWIST, rows)?];
             let last = step + 1 == steps;
             let x = if last { engine.floats(states::X, rows * dims)? } else { Vec::new() };

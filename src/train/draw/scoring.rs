@@ -4,10 +4,10 @@ use crate::engine::Engine;
 use crate::sde::Quantity;
 use crate::train::error::TrainError;
 use crate::train::experiment::{Classes, Experiment};
-use crate::train::programs;
+use crate::train::program_names;
 
 /// `quantity` at the points `x` (`[n, D]`) of these classes and the time `t`, with an engine that has the program
-/// [`SCORE`](programs::SCORE).
+/// [`SCORE`](program_names::SCORE).
 ///
 /// # Errors
 /// When points cannot have these classes; a value is not finite, naming its point; or the device is lost.
@@ -27,10 +27,10 @@ pub fn evaluate(
     for (part, points) in x.chunks(chunk * dims).enumerate() {
         let batch = (points.len() / dims) as u32;
         experiment.set_classes(engine, classes, part * chunk, batch as usize)?;
-        engine.set_input(programs::SCORE, "x", batch, points)?;
-        engine.set_input(programs::SCORE, "level", batch, &level)?;
-        engine.run(programs::SCORE, batch, 1)?;
-        result.extend(engine.output(programs::SCORE, quantity.name())?);
+        engine.set_input(program_names::SCORE, "x", batch, points)?;
+        engine.set_input(program_names::SCORE, "level", batch, &level)?;
+        engine.run(program_names::SCORE, batch, 1)?;
+        result.extend(engine.output(program_names::SCORE, quantity.name())?);
     }
     if let Some(place) = result.iter().position(|value| !value.is_finite()) {
         return Err(TrainError::ScoreNotFinite { quantity: quantity.name(), point: place / dims, t });

@@ -7,7 +7,7 @@ use crate::train::draw::equal_work;
 use crate::train::draw::request::{Known, SampleRequest};
 use crate::train::error::TrainError;
 use crate::train::experiment::{Experiment, clock};
-use crate::train::programs::PRIOR;
+use crate::train::program_names::PRIOR;
 
 /// Puts the sampler's table into the store. Returns it, and the times of the grid without a denoised end.
 pub(super) fn lay_out(

@@ -9,7 +9,7 @@ use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::start::{lay_out, put_back, start};
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::programs::SAMPLE;
+use crate::train::program_names::SAMPLE;
 
 /// Submissions between two looks for values that are not finite; of the first ones, powers of two. A look waits for what is
 /// under way.

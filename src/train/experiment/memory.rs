@@ -3,13 +3,10 @@
 
 use crate::config::Loss;
 use crate::train::error::TrainError;
-use crate::train::experiment::Experiment;
+use crate::train::experiment::{Experiment, FRAMES};
 
 /// Arenas as long as the parameters that training keeps: weights, average, two moments, gradient.
 const ARENAS: usize = 5;
-
-/// Moments of a trajectory that the pictures of a run show.
-pub const FRAMES: usize = 48;
 
 /// Whether the host would give memory for so many floats in one piece; `None` is more than can be counted.
 pub fn is_free(floats: Option<usize>) -> bool {

@@ -1,22 +1,33 @@
 //! A config made real: data, process, network and the graphs of everything that a device can be asked for.
 //!
-//! What an experiment is, is said here. `sizes` says how much is done at a time, `graphs` what its programs are, and `store`
-//! what it puts into a device's store.
+//! This file holds what an experiment is. The others say what an experiment does:
+//!
+//! | file | says |
+//! |---|---|
+//! | `checks`, `advice` | what of the config does not fit the data, and what is seldom meant |
+//! | `sizes`, `memory` | how much is done at a time, and whether the host has memory for it |
+//! | `model`, `objective` | the model as graphs see it, and what training minimises |
+//! | `programs` | the programs of training, drawing and scoring |
+//! | `store`, `classes` | what is put into a device's store, and the classes of samples there |
+//! | `levels`, `evaluation_levels` | the noise levels at which the model is asked, and those of an evaluation's samples |
+//! | `schedule` | the process along a schedule that is learned |
 
 pub mod advice;
 mod checks;
 mod classes;
 pub mod evaluation_levels;
-mod graphs;
+mod levels;
 pub mod memory;
 pub(super) mod model;
 mod objective;
+mod programs;
 mod schedule;
 mod sizes;
 mod store;
 
 pub use classes::Classes;
-pub use graphs::Drawing;
+pub use programs::Drawing;
+pub use sizes::FRAMES;
 pub use store::clock;
 
 use crate::config::{self, Config};

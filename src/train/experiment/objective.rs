@@ -1,9 +1,7 @@
 //! The config's objective.
 
 use crate::config;
-use crate::loss::{
-    Denoising, Explicit, Implicit, Matching, Noise, Objective, ScoreMatching, Sliced, SlicedFd, SlicedVr,
-};
+use crate::loss::{Denoising, Explicit, Implicit, Matching, Objective, ScoreMatching, Sliced, SlicedFd, SlicedVr};
 use crate::nn;
 use crate::train::experiment::Experiment;
 
@@ -34,20 +32,5 @@ impl Experiment {
     pub(in crate::train) fn density(&self) -> nn::ExactMixture {
         let mixture = self.mixture.as_ref().expect("the config was checked: the data knows its density");
         nn::ExactMixture { components: mixture.components(), dims: mixture.dim() }
-    }
-
-    /// The standard deviation of the noise at which the model is asked at time `t`.
-    pub fn sigma_at(&self, t: f64) -> f64 {
-        if self.is_without_noise() { 0.0 } else { self.sde.at(t).sigma }
-    }
-
-    /// The time that stands for no noise, where that is what the network learns.
-    pub fn time_without_noise(&self) -> f64 {
-        ScoreMatching::time_without_noise(self.sde())
-    }
-
-    /// Whether the network learns the data's score alone, and not those of x_t from which samples are drawn.
-    pub fn is_without_noise(&self) -> bool {
-        self.is_trainable() && self.config.loss.levels().noise == Noise::None
     }
 }

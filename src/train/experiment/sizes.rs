@@ -4,6 +4,10 @@ use crate::nn::architecture::LARGEST_CHUNK;
 use crate::train::experiment::evaluation_levels::levels_of_samples;
 use crate::train::experiment::{Experiment, LEVELS};
 
+/// Moments of a trajectory that the pictures of a run show.
+pub const FRAMES: usize = 48;
+/// Samples of an evaluation at least, so that few held-out samples are seen at several levels.
+const LEAST_EVALUATED: usize = 1024;
 /// Rows of a sampler's table, unless more are asked for: so that the number of steps changes no plan.
 const TABLE_ROWS: usize = 4096;
 
@@ -69,7 +73,7 @@ impl Experiment {
 
     /// Samples of a whole evaluation: every held-out sample at least once, whole rounds of levels.
     pub fn evaluation_samples(&self) -> usize {
-        self.held_out.len().max(LARGEST_CHUNK).next_multiple_of(LEVELS)
+        self.held_out.len().max(LEAST_EVALUATED).next_multiple_of(LEVELS)
     }
 
     /// The noise level of each sample of an evaluation, as a number among [`evaluation_times`](Self::evaluation_times).

@@ -1,7 +1,7 @@
 //! Checkpoints: one folder of safetensors and JSON for one step, whole or not there at all.
 //!
-//! A checkpoint is plain data. Which folder it lies in, which one is the latest and how many stay is the business of
-//! [`crate::train::run::run_folder`].
+//! A checkpoint is plain data. [`run_folder`](crate::train::run::run_folder) says which folder it lies in and which one is the
+//! latest, [`training_folder`](crate::train::run::training_folder) how many stay.
 //!
 //! | file | holds |
 //! |---|---|
@@ -82,29 +82,31 @@ pub struct Checkpoint {
     pub fingerprint: String,
     /// Anything else that has to last, such as how the data was scaled.
     pub extra: BTreeMap<String, serde_json::Value>,
-    /// Tensors by group; group `params` lies in `params.safetensors`. The groups of a run are [`PARAMS`], [`EMA`] and
-    /// [`OPTIMIZER`]. Within a group, reading gives tensors sorted by name.
+    /// Tensors by group; group `params` lies in `params.safetensors`. The groups of a run are those of [`groups`]. Within a
+    /// group, reading gives tensors sorted by name.
     pub groups: BTreeMap<String, Vec<NamedTensor>>,
 }
 
 /// A checkpoint, and the folder that it was read from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
+pub struct SavedCheckpoint {
     /// The folder, for errors.
     pub path: PathBuf,
     /// What lies in it.
     pub checkpoint: Checkpoint,
 }
 
-/// The group of the raw weights.
-pub const PARAMS: &str = "params";
-/// The group of the moving averages of the weights.
-pub const EMA: &str = "ema";
-/// The group of Adam's moments, `adam_m.NAME` and `adam_v.NAME`.
-pub const OPTIMIZER: &str = "optimizer";
-
-/// The group of whatever else training learns; only where there is such.
-pub const LEARNED: &str = "learned";
+/// The groups of a run's tensors.
+pub mod groups {
+    /// The raw weights.
+    pub const PARAMS: &str = "params";
+    /// The moving averages of the weights.
+    pub const EMA: &str = "ema";
+    /// Adam's moments, `adam_m.NAME` and `adam_v.NAME`.
+    pub const OPTIMIZER: &str = "optimizer";
+    /// Whatever else training learns; only where there is such.
+    pub const LEARNED: &str = "learned";
+}
 
 #[derive(Serialize, Deserialize)]
 struct State {
@@ -228,7 +230,7 @@ impl Checkpoint {
 
 /// Whether training can leave this value: Adam's moments may overflow where the gradient is not clipped.
 fn is_sound(group: &str, value: f32) -> bool {
-    if group == OPTIMIZER { !value.is_nan() } else { value.is_finite() }
+    if group == groups::OPTIMIZER { !value.is_nan() } else { value.is_finite() }
 }
 
 /// The step of the checkpoint in a folder.

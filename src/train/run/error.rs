@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::train::run::checkpoint::CheckpointError;
-use crate::train::run::step::Step;
+use crate::train::run::checkpoint_folder::CheckpointFolder;
 
 /// A run's folder that cannot be used. Its `Display` is one line that names the path and the ways out.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum RunError {
         /// What is wrong.
         damage: CheckpointError,
         /// The newest one that is whole.
-        whole: Step,
+        whole: CheckpointFolder,
         /// The file that names the latest.
         pointer: PathBuf,
     },

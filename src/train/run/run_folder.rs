@@ -15,9 +15,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::train::run::checkpoint::{Checkpoint, Loaded, read_step, unreadable};
+use crate::train::run::checkpoint::{Checkpoint, SavedCheckpoint, read_step, unreadable};
+use crate::train::run::checkpoint_folder::CheckpointFolder;
 use crate::train::run::error::RunError;
-use crate::train::run::step::Step;
 
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
@@ -60,14 +60,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// The path is neither, or the run has no checkpoint yet.
-    pub fn find(argument: &Path) -> Result<(Self, Step), RunError> {
+    pub fn find(argument: &Path) -> Result<(Self, CheckpointFolder), RunError> {
         let parent = fs::canonicalize(argument).ok().and_then(|path| path.parent().map(Path::to_path_buf));
-        if Step::number_in(argument).is_some()
+        if CheckpointFolder::number_in(argument).is_some()
             && !argument.join(CONFIG).exists()
             && let Some(parent) = parent
         {
             let step = read_step(argument)?;
-            return Ok((Self::open(&parent)?, Step { step, path: argument.to_path_buf() }));
+            return Ok((Self::open(&parent)?, CheckpointFolder { step, path: argument.to_path_buf() }));
         }
         let run = Self::open(argument)?;
         match run.latest()? {
@@ -95,12 +95,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn checkpoints(&self) -> Result<Vec<Step>, RunError> {
+    pub fn checkpoints(&self) -> Result<Vec<CheckpointFolder>, RunError> {
         let mut steps = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(unreadable(&self.path))? {
             let path = entry.map_err(unreadable(&self.path))?.path();
-            if let Some(step) = Step::number_in(&path).filter(|_| path.is_dir()) {
-                steps.push(Step { step, path });
+            if let Some(step) = CheckpointFolder::number_in(&path).filter(|_| path.is_dir()) {
+                steps.push(CheckpointFolder { step, path });
             }
         }
         steps.sort_by_key(|step| step.step);
@@ -111,7 +111,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// `latest` does not hold the name of a checkpoint in this folder, or the folder cannot be read.
-    pub fn latest(&self) -> Result<Option<Step>, RunError> {
+    pub fn latest(&self) -> Result<Option<CheckpointFolder>, RunError> {
         let pointer = self.path.join(LATEST);
         let name = match fs::read_to_string(&pointer) {
             Ok(name) => name.trim().to_string(),
@@ -125,14 +125,14 @@ impl RunFolder {
         };
         let path = self.path.join(&name);
         // A name, and no way out of the run.
-        let Some(step) = Step::number_of(&name) else {
+        let Some(step) = CheckpointFolder::number_of(&name) else {
             let what = format!(
                 "holds {name:?} and should hold a name such as step-1000; remove this file to take the newest checkpoint that is there"
             );
             return Err(RunError::NoRun { path: pointer, what });
         };
         match Some(step).filter(|_| path.is_dir()) {
-            Some(step) => Ok(Some(Step { step, path })),
+            Some(step) => Ok(Some(CheckpointFolder { step, path })),
             None => {
                 let what = format!(
                     "names the checkpoint {name:?}, which is not there; remove this file to take the newest checkpoint that is"
@@ -146,9 +146,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// It is broken; if it is the one that `latest` names, the newest older one that is whole is named.
-    pub fn read(&self, step: &Step) -> Result<Loaded, RunError> {
+    pub fn read(&self, step: &CheckpointFolder) -> Result<SavedCheckpoint, RunError> {
         let damage = match Checkpoint::read(&step.path) {
-            Ok(checkpoint) => return Ok(Loaded { path: step.path.clone(), checkpoint }),
+            Ok(checkpoint) => return Ok(SavedCheckpoint { path: step.path.clone(), checkpoint }),
             Err(damage) => damage,
         };
         let is_latest = matches!(self.latest(), Ok(Some(latest)) if latest.step == step.step);

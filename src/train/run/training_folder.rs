@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::data::whole::{self, UNFINISHED};
-use crate::train::run::checkpoint::{Checkpoint, Loaded, at, sync_folder};
+use crate::train::run::checkpoint::{Checkpoint, SavedCheckpoint, at, sync_folder};
+use crate::train::run::checkpoint_folder::{self, CheckpointFolder};
 use crate::train::run::error::RunError;
 use crate::train::run::lock::{LOCK, Lock};
 use crate::train::run::run_folder::{CONFIG, LATEST, METRICS, NOWHERE, RunFolder, leads_nowhere};
-use crate::train::run::step::{self, Step};
 
 /// The pictures of a run.
 const PICTURES: [&str; 5] = ["loss.png", "samples.png", "trajectory.gif", "trajectory.png", "scores.png"];
@@ -88,7 +88,7 @@ impl TrainingFolder {
     ///
     /// # Errors
     /// There is no run, another process trains there, or the latest checkpoint cannot be found or read.
-    pub fn resume(path: &Path) -> Result<(Self, Option<Loaded>), RunError> {
+    pub fn resume(path: &Path) -> Result<(Self, Option<SavedCheckpoint>), RunError> {
         RunFolder::open(path)?;
         let lock = Lock::take(path)?;
         // A process that has held the lock since may have left another run.
@@ -117,9 +117,9 @@ impl TrainingFolder {
     ///
     /// # Errors
     /// The operating system refuses; the checkpoints that were there are untouched.
-    pub fn save(&self, checkpoint: &Checkpoint, keep: usize) -> Result<Step, RunError> {
-        let name = Step::name(checkpoint.step);
-        let step = Step { step: checkpoint.step, path: self.path.join(&name) };
+    pub fn save(&self, checkpoint: &Checkpoint, keep: usize) -> Result<CheckpointFolder, RunError> {
+        let name = CheckpointFolder::name(checkpoint.step);
+        let step = CheckpointFolder { step: checkpoint.step, path: self.path.join(&name) };
         if self.latest()?.is_some_and(|latest| latest.step == step.step) && self.path.join(LATEST).exists() {
             self.prune(keep)?;
             return Ok(step);
@@ -153,7 +153,7 @@ impl TrainingFolder {
     }
 
     /// Renames before removing, so that a kill in between leaves no half checkpoint under a good name.
-    fn remove_step(&self, step: &Step) -> Result<(), RunError> {
+    fn remove_step(&self, step: &CheckpointFolder) -> Result<(), RunError> {
         let doomed = self.path.join(format!("removed-{}{UNFINISHED}", step.step));
         if doomed.exists() {
             fs::remove_dir_all(&doomed).map_err(at(&doomed))?;
@@ -205,6 +205,6 @@ impl TrainingFolder {
 fn is_unfinished(name: &str) -> bool {
     let of_ours = |file: &str| [CONFIG, METRICS, LATEST].contains(&file) || PICTURES.contains(&file);
     let Some(stem) = name.strip_suffix(UNFINISHED) else { return false };
-    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|digits| step::number(digits).is_some());
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|digits| checkpoint_folder::number(digits).is_some());
     of_ours(stem) || numbered("step-") || numbered("removed-") || whole::target(name).is_some_and(of_ours)
 }

@@ -18,7 +18,7 @@ use crate::sampler::{
 use crate::sde::work_graph;
 use crate::train::experiment::model::Purpose;
 use crate::train::experiment::{Experiment, RING_ROWS};
-use crate::train::programs::{ACCUMULATE, BEGIN, END, EVALUATE, PRIOR, SAMPLE, SCORE, TRAIN, WORK};
+use crate::train::program_names::{ACCUMULATE, BEGIN, END, EVALUATE, PRIOR, SAMPLE, SCORE, TRAIN, WORK};
 
 /// What an engine is to draw with.
 #[derive(Clone, Copy)]

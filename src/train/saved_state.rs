@@ -1,4 +1,4 @@
-//! A run's checkpoint and an experiment on a device: what is saved of it, what fits it, and how it is put back.
+//! The state of an experiment on a device as a checkpoint: what is saved, which checkpoint fits, and how it is put back.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::nn::optimizer::states;
 use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
-use crate::train::run::checkpoint::{Checkpoint, EMA, LEARNED, Loaded, NamedTensor, OPTIMIZER, PARAMS};
+use crate::train::run::checkpoint::{Checkpoint, NamedTensor, SavedCheckpoint, groups};
 use crate::train::run::training_folder::TrainingFolder;
 use crate::train::run::{log, origin};
 
@@ -18,7 +18,7 @@ const MOMENTS: [&str; 2] = ["adam_m.", "adam_v."];
 ///
 /// # Errors
 /// There is no run, another process trains there, the checkpoint is damaged, or the run cannot go on so.
-pub(super) fn resume(config: &Config, out: &Path) -> Result<(TrainingFolder, Option<Loaded>), TrainError> {
+pub(super) fn resume(config: &Config, out: &Path) -> Result<(TrainingFolder, Option<SavedCheckpoint>), TrainError> {
     let (folder, latest) = TrainingFolder::resume(out)?;
     let old = Config::read(&folder.config_path(), &Overrides::none())?;
     if let Some((key, was, is)) = old.obstacle_to_resuming(config) {
@@ -45,12 +45,12 @@ pub(super) fn resume(config: &Config, out: &Path) -> Result<(TrainingFolder, Opt
 pub(super) fn check(
     experiment: &Experiment,
     folder: &TrainingFolder,
-    latest: Option<&Loaded>,
+    latest: Option<&SavedCheckpoint>,
 ) -> Result<(), TrainError> {
     if let Some(latest) = latest {
-        arenas(experiment, latest, PARAMS, &[""])?;
-        arenas(experiment, latest, EMA, &[""])?;
-        arenas(experiment, latest, OPTIMIZER, &MOMENTS)?;
+        arenas(experiment, latest, groups::PARAMS, &[""])?;
+        arenas(experiment, latest, groups::EMA, &[""])?;
+        arenas(experiment, latest, groups::OPTIMIZER, &MOMENTS)?;
         learned(experiment, latest)?;
         check_config(experiment.config(), latest)?;
         check_data(experiment, latest)?;
@@ -90,29 +90,33 @@ pub(super) fn to_checkpoint(
     };
     let mut moments = tensors(states::ADAM_M, MOMENTS[0])?;
     moments.extend(tensors(states::ADAM_V, MOMENTS[1])?);
-    let groups = [
-        (PARAMS.to_owned(), tensors(states::PARAMS, "")?),
-        (EMA.to_owned(), tensors(states::EMA, "")?),
-        (OPTIMIZER.to_owned(), moments),
+    let saved = [
+        (groups::PARAMS.to_owned(), tensors(states::PARAMS, "")?),
+        (groups::EMA.to_owned(), tensors(states::EMA, "")?),
+        (groups::OPTIMIZER.to_owned(), moments),
     ];
     Ok(Checkpoint {
         step,
         seed: experiment.config().train.seed,
         fingerprint: experiment.config().fingerprint(),
         extra: origin::record(experiment.sigma_data(), experiment.train_data().len()),
-        groups: groups
+        groups: saved
             .into_iter()
-            .chain((!learned_states.is_empty()).then(|| (LEARNED.to_owned(), learned_states)))
+            .chain((!learned_states.is_empty()).then(|| (groups::LEARNED.to_owned(), learned_states)))
             .collect(),
     })
 }
 
 /// Puts a checkpoint back into the store, to train on from there.
-pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: &Loaded) -> Result<(), TrainError> {
-    for (arena, group) in [(states::PARAMS, PARAMS), (states::EMA, EMA)] {
+pub(super) fn restore(
+    experiment: &Experiment,
+    engine: &mut dyn Engine,
+    latest: &SavedCheckpoint,
+) -> Result<(), TrainError> {
+    for (arena, group) in [(states::PARAMS, groups::PARAMS), (states::EMA, groups::EMA)] {
         engine.set_floats(arena, &arenas(experiment, latest, group, &[""])?[0])?;
     }
-    let moments = arenas(experiment, latest, OPTIMIZER, &MOMENTS)?;
+    let moments = arenas(experiment, latest, groups::OPTIMIZER, &MOMENTS)?;
     engine.set_floats(states::ADAM_M, &moments[0])?;
     engine.set_floats(states::ADAM_V, &moments[1])?;
     for tensor in learned(experiment, latest)? {
@@ -125,8 +129,12 @@ pub(super) fn restore(experiment: &Experiment, engine: &mut dyn Engine, latest: 
 ///
 /// # Errors
 /// The checkpoint is not one of this experiment's model, or of another config; or the device is lost.
-pub fn restore_average(experiment: &Experiment, engine: &mut dyn Engine, saved: &Loaded) -> Result<(), TrainError> {
-    let average = arenas(experiment, saved, EMA, &[""])?;
+pub fn restore_average(
+    experiment: &Experiment,
+    engine: &mut dyn Engine,
+    saved: &SavedCheckpoint,
+) -> Result<(), TrainError> {
+    let average = arenas(experiment, saved, groups::EMA, &[""])?;
     check_config(experiment.config(), saved)?;
     Ok(engine.set_floats(states::EMA, &average[0])?)
 }
@@ -137,7 +145,7 @@ pub fn follow(experiment: &mut Experiment, checkpoint: &Checkpoint) {
     if let Some(was) = origin::other_sigma_data(checkpoint, experiment.sigma_data()) {
         experiment.set_sigma_data(was);
     }
-    let tensors = || checkpoint.groups.get(EMA).into_iter().flatten();
+    let tensors = || checkpoint.groups.get(groups::EMA).into_iter().flatten();
     experiment.follow(&|name| tensors().find(|tensor| tensor.name == name).map(|tensor| &tensor.values[..]));
 }
 
@@ -145,7 +153,7 @@ pub fn follow(experiment: &mut Experiment, checkpoint: &Checkpoint) {
 ///
 /// # Errors
 /// The config is another in a key that training depends on: it was changed after the checkpoint was written.
-fn check_config(config: &Config, Loaded { path, checkpoint }: &Loaded) -> Result<(), TrainError> {
+fn check_config(config: &Config, SavedCheckpoint { path, checkpoint }: &SavedCheckpoint) -> Result<(), TrainError> {
     let fingerprint = config.fingerprint();
     // What another version has written, whose configs may have other keys, has none.
     if checkpoint.fingerprint.is_empty() || checkpoint.fingerprint == fingerprint {
@@ -163,7 +171,10 @@ fn check_config(config: &Config, Loaded { path, checkpoint }: &Loaded) -> Result
 ///
 /// # Errors
 /// The data is not what the checkpoint was trained on.
-fn check_data(experiment: &Experiment, Loaded { path, checkpoint }: &Loaded) -> Result<(), TrainError> {
+fn check_data(
+    experiment: &Experiment,
+    SavedCheckpoint { path, checkpoint }: &SavedCheckpoint,
+) -> Result<(), TrainError> {
     let complain = |what: String| {
         let folder = path.display();
         Err(TrainError::bad(format!(
@@ -182,19 +193,19 @@ fn check_data(experiment: &Experiment, Loaded { path, checkpoint }: &Loaded) -> 
 }
 
 /// What a checkpoint holds of the states that are learned besides the arenas.
-fn learned<'a>(experiment: &Experiment, saved: &'a Loaded) -> Result<Vec<&'a NamedTensor>, TrainError> {
+fn learned<'a>(experiment: &Experiment, saved: &'a SavedCheckpoint) -> Result<Vec<&'a NamedTensor>, TrainError> {
     let expected: Vec<(String, Vec<usize>)> =
         experiment.learned_states().into_iter().map(|(name, elements)| (name.to_owned(), vec![elements])).collect();
     if expected.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(saved.checkpoint.expect(&saved.path, LEARNED, &expected)?)
+    Ok(saved.checkpoint.expect(&saved.path, groups::LEARNED, &expected)?)
 }
 
 /// The flat arenas that a group of a checkpoint holds, one for each prefix of names.
 fn arenas(
     experiment: &Experiment,
-    saved: &Loaded,
+    saved: &SavedCheckpoint,
     group: &str,
     prefixes: &[&str],
 ) -> Result<Vec<Vec<f32>>, TrainError> {

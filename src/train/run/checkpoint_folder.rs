@@ -1,17 +1,17 @@
-//! The name of a checkpoint's folder: `step-N`.
+//! A checkpoint's folder, and its name: `step-N`.
 
 use std::path::{Path, PathBuf};
 
 /// A checkpoint's folder in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct CheckpointFolder {
     /// Its step.
     pub step: u64,
     /// Where it lies.
     pub path: PathBuf,
 }
 
-impl Step {
+impl CheckpointFolder {
     /// The name of the folder of a step.
     pub(super) fn name(step: u64) -> String {
         format!("step-{step}")

@@ -16,7 +16,7 @@ pub const SAMPLE: ProgramName = ProgramName::new("sample");
 pub const BEGIN: ProgramName = ProgramName::new("begin");
 /// The denoised mean of what an adaptive sampler has drawn.
 pub const END: ProgramName = ProgramName::new("end");
-/// Score and denoised at given points.
+/// Score, denoised, epsilon and velocity at given points.
 pub const SCORE: ProgramName = ProgramName::new("score");
 /// What a model does between two times.
 pub const WORK: ProgramName = ProgramName::new("work");
