@@ -45,7 +45,7 @@ pub fn experiment(process: &Forward, data: &str, sample: &str) -> Experiment {
         Config::parse(&toml, "test.toml", &Overrides::none()).unwrap_or_else(|error| panic!("{error}\n{toml}"));
     let experiment = Experiment::new(&config).unwrap_or_else(|error| panic!("{error}\n{toml}"));
     match learned {
-        Some(learned) => experiment.with_sde(Box::new(learned)),
+        Some(learned) => experiment.with_sde(Box::new(learned)).unwrap_or_else(|error| panic!("{error}\n{toml}")),
         None => experiment,
     }
 }

@@ -8,7 +8,6 @@ use tweedie::engine::{self, Device};
 use tweedie::gpu::OpenOptions;
 use tweedie::train::evaluation::{self, HeldOut};
 use tweedie::train::experiment::{Experiment, LEVELS};
-use tweedie::train::program_names::EVALUATE;
 
 /// A U-Net for the digits that is told their class.
 const UNET: &str = "[data]\nkind = \"digits\"\n[model]\nkind = \"unet\"\nchannels = 4\nmultipliers = [1, 2]\ngroups = 2\n\
@@ -26,9 +25,8 @@ fn experiment(text: &str, batch: usize, accumulate: usize, seed: u64) -> Experim
 
 /// The held-out loss of weights that are the same for every batch, and no first weights, some of which are 0.
 fn held_out(experiment: &Experiment, device: &Device) -> HeldOut {
-    let mut programs = experiment.training_programs();
-    programs.retain(|program| program.name == EVALUATE);
-    let mut engine = engine::load(device, &programs, experiment.evaluation_batch()).expect("an engine");
+    let evaluate = experiment.training_programs().evaluate;
+    let mut engine = engine::load(device, &[evaluate], experiment.evaluation_batch()).expect("an engine");
     experiment.fill_store(engine.as_mut()).expect("a store");
     let weights: Vec<f32> = (0..experiment.arena_elements()).map(|i| 0.2 * (i as f32 * 1.7).sin()).collect();
     engine.set_floats("ema", &weights).expect("weights");

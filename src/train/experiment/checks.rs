@@ -6,11 +6,21 @@ use crate::sampler::Obstacle;
 use crate::sde::{self, Sde};
 use crate::train::error::TrainError;
 
+/// Whether the config fits the data, and its sampler the process.
+///
+/// # Errors
+/// The key that does not.
+pub(super) fn check(config: &Config, dataset: &Dataset, sde: &dyn Sde) -> Result<(), TrainError> {
+    trace(config, dataset)?;
+    sampler(config, sde)?;
+    samples(config, dataset)
+}
+
 /// Whether the samples are short enough for an exact trace, where one is asked for.
 ///
 /// # Errors
 /// They are too long.
-pub(super) fn trace(config: &Config, dataset: &Dataset) -> Result<(), TrainError> {
+fn trace(config: &Config, dataset: &Dataset) -> Result<(), TrainError> {
     if let Some(wanted) = config.too_large_a_trace(dataset.dim()) {
         return Err(TrainError::unfit("loss.kind", format!("loss.kind = \"implicit\": {wanted}")));
     }
@@ -46,7 +56,7 @@ pub(super) fn sampler(config: &Config, sde: &dyn Sde) -> Result<(), TrainError> 
 ///
 /// # Errors
 /// They are no images, or their values are continuous.
-pub(super) fn samples(config: &Config, dataset: &Dataset) -> Result<(), TrainError> {
+fn samples(config: &Config, dataset: &Dataset) -> Result<(), TrainError> {
     if config.train.flip && dataset.image().is_none() {
         let text = format!("train.flip = true: samples of shape {:?} are no images; must be false", dataset.shape);
         return Err(TrainError::unfit("train.flip", text));

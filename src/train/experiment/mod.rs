@@ -26,7 +26,7 @@ mod sizes;
 mod store;
 
 pub use classes::Classes;
-pub use programs::Drawing;
+pub use programs::{Drawing, DrawingPrograms, TrainingPrograms};
 pub use sizes::FRAMES;
 pub use store::clock;
 
@@ -62,7 +62,7 @@ impl Experiment {
     /// Draws or reads the data and sizes the network.
     ///
     /// # Errors
-    /// When the data cannot be had.
+    /// When the data cannot be had, or a key of the config does not fit them.
     pub fn new(config: &Config) -> Result<Self, TrainError> {
         let named = |error: DataError| match &config.data {
             config::Data::File(file) => {
@@ -72,12 +72,10 @@ impl Experiment {
         };
         let dataset = config.data.dataset().map_err(named)?;
         let split = dataset.split().map_err(named)?;
-        checks::trace(config, &dataset)?;
         let sde = config.sde.process();
-        checks::sampler(config, sde.as_ref())?;
+        checks::check(config, &dataset, sde.as_ref())?;
         let (mean, std) = split.train.mean_std();
         let architecture = config.model.architecture(&dataset)?;
-        checks::samples(config, &dataset)?;
         let mut experiment = Self {
             config: config.clone(),
             train_data: split.train,
@@ -97,11 +95,13 @@ impl Experiment {
     }
 
     /// The same with another forward process than the config's, such as one of your own: samplers, scores and
-    /// likelihoods go by it. An exact score is exact along it; a network has to have been trained along it. Whether the
-    /// config's sampler can go along it is not checked.
-    #[must_use]
-    pub fn with_sde(self, sde: Box<dyn Sde>) -> Self {
-        Self { sde, ..self }
+    /// likelihoods go by it. An exact score is exact along it; a network has to have been trained along it.
+    ///
+    /// # Errors
+    /// When the config's sampler cannot go along it.
+    pub fn with_sde(self, sde: Box<dyn Sde>) -> Result<Self, TrainError> {
+        checks::sampler(&self.config, sde.as_ref())?;
+        Ok(Self { sde, ..self })
     }
 
     /// The config.

@@ -33,6 +33,52 @@ pub struct Drawing<'a> {
     pub guided: bool,
 }
 
+/// The programs of training, evaluation and drawing.
+#[derive(Clone, Debug)]
+pub struct TrainingPrograms {
+    /// A micro-batch of a training step, where it has several.
+    pub accumulate: Option<Program>,
+    /// A training step, or its end.
+    pub train: Program,
+    /// A batch of the held-out loss.
+    pub evaluate: Program,
+    /// Those of drawing.
+    pub drawing: DrawingPrograms,
+}
+
+impl TrainingPrograms {
+    /// All, in the order of a plan.
+    pub fn list(self) -> Vec<Program> {
+        let Self { accumulate, train, evaluate, drawing } = self;
+        accumulate.into_iter().chain([train, evaluate]).chain(drawing.list()).collect()
+    }
+}
+
+/// The programs of sampling and scoring, with the averaged weights.
+#[derive(Clone, Debug)]
+pub struct DrawingPrograms {
+    /// The prior draw.
+    pub prior: Program,
+    /// What comes before the first step of an adaptive sampler.
+    pub begin: Option<Program>,
+    /// A step of the sampler.
+    pub sample: Program,
+    /// The denoised end of an adaptive sampler.
+    pub end: Option<Program>,
+    /// Score, denoised, epsilon and velocity.
+    pub score: Program,
+    /// What the model does between two times, where the config's grid goes by it.
+    pub work: Option<Program>,
+}
+
+impl DrawingPrograms {
+    /// All, in the order of a plan.
+    pub fn list(self) -> Vec<Program> {
+        let Self { prior, begin, sample, end, score, work } = self;
+        [Some(prior), begin, Some(sample), end, Some(score), work].into_iter().flatten().collect()
+    }
+}
+
 impl Experiment {
     /// The program that takes most of training's time.
     pub fn busiest_program(&self) -> ProgramName {
@@ -62,7 +108,7 @@ impl Experiment {
     /// # Errors
     /// When they do not fit the device.
     pub fn training_engine(&self, device: &Device) -> Result<Box<dyn Engine>, EngineError> {
-        engine::load(device, &self.training_programs(), self.largest_batch())
+        engine::load(device, &self.training_programs().list(), self.largest_batch())
     }
 
     /// The plan of everything that this config can be asked for, for a device with these limits.
@@ -71,9 +117,9 @@ impl Experiment {
     /// When it does not fit.
     pub fn plan(&self, options: &lower::LowerOptions) -> Result<Plan, EngineError> {
         let programs = if self.is_trainable() {
-            self.training_programs()
+            self.training_programs().list()
         } else {
-            self.drawing_programs(&self.drawing(&self.config.sample.sampler()))
+            self.drawing_programs(&self.drawing(&self.config.sample.sampler())).list()
         };
         let options = lower::LowerOptions { max_batch: self.largest_batch(), ..*options };
         let sources: Vec<_> = programs.iter().map(Program::source).collect();
@@ -81,7 +127,7 @@ impl Experiment {
     }
 
     /// The programs of training, evaluation and drawing.
-    pub fn training_programs(&self) -> Vec<Program> {
+    pub fn training_programs(&self) -> TrainingPrograms {
         let objective = self.objective();
         let optimizer = self.optimizer();
         let step = TrainingStep {
@@ -94,12 +140,9 @@ impl Experiment {
             ring_rows: RING_ROWS,
         };
         let model = |graph: &mut Graph| self.trainee(graph, Purpose::Train);
-        let mut programs = match self.micro_batches() {
-            1 => vec![trained(TRAIN, training_step(&step, model))],
-            micro_batches => vec![
-                trained(ACCUMULATE, accumulation_step(&step, micro_batches, model)),
-                trained(TRAIN, update_step(&step, model)),
-            ],
+        let (accumulate, train) = match self.micro_batches() {
+            1 => (None, training_step(&step, model)),
+            micro_batches => (Some(accumulation_step(&step, micro_batches, model)), update_step(&step, model)),
         };
         let exact = self.exact().filter(|_| self.knows_least_loss());
         let spec = EvaluationSpec {
@@ -110,9 +153,12 @@ impl Experiment {
             dequantise: self.spread(),
             times: self.evaluation_samples(),
         };
-        programs.push(averaged(EVALUATE, evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate))));
-        programs.extend(self.drawing_programs(&self.drawing(&self.config.sample.sampler())));
-        programs
+        TrainingPrograms {
+            accumulate: accumulate.map(|graph| trained(ACCUMULATE, graph)),
+            train: trained(TRAIN, train),
+            evaluate: averaged(EVALUATE, evaluation_step(&spec, |graph| self.model(graph, Purpose::Evaluate))),
+            drawing: self.drawing_programs(&self.drawing(&self.config.sample.sampler())),
+        }
     }
 
     /// The programs of a sampler on the config's grid, without guidance and with noise of its own.
@@ -121,31 +167,33 @@ impl Experiment {
         Drawing { sampler, rows, noise: Noise::Drawn, guided: false }
     }
 
-    /// The programs of sampling and scoring, with the averaged weights.
-    fn drawing_programs(&self, drawing: &Drawing) -> Vec<Program> {
+    fn drawing_programs(&self, drawing: &Drawing) -> DrawingPrograms {
         let Drawing { sampler, rows, noise, guided } = *drawing;
         let (rows, dims) = (Self::table_rows(rows), self.dims());
         let purpose = if guided { Purpose::DrawGuided } else { Purpose::Draw };
         let model = |graph: &mut Graph| self.model(graph, purpose);
         let sde = self.sde();
-        let mut programs = vec![averaged(PRIOR, prior_draw(sde, dims))];
-        match sampler {
+        let (begin, sample, end) = match sampler {
             AnySampler::Stepwise(sampler) => {
-                programs.push(averaged(SAMPLE, sampling_step_with(sampler.as_ref(), dims, rows, noise, model)));
+                (None, sampling_step_with(sampler.as_ref(), dims, rows, noise, model), None)
             }
-            AnySampler::Adaptive(sampler) => programs.extend([
-                averaged(BEGIN, adaptive_begin(sampler.as_ref(), sde, dims, model)),
-                averaged(SAMPLE, adaptive_step(sampler.as_ref(), sde, dims, model)),
-                averaged(END, denoised_end(sde, dims, model)),
-            ]),
-        }
-        programs.push(self.score_program());
+            AnySampler::Adaptive(sampler) => (
+                Some(adaptive_begin(sampler.as_ref(), sde, dims, model)),
+                adaptive_step(sampler.as_ref(), sde, dims, model),
+                Some(denoised_end(sde, dims, model)),
+            ),
+        };
         let gridded = matches!(sampler, AnySampler::Stepwise(_));
-        if gridded && self.config.sample.spacing == Some(Spacing::EqualWork) {
-            let work = work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw));
-            programs.push(averaged(WORK, work));
+        let paced = gridded && self.config.sample.spacing == Some(Spacing::EqualWork);
+        let work = || averaged(WORK, work_graph(sde, dims, |graph| self.model(graph, Purpose::Draw)));
+        DrawingPrograms {
+            prior: averaged(PRIOR, prior_draw(sde, dims)),
+            begin: begin.map(|graph| averaged(BEGIN, graph)),
+            sample: averaged(SAMPLE, sample),
+            end: end.map(|graph| averaged(END, graph)),
+            score: self.score_program(),
+            work: paced.then(work),
         }
-        programs
     }
 
     fn score_program(&self) -> Program {
@@ -173,7 +221,7 @@ impl Experiment {
         drawing: &Drawing,
         rows: u32,
     ) -> Result<Box<dyn Engine>, EngineError> {
-        let programs = self.drawing_programs(drawing);
+        let programs = self.drawing_programs(drawing).list();
         let mut engine = engine::load(device, &programs, rows)?;
         self.fill_drawing(engine.as_mut())?;
         Ok(engine)
