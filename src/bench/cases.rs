@@ -198,7 +198,7 @@ pub fn train(
     let states = vec![
         words(),
         (training_states::DATASET, Content::Floats(numbers(rows * dims))),
-        (training_states::RING, Content::Floats(vec![0.0; ring_rows * RING_COLUMNS.len()])),
+        (training_states::RING, Content::Floats(vec![0.0; ring_rows * RING_COLUMNS])),
         (PARAMS, Content::Floats(nn::initial_parameters(&graph, 0))),
         (EMA, Content::Floats(nn::initial_parameters(&graph, 0))),
     ];

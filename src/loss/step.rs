@@ -1,13 +1,12 @@
 //! One step of training as a graph: batch, loss, gradient, clip, Adam and EMA, ring, clock.
 
-use super::{Batch, Loss, Objective, StoredDataset, Trainee, dequantised, flip_half, training_states};
+use super::{
+    Batch, Loss, Objective, RING_COLUMNS, Record, StoredDataset, Trainee, dequantised, flip_half, training_states,
+};
 use crate::graph::{Expr, Graph, Order, Reduction, Shape, TensorType, Tick, Value};
 use crate::nn::Optimizer;
 use crate::nn::optimizer::Update;
 use crate::sde::Sde;
-
-/// The columns of the ring. `bad_time` is −1, or the time of a sample whose loss is not finite.
-pub const RING_COLUMNS: [&str; 4] = ["loss", "gradient_norm", "learning_rate", "bad_time"];
 
 /// What a training step is made of.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +63,11 @@ pub fn training_step<'m, T: Into<Trainee<'m>>>(spec: &TrainingStep, build: impl 
 pub(super) fn close_step(graph: &mut Graph, ring_rows: usize, by: Tick, update: &Update, loss: Value, bad_time: Value) {
     let clock = graph.clock(training_states::CLOCK);
     let status = graph.state(training_states::STATUS, TensorType::f32(Shape::fixed(&[1])));
-    let ring = graph.state(training_states::RING, TensorType::f32(Shape::fixed(&[ring_rows, RING_COLUMNS.len()])));
-    let record = [loss, update.gradient_norm, update.learning_rate, bad_time];
+    let ring = graph.state(training_states::RING, TensorType::f32(Shape::fixed(&[ring_rows, RING_COLUMNS])));
+    let (gradient_norm, learning_rate) = (update.gradient_norm, update.learning_rate);
+    let record = Record { loss, gradient_norm, learning_rate, bad_time };
     // The status before this step, so that the step which sets it still leaves its record.
-    let ring = graph.ring_push(ring, clock, status, &record);
+    let ring = graph.ring_push(ring, clock, status, &record.row());
     let ticked = graph.tick_by(by, clock, update.status);
     graph.assign(training_states::RING, ring);
     graph.assign(training_states::CLOCK, ticked);

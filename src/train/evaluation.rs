@@ -1,8 +1,8 @@
 //! The held-out loss, and where a loss went wrong.
 
 use crate::engine::{Engine, EngineError};
-use crate::loss::{evaluation_states, training_states};
-use crate::train::experiment::{Experiment, LEVELS, RING_COLUMNS, RING_ROWS, clock};
+use crate::loss::{RING_COLUMNS, Record, evaluation_states, training_states};
+use crate::train::experiment::{Experiment, LEVELS, RING_ROWS, clock};
 use crate::train::program_names::EVALUATE;
 use crate::train::run::log::LevelLoss;
 
@@ -87,8 +87,8 @@ impl Moments {
 
 /// Time and sigma of a sample whose loss was not finite in the step that set the status, if the loss was the reason.
 pub fn bad_noise_level(engine: &mut dyn Engine, experiment: &Experiment) -> Option<(f32, f64)> {
-    let step = *engine.words(training_states::CLOCK, 1).ok()?.first()? as usize;
+    let step = u64::from(*engine.words(training_states::CLOCK, 1).ok()?.first()?);
     let ring = engine.floats(training_states::RING, RING_ROWS * RING_COLUMNS).ok()?;
-    let t = *ring.get((step % RING_ROWS) * RING_COLUMNS + 3)?;
+    let t = Record::of(&ring, step)?.bad_time;
     (t >= 0.0).then(|| (t, experiment.sigma_at(f64::from(t))))
 }

@@ -6,12 +6,12 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::engine::{Device, Engine, Snapshot};
 use crate::gpu::Choice;
-use crate::loss::training_states;
+use crate::loss::{Record, training_states};
 use crate::train::error::TrainError;
 use crate::train::evaluation::{self, HeldOut};
 use crate::train::experiment::advice;
 use crate::train::experiment::memory;
-use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
+use crate::train::experiment::{Experiment, RING_ROWS};
 use crate::train::program_names::{ACCUMULATE, TRAIN};
 use crate::train::run::checkpoint::SavedCheckpoint;
 use crate::train::run::log::{self, EvaluationLine, Line, Log, Timing, TrainLine};
@@ -259,8 +259,8 @@ impl Training {
         let (ring, status) = (&snapshot.floats[training_states::RING], snapshot.floats[training_states::STATUS][0]);
         let every = self.experiment.config().train.log_every;
         for step in self.arrived..done {
-            let row = (step as usize % RING_ROWS) * RING_COLUMNS;
-            let [loss, grad_norm, learning_rate] = [ring[row], ring[row + 1], ring[row + 2]];
+            let record = Record::of(ring, step).expect("the ring of training has rows");
+            let Record { loss, gradient_norm: grad_norm, learning_rate, .. } = record;
             self.last_loss = loss;
             if (step + 1).is_multiple_of(every) {
                 let now = Instant::now();

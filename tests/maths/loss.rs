@@ -145,7 +145,7 @@ impl Run {
     }
 
     fn record(&self, step: usize) -> &[f32] {
-        &self.store.get(training_states::RING).unwrap()[step % 8 * RING_COLUMNS.len()..][..RING_COLUMNS.len()]
+        &self.store.get(training_states::RING).unwrap()[step % 8 * RING_COLUMNS..][..RING_COLUMNS]
     }
 
     /// The mean held-out loss at the levels 0.05, 0.35, 0.65, 0.95.

@@ -40,8 +40,6 @@ use crate::train::experiment::model::Purpose;
 
 /// Steps that the ring of losses remembers.
 pub const RING_ROWS: usize = 512;
-/// Numbers that it keeps of a step.
-pub const RING_COLUMNS: usize = crate::loss::RING_COLUMNS.len();
 /// Noise levels at which the held-out loss is measured.
 pub const LEVELS: usize = 10;
 

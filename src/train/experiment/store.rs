@@ -4,7 +4,8 @@ use crate::data::{Dataset, Values};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Graph;
 use crate::loss::{
-    SecondMoments, TimeSampling, accumulation_states, evaluation_states, second_moment_states, training_states,
+    RING_COLUMNS, SecondMoments, TimeSampling, accumulation_states, evaluation_states, second_moment_states,
+    training_states,
 };
 use crate::nn;
 use crate::nn::optimizer::states::{ADAM_M, ADAM_V, EMA, PARAMS};
@@ -12,7 +13,7 @@ use crate::sampler;
 use crate::train::error::TrainError;
 use crate::train::experiment::classes::Classes;
 use crate::train::experiment::model::{Purpose, class_states};
-use crate::train::experiment::{Experiment, RING_COLUMNS, RING_ROWS};
+use crate::train::experiment::{Experiment, RING_ROWS};
 
 /// The words of a clock.
 pub fn clock(step: u32, sample_base: u32, seed: u64) -> [u32; 4] {
