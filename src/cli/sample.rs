@@ -17,10 +17,10 @@ use crate::gpu::Choice;
 use crate::number::short;
 use crate::sampler::{AnySampler, SAMPLERS, SamplerKind, SamplerOptions, Spacing};
 use crate::train::draw::request::{Part, RequestError, SampleRequest, go_together};
-use crate::train::draw::samples::Evaluations;
+use crate::train::draw::samples::{Evaluations, Samples};
 use crate::train::draw::{artifacts, sampling};
 use crate::train::error::TrainError;
-use crate::train::experiment::{FRAMES, memory};
+use crate::train::experiment::{Experiment, FRAMES, memory};
 
 /// Draw samples from a run, from a checkpoint in it, or from the config of an exact score
 #[derive(Debug, clap::Args)]
@@ -294,54 +294,12 @@ fn list() -> String {
 }
 
 fn sample(request: Request) -> Result<(), CliError> {
-    let Request { source, noise, step_noise, class, guidance, known, particles, wanted, device, out, format } = request;
-    let settings = source.config().sample.clone();
+    let Request { source, particles, device, out, format, .. } = &request;
     let experiment = source.experiment()?;
-    let (sampler, grid) = (settings.sampler(), source.config().grid());
-    if experiment.is_without_noise() {
-        return Err(CliError::bad_input(format!(
-            "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
-             tweedie score --sigma 0 shows it",
-            source.describe()
-        )));
-    }
-    let classes = one_class(class, &experiment)?;
-    check_guidance(guidance, &experiment)?;
-    let noise = noise.map(|path| read_points("--noise", &path, &experiment)).transpose()?;
-    let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(wanted);
-    let step_noise = match step_noise {
-        Some(path) => Some(read_step_noise(&path, &sampler, &grid, wanted, &experiment)?),
-        None => None,
-    };
-    let wanted = step_noise.as_ref().map(|noise| noise.n).or(wanted);
-    let (n, known) = match known {
-        None => (wanted.unwrap_or(settings.n), None),
-        Some((known, mask)) => {
-            let (n, known) = read_known(&known, &mask, wanted, settings.n, particles, &experiment)?;
-            (n, Some(known))
-        }
-    };
-    if matches!(format, Format::Png | Format::Gif) && !artifacts::has_picture(&experiment) {
-        return Err(CliError::bad_input(format!(
-            "--out {}: samples of shape {:?} are neither images nor points in the plane; write .npy or .csv",
-            out.display(),
-            experiment.train_data().shape
-        )));
-    }
-    let frames = if format == Format::Gif { FRAMES } else { 0 };
-    memory::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
-    let (device, reason) = Device::open(&device, cache_folder().as_deref()).map_err(TrainError::from)?;
-    let draw = SampleRequest {
-        n,
-        grid,
-        seed: settings.seed,
-        noise: noise.map(|noise| noise.values),
-        step_noise: step_noise.map(|noise| noise.values),
-        classes,
-        guidance,
-        known,
-        frames,
-    };
+    let settings = &source.config().sample;
+    let sampler = settings.sampler();
+    let draw = request.draw(&experiment, &sampler)?;
+    let (device, reason) = Device::open(device, cache_folder().as_deref()).map_err(TrainError::from)?;
     let mut engine = sampling::load(&experiment, &device, &sampler, &draw)?;
     source.load(&experiment, engine.as_mut())?;
     note(format_args!("device: {reason}"));
@@ -356,29 +314,86 @@ fn sample(request: Request) -> Result<(), CliError> {
         let times: Vec<String> = drawn.times.iter().map(|t| short(*t, 4)).collect();
         note(format_args!("times of equal work: {}", times.join(" ")));
     }
-    let mut shape = vec![n];
-    shape.extend(&experiment.train_data().shape);
-    match format {
-        Format::Png => artifacts::samples(&out, &experiment, &drawn.samples)?,
-        Format::Gif => artifacts::animation(&out, &experiment, &drawn)?,
-        Format::Npy => data::write_npy(&out, &shape, &drawn.samples)?,
-        Format::Csv => {
-            let names: Vec<String> = (0..experiment.dims()).map(|i| format!("x{i}")).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            data::write_csv(&out, &names, experiment.dims(), &drawn.samples)?;
-        }
-    }
+    write(out, *format, &experiment, &drawn)?;
     let (with, gradients) = match particles {
         Some(particles) => (format!(" with {particles} particles each"), " and as many gradients"),
         None => (String::new(), ""),
     };
     note(format_args!(
-        "{}: {n} samples from {} by {}{with}, {}",
+        "{}: {} samples from {} by {}{with}, {}",
         out.display(),
+        draw.n,
         source.describe(),
         sampler.name(),
         spent(drawn.evaluations, gradients)
     ));
+    Ok(())
+}
+
+impl Request {
+    /// What is asked of the library: all files are read, and what the flags say is checked against the model.
+    fn draw(&self, experiment: &Experiment, sampler: &AnySampler) -> Result<SampleRequest, CliError> {
+        let (settings, grid) = (&self.source.config().sample, self.source.config().grid());
+        if experiment.is_without_noise() {
+            return Err(CliError::bad_input(format!(
+                "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
+                 tweedie score --sigma 0 shows it",
+                self.source.describe()
+            )));
+        }
+        let classes = one_class(self.class, experiment)?;
+        check_guidance(self.guidance, experiment)?;
+        let noise = self.noise.as_ref().map(|path| read_points("--noise", path, experiment)).transpose()?;
+        let wanted = noise.as_ref().map(|noise| noise.values.len() / experiment.dims()).or(self.wanted);
+        let step_noise = self.step_noise.as_ref();
+        let step_noise =
+            step_noise.map(|path| read_step_noise(path, sampler, &grid, wanted, experiment)).transpose()?;
+        let wanted = step_noise.as_ref().map(|noise| noise.n).or(wanted);
+        let (n, known) = match &self.known {
+            None => (wanted.unwrap_or(settings.n), None),
+            Some((known, mask)) => {
+                let (n, known) = read_known(known, mask, wanted, settings.n, self.particles, experiment)?;
+                (n, Some(known))
+            }
+        };
+        if matches!(self.format, Format::Png | Format::Gif) && !artifacts::has_picture(experiment) {
+            return Err(CliError::bad_input(format!(
+                "--out {}: samples of shape {:?} are neither images nor points in the plane; write .npy or .csv",
+                self.out.display(),
+                experiment.train_data().shape
+            )));
+        }
+        let frames = if self.format == Format::Gif { FRAMES } else { 0 };
+        memory::for_samples(&format!("--n {n}"), n, experiment.dims(), frames)?;
+        Ok(SampleRequest {
+            n,
+            grid,
+            seed: settings.seed,
+            noise: noise.map(|noise| noise.values),
+            step_noise: step_noise.map(|noise| noise.values),
+            classes,
+            guidance: self.guidance,
+            known,
+            frames,
+        })
+    }
+}
+
+fn write(out: &Path, format: Format, experiment: &Experiment, drawn: &Samples) -> Result<(), CliError> {
+    match format {
+        Format::Png => artifacts::samples(out, experiment, &drawn.samples)?,
+        Format::Gif => artifacts::animation(out, experiment, drawn)?,
+        Format::Npy => {
+            let n = drawn.samples.len() / experiment.dims();
+            let shape: Vec<usize> = [n].into_iter().chain(experiment.train_data().shape.iter().copied()).collect();
+            data::write_npy(out, &shape, &drawn.samples)?;
+        }
+        Format::Csv => {
+            let names: Vec<String> = (0..experiment.dims()).map(|i| format!("x{i}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            data::write_csv(out, &names, experiment.dims(), &drawn.samples)?;
+        }
+    }
     Ok(())
 }
 
