@@ -336,8 +336,8 @@ impl Request {
         let (settings, grid) = (&self.source.config().sample, self.source.config().grid());
         if experiment.is_without_noise() {
             return Err(CliError::bad_input(format!(
-                "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from noise; \
-                 tweedie score --sigma 0 shows it",
+                "{}: trained with loss.noise = \"none\": it knows the score of the data alone, and samplers start from \
+                 noise; tweedie score --sigma 0 shows it",
                 self.source.describe()
             )));
         }

@@ -1,4 +1,4 @@
-//! The state of an experiment on a device as a checkpoint: what is saved, which checkpoint fits, and how it is put back.
+//! The state of an experiment on a device as a checkpoint: what is saved, what fits, how it is put back.
 
 use std::path::Path;
 

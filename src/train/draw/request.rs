@@ -24,7 +24,7 @@ pub struct SampleRequest {
     pub step_noise: Option<Vec<f32>>,
     /// The classes to draw, for a model that knows classes.
     pub classes: Classes<'static>,
-    /// How far samples are moved towards the class: 1 is not at all, and all that there is without a class to move them to.
+    /// How far samples are moved towards the class: 1 is not at all. Must be 1 where no class is given.
     pub guidance: f64,
     /// What is known of the samples; not for an adaptive sampler.
     pub known: Option<Known>,

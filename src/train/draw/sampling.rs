@@ -31,15 +31,18 @@ pub fn load(
     Ok(experiment.drawing_engine(device, &drawing, rows as u32)?)
 }
 
-/// Draws samples with an engine of [`load`] for a request with the same sampler, guidance, noise of steps and known values,
-/// or without these three with one of training, which has the programs of the config's sampler. A grid of equal work needs an engine made for a config with that spacing. `progress` is called about ten times a
-/// second with the steps done and their number (of an adaptive sampler, samples); it says whether to go on.
+/// Draws samples with an engine of [`load`], loaded for a request of the same kind: with the same sampler, and with or
+/// without guidance, noise of the steps, and known values. An engine of training has the programs of the config's
+/// sampler without these three. A grid of equal work needs an engine made for a config with that spacing.
+///
+/// `progress` is called about ten times a second with the steps done and their number (of an adaptive sampler, samples);
+/// it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
 ///
 /// # Errors
-/// When the request makes no sense, or the engine was loaded for requests of another kind; a sample is not finite or its path cannot be followed, naming the noise level; or
-/// the device is lost.
+/// When the request makes no sense, or the engine was loaded for requests of another kind; a sample is not finite or its
+/// path cannot be followed, naming the noise level; or the device is lost.
 pub fn draw(
     engine: &mut dyn Engine,
     experiment: &Experiment,

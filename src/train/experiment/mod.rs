@@ -9,7 +9,7 @@
 //! | `model`, `objective` | the model as graphs see it, and what training minimises |
 //! | `programs` | the programs of training, drawing and scoring |
 //! | `store`, `classes` | what is put into a device's store, and the classes of samples there |
-//! | `levels`, `evaluation_levels` | the noise levels at which the model is asked, and those of an evaluation's samples |
+//! | `levels`, `evaluation_levels` | the noise levels at which the model is asked, and those of an evaluation |
 //! | `schedule` | the process along a schedule that is learned |
 
 pub mod advice;

@@ -1,7 +1,7 @@
 //! Checkpoints: one folder of safetensors and JSON for one step, whole or not there at all.
 //!
-//! A checkpoint is plain data. [`run_folder`](crate::train::run::run_folder) says which folder it lies in and which one is the
-//! latest, [`training_folder`](crate::train::run::training_folder) how many stay.
+//! A checkpoint is plain data. [`run_folder`](crate::train::run::run_folder) says which folder it lies in and which one is
+//! the latest, [`training_folder`](crate::train::run::training_folder) how many stay.
 //!
 //! | file | holds |
 //! |---|---|
@@ -82,8 +82,8 @@ pub struct Checkpoint {
     pub fingerprint: String,
     /// Anything else that has to last, such as how the data was scaled.
     pub extra: BTreeMap<String, serde_json::Value>,
-    /// Tensors by group; group `params` lies in `params.safetensors`. The groups of a run are those of [`groups`]. Within a
-    /// group, reading gives tensors sorted by name.
+    /// Tensors by group; group `params` lies in `params.safetensors`. The groups of a run are those of [`groups`]. Within
+    /// a group, reading gives tensors sorted by name.
     pub groups: BTreeMap<String, Vec<NamedTensor>>,
 }
 
