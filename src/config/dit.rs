@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
-use super::model::{Misfit, ModelKeys, classes, image};
+use super::network::{ClassKeys, Misfit, ModelKeys, image, preset};
 use super::table::Keys;
 use crate::data::Dataset;
 use crate::nn::Architecture;
@@ -12,7 +12,8 @@ use crate::nn::dit::{DiTShape, Preset};
 
 /// A diffusion transformer for images, told noise level and class in every block (Peebles and Xie 2023).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+#[serde(default)]
 pub struct DiT {
     /// A published network: the keys from here to `mlp_ratio` are by default its own. Of any image that its patches fit.
     pub preset: Option<Preset>,
@@ -31,26 +32,14 @@ pub struct DiT {
     /// Hidden units of each block's perceptron, as a multiple of the width.
     #[schemars(range(min = 1, max = 64))]
     pub mlp_ratio: usize,
-    /// Whether the network is told the class of a sample. The data must have labels.
-    pub conditional: bool,
-    /// Share of the training samples whose class is withheld, so that the network also learns to do without, which
-    /// guidance needs. Of effect where `conditional` is true.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub label_dropout: f64,
+    /// Whether it is told classes.
+    #[serde(flatten)]
+    pub classes: ClassKeys,
 }
 
 impl Default for DiT {
     fn default() -> Self {
-        Self {
-            preset: None,
-            patch: 2,
-            width: 128,
-            depth: 4,
-            heads: 4,
-            mlp_ratio: 4,
-            conditional: false,
-            label_dropout: 0.1,
-        }
+        Self { preset: None, patch: 2, width: 128, depth: 4, heads: 4, mlp_ratio: 4, classes: ClassKeys::default() }
     }
 }
 
@@ -79,7 +68,7 @@ impl DiT {
     /// # Errors
     /// The patches do not fit the image.
     pub fn shape(&self, image: [usize; 3], classes: usize) -> Result<DiTShape, Misfit> {
-        let Self { patch, width, depth, heads, mlp_ratio, conditional, .. } = *self;
+        let Self { patch, width, depth, heads, mlp_ratio, .. } = *self;
         let [rows, columns, _] = image;
         let fits = |patch: &usize| rows.is_multiple_of(*patch) && columns.is_multiple_of(*patch);
         if !fits(&patch) {
@@ -88,22 +77,21 @@ impl DiT {
                 format!("model.patch = {patch}: does not divide images of {rows} x {columns}; must be of {fitting:?}");
             return Err(Misfit { key: "model.patch", what });
         }
-        let classes = if conditional { classes } else { 0 };
+        let classes = if self.classes.conditional { classes } else { 0 };
         Ok(DiTShape { image, patch, width, depth, heads, mlp_ratio, classes })
     }
 }
 
 impl ModelKeys for DiT {
     fn architecture(&self, data: &Dataset) -> Result<Option<Box<dyn Architecture>>, Misfit> {
-        Ok(Some(Box::new(self.shape(image("dit", data)?, classes(self.conditional, data)?)?)))
+        Ok(Some(Box::new(self.shape(image("dit", data)?, self.classes.classes(data)?)?)))
     }
 
-    fn label_dropout(&self) -> f64 {
-        self.label_dropout
+    fn class_keys(&self) -> Option<&ClassKeys> {
+        Some(&self.classes)
     }
 
     fn preset(name: &str) -> Option<toml::Table> {
-        let preset = Preset::deserialize(toml::Value::String(name.to_owned())).ok()?;
-        toml::Table::try_from(Self::published(preset)).ok()
+        preset(name, Self::published)
     }
 }

@@ -20,8 +20,8 @@ pub struct Train {
     /// same samples and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
-    /// Whether the backward pass of a U-Net computes each block again instead of keeping what is in it: less memory for
-    /// more work. Of no effect on other networks.
+    /// Whether the backward pass computes each block of a U-Net or a transformer again instead of keeping what is in it:
+    /// less memory for more work. Of no effect on `mlp`.
     pub checkpoint_activations: bool,
     /// Whether half of the images, drawn anew each time, are mirrored left to right.
     pub flip: bool,

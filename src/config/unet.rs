@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Violation;
-use super::model::{Misfit, ModelKeys, classes, image};
+use super::network::{ClassKeys, Misfit, ModelKeys, image, preset};
 use super::table::Keys;
 use crate::data::Dataset;
 use crate::nn::Architecture;
@@ -12,7 +12,8 @@ use crate::nn::unet::{self, Family, Preset};
 
 /// A U-Net for images, told the noise level in every residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+#[serde(default)]
 pub struct UNet {
     /// A published network: the keys from here to `dropout` are by default its own. Of any image that its levels fit.
     pub preset: Option<Preset>,
@@ -47,12 +48,9 @@ pub struct UNet {
     /// Probability of a unit to be dropped in training, in each residual block.
     #[schemars(range(min = 0.0, max = 0.999))]
     pub dropout: f64,
-    /// Whether the network is told the class of a sample. The data must have labels.
-    pub conditional: bool,
-    /// Share of the training samples whose class is withheld, so that the network also learns to do without, which
-    /// guidance needs. Of effect where `conditional` is true.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub label_dropout: f64,
+    /// Whether it is told classes.
+    #[serde(flatten)]
+    pub classes: ClassKeys,
 }
 
 impl Default for UNet {
@@ -70,8 +68,7 @@ impl Default for UNet {
             groups: 32,
             group_eps: 1e-6,
             dropout: 0.0,
-            conditional: false,
-            label_dropout: 0.1,
+            classes: ClassKeys::default(),
         }
     }
 }
@@ -153,7 +150,7 @@ impl UNet {
             groups: self.groups,
             group_eps: self.group_eps,
             dropout: self.dropout,
-            classes: if self.conditional { classes } else { 0 },
+            classes: if self.classes.conditional { classes } else { 0 },
             augment_dim: 0,
         })
     }
@@ -161,16 +158,15 @@ impl UNet {
 
 impl ModelKeys for UNet {
     fn architecture(&self, data: &Dataset) -> Result<Option<Box<dyn Architecture>>, Misfit> {
-        Ok(Some(Box::new(self.shape(image("unet", data)?, classes(self.conditional, data)?)?)))
+        Ok(Some(Box::new(self.shape(image("unet", data)?, self.classes.classes(data)?)?)))
     }
 
-    fn label_dropout(&self) -> f64 {
-        self.label_dropout
+    fn class_keys(&self) -> Option<&ClassKeys> {
+        Some(&self.classes)
     }
 
     fn preset(name: &str) -> Option<toml::Table> {
-        let preset = Preset::deserialize(toml::Value::String(name.to_owned())).ok()?;
-        toml::Table::try_from(Self::published(preset)).ok()
+        preset(name, Self::published)
     }
 }
 

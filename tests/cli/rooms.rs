@@ -206,7 +206,8 @@ fn rows_are_read() {
 
 #[test]
 fn no_part_of_these_folders_imports_one_that_imports_it() {
-    let folders: [(&[&str], [&str; 2]); 5] = [
+    let folders: [(&[&str], [&str; 2]); 6] = [
+        (&["config"], ["unet", "network"]),
         (&["loss"], ["denoising", "loss"]),
         (&["train"], ["draw", "experiment"]),
         (&["train", "run"], ["run_folder", "checkpoint"]),
