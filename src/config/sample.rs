@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Violation;
 use super::table::{Keys, Single};
 use crate::sampler::{AnySampler, EulerMaruyama, Grid, SamplerKind, SamplerOptions, Spacing};
+use crate::word::Word;
 
 /// How samples are drawn, by `tweedie sample` and for the pictures of a run. The flags of `tweedie sample` win. The
 /// keys from `order` on belong to some of the samplers; `tweedie sample --list` says to which, and any other refuses
@@ -92,12 +93,14 @@ impl Keys for Sample {
     fn check(&self) -> Result<(), Violation> {
         let (sampler, kind) = (self.sampler(), self.sampler.name);
         self.sampler.check(&self.options)?;
-        if self.rho.is_some() && !matches!(self.spacing, Some(Spacing::Karras { .. } | Spacing::Exponential { .. })) {
+        if self.rho.is_some() && !self.spacing.is_some_and(Spacing::takes_rho) {
             let given = match self.spacing {
                 Some(spacing) => format!("with sample.spacing = \"{}\"", spacing.name()),
                 None => "without sample.spacing".to_string(),
             };
-            let wanted = format!("must be left out {given}; it belongs to karras and exponential");
+            let all = Spacing::all().into_iter();
+            let owners: Vec<&str> = all.filter(|spacing| spacing.takes_rho()).map(|spacing| spacing.name()).collect();
+            let wanted = format!("must be left out {given}; it belongs to {}", owners.join(" and "));
             return Err(Violation::new("rho", &wanted));
         }
         if matches!(self.spacing, Some(Spacing::Exponential { .. })) && self.rho.is_some_and(|rho| rho > 10.0) {

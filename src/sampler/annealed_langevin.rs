@@ -1,7 +1,7 @@
 //! Langevin's dynamics at one noise level after the other.
 
 use super::Column::{Carried, Number, Time};
-use super::options::options;
+use super::option_groups::options;
 use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};

@@ -1,8 +1,7 @@
 //! Denoising diffusion implicit models.
 
 use super::Column::{Carried, Number, Time};
-use super::options::options;
-use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
+use super::{Column, Grid, Level, NewNoise, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
@@ -16,15 +15,6 @@ use crate::sde::{Model, Quantity, Sde};
 pub struct Ddim {
     /// How much of the noise is new, in [0, 1].
     pub eta: f64,
-}
-
-options! {
-    /// How random a path is.
-    NewNoise {
-        /// How much of the noise is new in `ddim` (0, the default, is deterministic) and `dpm++2m-sde` (1 without it).
-        #[schemars(range(min = 0.0, max = 1.0))]
-        eta: f64,
-    }
 }
 
 impl Ddim {

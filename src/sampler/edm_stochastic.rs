@@ -2,7 +2,7 @@
 
 use super::Column::{Carried, Number, Time};
 use super::ode_heun::{heun_row, heun_step};
-use super::options::options;
+use super::option_groups::options;
 use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};

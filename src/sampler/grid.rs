@@ -48,6 +48,11 @@ impl Spacing {
         if steepest > STEEP * average { Self::Arsinh } else { Self::Linear }
     }
 
+    /// Whether it has a power rho.
+    pub fn takes_rho(self) -> bool {
+        matches!(self, Self::Karras { .. } | Self::Exponential { .. })
+    }
+
     /// The same spacing with this power, where it has one and it is given.
     pub fn with_rho(self, rho: Option<f64>) -> Self {
         match (self, rho) {

@@ -1,16 +1,6 @@
 //! What multistep samplers remember of their last steps.
 
-use super::options::options;
 use crate::graph::{Graph, TensorType, Value};
-
-options! {
-    /// How far a multistep method looks back.
-    MultistepOrder {
-        /// How many past values a step of `unipc` (1 to 3), `deis` or `lms` (1 to 4) goes by. Without it, 2, 3 and 4.
-        #[schemars(range(min = 1, max = 4))]
-        order: usize,
-    }
-}
 
 /// The states of these names, of the shape of `like` (`[Batch, D]`): what was remembered, newest first.
 pub(super) fn recall<const N: usize>(graph: &mut Graph, names: [&str; N], like: Value) -> [Value; N] {

@@ -7,7 +7,8 @@
 //! [`AnySampler`] is one of either kind.
 //!
 //! A new sampler is one file and a line in [`SAMPLERS`]: its file says its name, its options and how it is made of them
-//! ([`SamplerKind`]), and configs and the command line follow.
+//! ([`SamplerKind`]), and configs and the command line follow. Options that several samplers share are in [`SamplerOptions`]'s
+//! file.
 
 mod adams;
 pub mod adaptive;
@@ -33,12 +34,12 @@ mod level;
 mod lms;
 mod ode_euler;
 mod ode_heun;
+mod option_groups;
 mod options;
 mod particle_weights;
 mod pndm;
 mod predictor_corrector;
 mod program;
-mod published_end;
 mod reverse_diffusion;
 mod rk45;
 mod sra1;
@@ -54,7 +55,7 @@ pub use ancestral::Ancestral;
 pub use annealed_langevin::{AnnealedLangevin, LangevinSteps};
 pub use any::AnySampler;
 use any::{adaptive, stepwise};
-pub use ddim::{Ddim, NewNoise};
+pub use ddim::Ddim;
 pub use deis::Deis;
 pub use dpm_2m::Dpm2m;
 pub use dpm_2m_sde::Dpm2mSde;
@@ -63,25 +64,22 @@ pub use edm_stochastic::{Churn, EdmStochastic};
 pub use euler_maruyama::EulerMaruyama;
 pub use grid::{Grid, Spacing};
 pub use guidance::Guided;
-pub use history::MultistepOrder;
 pub use inpainting::Inpainting;
 pub use kind::{SamplerKind, adaptive_samplers, sampler, sampler_with, stepwise_samplers};
 pub use level::Level;
 pub use lms::Lms;
 pub use ode_euler::OdeEuler;
 pub use ode_heun::OdeHeun;
-use options::options_in_groups;
+pub use options::{MultistepOrder, NewNoise, PublishedEnd, SamplerOptions, Tolerances};
 pub use particle_weights::ParticleWeights;
 pub use pndm::Pndm;
 pub use predictor_corrector::{Correction, Norms, PredictorCorrector};
 pub use program::{
     adaptive_begin, adaptive_step, denoised_end, prior_draw, sampling_step, sampling_step_with, score_graph,
 };
-pub use published_end::PublishedEnd;
 pub use reverse_diffusion::ReverseDiffusion;
 pub use rk45::Rk45;
 pub use sra1::Sra1;
-pub use step_control::Tolerances;
 pub use table::{Column, Noise, Row, expand, flatten, row_width};
 pub use twisted::Twisted;
 pub use unipc::UniPc;
@@ -111,17 +109,6 @@ pub const SAMPLERS: &[SamplerKind] = &[
     Rk45::KIND,
     AdaptiveSde::KIND,
 ];
-
-// In the order of the documentation.
-options_in_groups! {
-    multistep: MultistepOrder,
-    new_noise: NewNoise,
-    churn: Churn,
-    correction: Correction,
-    langevin: LangevinSteps,
-    end: PublishedEnd,
-    tolerances: Tolerances,
-}
 
 /// A way to take samples from t_max to t_min.
 pub trait Sampler {

@@ -1,50 +1,66 @@
-//! What can be said to a sampler beside its steps.
+//! What can be said to a sampler beside its steps: all groups of options, and those that several samplers share. Those of
+//! one sampler are in its file.
 //!
-//! Options that belong together are declared together, with ranges and meanings, in the file of the sampler that they are
-//! for, or of what several samplers have in common. A new option is a field there; a new group is also a line in
-//! [`SamplerOptions`](super::SamplerOptions).
+//! A new option is a field of its group; a new group is also a line in `options_in_groups!`.
 
-/// Declares a group of options: a struct of `Option`s, which are keys of a config's `[sample]`, and their names. `None` is
-/// the sampler's own value.
-macro_rules! options {
-    ($(#[doc = $about:literal])* $group:ident { $($(#[$attribute:meta])* $option:ident: $type:ty,)+ }) => {
-        $(#[doc = $about])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(default)]
-        pub struct $group {
-            $($(#[$attribute])* #[serde(skip_serializing_if = "Option::is_none")] pub $option: Option<$type>,)+
-        }
+use super::option_groups::{options, options_in_groups};
+use super::{Churn, Correction, LangevinSteps};
 
-        impl $group {
-            /// The names of the options.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($option)),+];
-
-            /// The names of those that are given.
-            pub(super) fn given(&self) -> Vec<&'static str> {
-                let options = [$((stringify!($option), self.$option.is_some())),+];
-                options.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
-            }
-        }
-    };
+options_in_groups! {
+    multistep: MultistepOrder,
+    new_noise: NewNoise,
+    churn: Churn,
+    correction: Correction,
+    langevin: LangevinSteps,
+    end: PublishedEnd,
+    tolerances: Tolerances,
 }
 
-/// Declares [`SamplerOptions`](super::SamplerOptions).
-macro_rules! options_in_groups {
-    ($($name:ident: $group:ty,)+) => {
-        /// Options of samplers, in groups. Each sampler says which it takes ([`SamplerKind`]).
-        #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(default)]
-        pub struct SamplerOptions {
-            $(#[doc = concat!("[`", stringify!($group), "`]")] #[serde(flatten)] pub $name: $group,)+
-        }
-
-        impl SamplerOptions {
-            /// The names of those that are given.
-            pub fn given(&self) -> Vec<&'static str> {
-                [$(self.$name.given()),+].concat()
-            }
-        }
-    };
+options! {
+    /// How far a multistep method looks back.
+    MultistepOrder {
+        /// How many past values a step of `unipc` (1 to 3), `deis` or `lms` (1 to 4) goes by. Without it, 2, 3 and 4.
+        #[schemars(range(min = 1, max = 4))]
+        order: usize,
+    }
 }
 
-pub(super) use {options, options_in_groups};
+options! {
+    /// How random a path is.
+    NewNoise {
+        /// How much of the noise is new in `ddim` (0, the default, is deterministic) and `dpm++2m-sde` (1 without it).
+        #[schemars(range(min = 0.0, max = 1.0))]
+        eta: f64,
+    }
+}
+
+options! {
+    /// The end of a path.
+    PublishedEnd {
+        /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step from
+        /// `sde.t_min` (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step (score_sde),
+        /// `lms` and `pndm` with a step that extrapolates to no noise (diffusers). Only to repeat published numbers: the
+        /// first amplifies noise where steps are few, `lms` the rounding of floats where they are many.
+        published_end: bool,
+    }
+}
+
+impl PublishedEnd {
+    /// Whether the path is to end as published; not, where nothing is said.
+    pub(super) fn published(&self) -> bool {
+        self.published_end.unwrap_or(false)
+    }
+}
+
+options! {
+    /// What a step may err by.
+    Tolerances {
+        /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without
+        /// it, 1e-5 and 1e-2.
+        #[schemars(range(min = 1e-6, max = 0.1))]
+        rtol: f64,
+        /// The error that it may make beside that, in units of x. Without it, 1e-5 and 1e-2.
+        #[schemars(range(min = 1e-6, max = 1.0))]
+        atol: f64,
+    }
+}

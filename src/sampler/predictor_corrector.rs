@@ -1,7 +1,7 @@
 //! Steps of the reverse SDE, each after some steps of Langevin's dynamics.
 
 use super::Column::{Carried, Number, Time};
-use super::options::options;
+use super::option_groups::options;
 use super::reverse_diffusion::reverse_diffusion_row;
 use super::{Column, Grid, Level, PublishedEnd, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Expr, Graph, Value};

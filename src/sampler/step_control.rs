@@ -1,21 +1,7 @@
 //! How long an adaptive solver's steps are: every sample's own.
 
-use super::options::options;
 use super::states;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
-
-options! {
-    /// What a step may err by.
-    Tolerances {
-        /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without
-        /// it, 1e-5 and 1e-2.
-        #[schemars(range(min = 1e-6, max = 0.1))]
-        rtol: f64,
-        /// The error that it may make beside that, in units of x. Without it, 1e-5 and 1e-2.
-        #[schemars(range(min = 1e-6, max = 1.0))]
-        atol: f64,
-    }
-}
 
 /// A step is taken where its error, in units of what is tolerated, is below 1; the next one is 0.9 (error)^(−1/p) times as
 /// long, at most 10 times and at least 0.2 times, and after a refusal not longer (Hairer, Nørsett and Wanner, Solving

@@ -1,9 +1,10 @@
 //! Forward processes: how data becomes noise, and what follows from that alone.
 //!
 //! A process is a set of expressions in time ([`Sde`]). [`conversion`] turns score, epsilon, velocity and denoised into
-//! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of a
-//! score, learned or exact. A new process is one file and a line in [`PROCESSES`], and configs follow; [`ZeroTerminalSnr`] makes another
-//! one of [`Vp`], [`Shifted`] of any that preserves variance, [`Warped`] of any; [`Paced`] gives any a schedule.
+//! each other, [`preconditioning`] says what a network's output means, and [`model`] is what losses and samplers see of
+//! a score, learned or exact. A new process is one file and a line in `processes!`, and configs follow;
+//! [`ZeroTerminalSnr`] makes another one of [`Vp`], [`Shifted`] of any that preserves variance, [`Warped`] of any;
+//! [`Paced`] gives any a schedule.
 
 mod composed;
 pub mod conversion;
