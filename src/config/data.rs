@@ -173,12 +173,12 @@ impl Keys for Mixture {
 /// Samples from a file: a NumPy array (.npy) whose first axis counts the samples, each of any shape; a table of numbers
 /// (.csv); or images as the field keeps them (IDX, CIFAR-10's binary batches, a folder of pictures).
 ///
-/// Numbers are used as they are, and should be about 1 in size; above 1e18 they are refused, and so are data whose largest
-/// is below 1e-18. A .npy holds f32, f64, f16 or u8 (`<f4`, `<f8`, `<f2`,
-/// `|u1`), little-endian and in C order; images are `(N, H, W)` or `(N, H, W, C)` with C = 1 or 3, and u8 is taken for
-/// images: 0 to 255 become -1 to 1, as in all files of images. The cells of a .csv are separated by commas, semicolons or
-/// tabs; a first line without numbers is a header. Of a folder, the .png, .jpg and .jpeg files directly in it are read, in
-/// order of their names; all have one size; where one has colour, all are taken as colour; transparency is dropped.
+/// Numbers are used as they are, and should be about 1 in size; above 1e18 they are refused, and so are data whose
+/// largest is below 1e-18. A .npy holds f32, f64, f16 or u8 (`<f4`, `<f8`, `<f2`, `|u1`), little-endian and in C order;
+/// images are `(N, H, W)` or `(N, H, W, C)` with C = 1 or 3, and u8 is taken for images: 0 to 255 become -1 to 1, as in
+/// all files of images. The cells of a .csv are separated by commas, semicolons or tabs; a first line without numbers
+/// is a header. Of a folder, the .png, .jpg and .jpeg files directly in it are read, in order of their names; all have
+/// one size; where one has colour, all are taken as colour; transparency is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {

@@ -12,10 +12,12 @@ use crate::nn::dit::{DiTShape, Preset};
 
 /// A diffusion transformer for images, told noise level and class in every block (Peebles and Xie 2023).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against
+// first.
 #[serde(default)]
 pub struct DiT {
-    /// A published network: the keys from here to `mlp_ratio` are by default its own. Of any image that its patches fit.
+    /// A published network: the keys from here to `mlp_ratio` are by default its own. Of any image that its patches
+    /// fit.
     pub preset: Option<Preset>,
     /// Height and width of a patch in pixels; it divides height and width of the image. Each patch is a token.
     #[schemars(range(min = 1, max = 256))]

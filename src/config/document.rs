@@ -24,8 +24,8 @@ impl Document {
         Ok(Self { origin: Origin::new(name, &Overrides::none()), root })
     }
 
-    /// Puts every override in its place. In the tables of `choices`, given with their default kinds, another `kind` than
-    /// the file's starts the table anew, for the keys of one kind mean nothing to another.
+    /// Puts every override in its place. In the tables of `choices`, given with their default kinds, another `kind`
+    /// than the file's starts the table anew, for the keys of one kind mean nothing to another.
     pub fn apply(&mut self, overrides: &Overrides, choices: &[(&str, Option<&str>)]) -> Result<(), ConfigError> {
         let (kinds, others): (Vec<_>, Vec<_>) = overrides.entries().iter().partition(|entry| entry.key == "kind");
         for entry in kinds.into_iter().chain(others) {

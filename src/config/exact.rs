@@ -9,7 +9,8 @@ use crate::data::Dataset;
 use crate::nn::Architecture;
 
 /// No network: the exact score of the data at every noise level. Only for data that knows it (`mixture`,
-/// `eight-gaussians`, `two-moons`, `swiss-roll`). Nothing is trained; `tweedie sample` and `tweedie score` take the config file itself.
+/// `eight-gaussians`, `two-moons`, `swiss-roll`). Nothing is trained; `tweedie sample` and `tweedie score` take the
+/// config file itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exact {}

@@ -50,8 +50,8 @@ pub struct Levels {
     /// Standard deviation of `ln(sigma / alpha)` of `log-normal`.
     #[schemars(range(min = 1e-3, max = 20.0))]
     pub log_sigma_std: f64,
-    /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling steps
-    /// ask; 0 where a process has noise at time 0.
+    /// The smallest time that training draws. At most `sde.t_min`, so that the network knows what the last sampling
+    /// steps ask; 0 where a process has noise at time 0.
     #[schemars(range(min = 0.0, max = 0.999))]
     pub t_min: f64,
     /// How what a sample's coordinates contribute becomes one number.
@@ -200,8 +200,8 @@ impl Loss {
     }
 }
 
-/// Declares kinds: a struct each, of its own keys and those that all have. serde does not refuse unknown keys beside flattened
-/// ones; the schema does, which every config is checked against first.
+/// Declares kinds: a struct each, of its own keys and those that all have. serde does not refuse unknown keys beside
+/// flattened ones; the schema does, which every config is checked against first.
 macro_rules! objectives {
     ($(
         $(#[doc = $about:literal])*
@@ -259,8 +259,8 @@ objectives! {
     /// network and no derivative in x; always at noise.
     Denoising {}
 
-    /// `E ½ ‖score - ∇ log p‖²` (Hyvärinen 2005): the score itself is the target, and the least loss is 0. Only for data that
-    /// knows its score (`mixture`, `eight-gaussians`, `two-moons`, `swiss-roll`).
+    /// `E ½ ‖score - ∇ log p‖²` (Hyvärinen 2005): the score itself is the target, and the least loss is 0. Only for
+    /// data that knows its score (`mixture`, `eight-gaussians`, `two-moons`, `swiss-roll`).
     Explicit {}
 
     /// `E[tr ∇score + ½ ‖score‖²]` (Hyvärinen 2005), with the exact trace by as many derivatives as the data has
@@ -269,16 +269,17 @@ objectives! {
 }
 
 sliced! {
-    /// `E[vᵀ ∇score v + ½ (vᵀ score)²]` over random directions v (Song, Garg, Shi and Ermon 2019): one derivative for each
-    /// direction, whatever the number of coordinates. The loss may be below 0.
+    /// `E[vᵀ ∇score v + ½ (vᵀ score)²]` over random directions v (Song, Garg, Shi and Ermon 2019): one derivative for
+    /// each direction, whatever the number of coordinates. The loss may be below 0.
     Sliced {}
 
-    /// `E[vᵀ ∇score v + ½ ‖score‖²]` over random directions v (Song, Garg, Shi and Ermon 2019): the same with less variance.
-    /// The loss may be below 0.
+    /// `E[vᵀ ∇score v + ½ ‖score‖²]` over random directions v (Song, Garg, Shi and Ermon 2019): the same with less
+    /// variance. The loss may be below 0.
     SlicedVr {}
 
-    /// `E[vᵀ (score₊ - score₋) / 2h + ⅛ (vᵀ (score₊ + score₋))²]` over random directions v, with the scores at `x ± h v`
-    /// (Pang et al. 2020): two evaluations of the network for each direction and no derivative in x. The loss may be below 0.
+    /// `E[vᵀ (score₊ - score₋) / 2h + ⅛ (vᵀ (score₊ + score₋))²]` over random directions v, with the scores at `x ± h
+    /// v` (Pang et al. 2020): two evaluations of the network for each direction and no derivative in x. The loss may be
+    /// below 0.
     SlicedFd {
         /// h, in units of the noise's standard deviation, or of the data where `noise = "none"`. Errors grow with its
         /// square; rounding forbids much less.

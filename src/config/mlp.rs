@@ -11,7 +11,8 @@ use crate::nn::{Architecture, MlpShape};
 
 /// A multilayer perceptron with residual blocks that knows the noise level. Images are flattened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against
+// first.
 #[serde(default)]
 pub struct Mlp {
     /// Units of a hidden layer.

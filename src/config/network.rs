@@ -20,7 +20,8 @@ pub(super) trait ModelKeys {
         None
     }
 
-    /// Keys that are younger than the kind and, as they are set, change nothing: a run from before is resumed with them.
+    /// Keys that are younger than the kind and, as they are set, change nothing: a run from before is resumed with
+    /// them.
     fn idle_keys(&self) -> &'static [&'static str] {
         &[]
     }

@@ -41,8 +41,8 @@ impl Origin {
         &self.name
     }
 
-    /// A line that says `what` is wrong with `key` (`table.key`, `table.key[1]` or `table`): the file, and the flag where
-    /// one has set it.
+    /// A line that says `what` is wrong with `key` (`table.key`, `table.key[1]` or `table`): the file, and the flag
+    /// where one has set it.
     pub fn line(&self, key: &str, what: &str) -> String {
         match self.overrides.flag_behind(key.split('[').next().unwrap_or(key)) {
             Some(flag) => format!("{} with {flag}: {what}", self.name),

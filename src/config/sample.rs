@@ -12,7 +12,8 @@ use crate::word::Word;
 /// keys from `order` on belong to some of the samplers; `tweedie sample --list` says to which, and any other refuses
 /// them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against
+// first.
 #[serde(default)]
 pub struct Sample {
     /// The sampler.
@@ -30,9 +31,9 @@ pub struct Sample {
     pub seed: u64,
     /// Whether the last state, which still has the noise of `sde.t_min`, is replaced by its denoised mean.
     pub denoise: bool,
-    /// How the times of the steps are spread. Without it, `"arsinh"` where the log-SNR falls more than four times as fast
-    /// at the last time as on average (by default `cosine`, `sigmoid`, `rectified-flow` and `zero_terminal_snr`), else
-    /// `"linear"`.
+    /// How the times of the steps are spread. Without it, `"arsinh"` where the log-SNR falls more than four times as
+    /// fast at the last time as on average (by default `cosine`, `sigmoid`, `rectified-flow` and `zero_terminal_snr`),
+    /// else `"linear"`.
     pub spacing: Option<Spacing>,
     /// The power of `spacing = "karras"` and `"exponential"`, at most 10 for the latter. Without it, 7 and 1.
     #[schemars(range(min = 0.01, max = 100.0))]

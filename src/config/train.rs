@@ -20,13 +20,13 @@ pub struct Train {
     /// same samples and noise. It divides `batch`.
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
-    /// Whether the backward pass computes each block of a U-Net or a transformer again instead of keeping what is in it:
-    /// less memory for more work. Of no effect on `mlp`.
+    /// Whether the backward pass computes each block of a U-Net or a transformer again instead of keeping what is in
+    /// it: less memory for more work. Of no effect on `mlp`.
     pub checkpoint_activations: bool,
     /// Whether half of the images, drawn anew each time, are mirrored left to right.
     pub flip: bool,
-    /// Whether the values of data with discrete levels are spread evenly over their intervals, anew in every step: what a
-    /// likelihood in bits per dimension is about.
+    /// Whether the values of data with discrete levels are spread evenly over their intervals, anew in every step: what
+    /// a likelihood in bits per dimension is about.
     pub dequantise: bool,
     /// Step size of the optimizer once it is warm.
     #[schemars(range(min = 1e-30, max = 1e30))]

@@ -12,7 +12,8 @@ use crate::nn::unet::{self, Family, Preset};
 
 /// A U-Net for images, told the noise level in every residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against first.
+// serde does not refuse unknown keys beside flattened ones; the schema does, which every config is checked against
+// first.
 #[serde(default)]
 pub struct UNet {
     /// A published network: the keys from here to `dropout` are by default its own. Of any image that its levels fit.

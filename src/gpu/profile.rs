@@ -88,8 +88,8 @@ impl Profile {
 }
 
 impl Player {
-    /// Runs a program `repetitions` times for `batch` samples, with the same results as [`run`](Self::run), and times each
-    /// dispatch. Waits. The first use of a pipeline may include its compilation: run the program once before.
+    /// Runs a program `repetitions` times for `batch` samples, with the same results as [`run`](Self::run), and times
+    /// each dispatch. Waits. The first use of a pipeline may include its compilation: run the program once before.
     ///
     /// # Errors
     /// [`GpuError::Unsupported`] without timestamp queries; otherwise as [`run`](Self::run).

@@ -23,8 +23,8 @@ impl Player {
         Ok(())
     }
 
-    /// Runs a program at least once and at most `limit` times: as often as fits one submission. Returns how often. When a
-    /// single repetition takes longer than the budget, it goes out in several submissions.
+    /// Runs a program at least once and at most `limit` times: as often as fits one submission. Returns how often. When
+    /// a single repetition takes longer than the budget, it goes out in several submissions.
     ///
     /// # Errors
     /// As [`run`](Self::run).

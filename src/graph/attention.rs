@@ -38,8 +38,8 @@ pub enum KnownComposite {
 }
 
 impl Graph {
-    /// softmax(scale · q kᵀ) v for each head: queries, keys and values `[Batch, positions…, C]` → the same shape as `q`,
-    /// where a head is C / `heads` neighbouring channels. `k` and `v` may have other positions than `q`.
+    /// softmax(scale · q kᵀ) v for each head: queries, keys and values `[Batch, positions…, C]` → the same shape as
+    /// `q`, where a head is C / `heads` neighbouring channels. `k` and `v` may have other positions than `q`.
     ///
     /// The largest score of a row is subtracted before exponentials are taken, as a constant: a softmax does not depend
     /// on it. Rows are divided by their sums after the product with `v`, which is the smaller tensor.
@@ -69,8 +69,8 @@ impl Graph {
         self.known_composite("attention", Some(KnownComposite::Attention(attention)), &[q, k, v], body)[0]
     }
 
-    /// The cotangents of the inputs of `composite`, which is `attention`, by a composite whose body takes them from that
-    /// of attention. Who opens both computes nothing twice, for equal nodes are one.
+    /// The cotangents of the inputs of `composite`, which is `attention`, by a composite whose body takes them from
+    /// that of attention. Who opens both computes nothing twice, for equal nodes are one.
     pub(super) fn attention_vjp(
         &mut self,
         composite: &Arc<Composite>,

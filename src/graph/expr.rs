@@ -128,7 +128,8 @@ pub enum Term<C> {
     },
     /// A random number.
     Random(RandomDraw),
-    /// A random number of each element with the argument, a whole number from 0 to 2^24, in the place of the clock's step.
+    /// A random number of each element with the argument, a whole number from 0 to 2^24, in the place of the clock's
+    /// step.
     RandomAt(RandomDraw, C),
     /// A function of one argument.
     Unary(Unary, C),
@@ -359,7 +360,8 @@ impl Expr {
         })
     }
 
-    /// Rebuilds the tree bottom up; `leaf` may replace a term (its arguments are already rebuilt). Shared parts stay shared.
+    /// Rebuilds the tree bottom up; `leaf` may replace a term (its arguments are already rebuilt). Shared parts stay
+    /// shared.
     pub fn rewrite(&self, done: &mut HashMap<usize, Self>, leaf: &mut impl FnMut(&Term<Self>) -> Option<Self>) -> Self {
         let key = self.address();
         if let Some(known) = done.get(&key) {

@@ -146,8 +146,8 @@ impl<'a> Fuser<'a> {
             .collect()
     }
 
-    /// Whether a value of this shape is computed again for less than storing and reading it costs: from one tensor of its
-    /// size that is stored in any case, and smaller ones.
+    /// Whether a value of this shape is computed again for less than storing and reading it costs: from one tensor of
+    /// its size that is stored in any case, and smaller ones.
     fn is_cheap(&self, value: Value, shape: &Shape) -> bool {
         let Some(fused) = self.fused.get(&value).filter(|_| !self.needed.contains(&value)) else { return false };
         let reads = fused.reads.iter().map(|number| self.stored[*number]);
@@ -169,8 +169,8 @@ impl<'a> Fuser<'a> {
             && Tape::new(std::slice::from_ref(&fused.expr)).terms.len() <= MAX_TERMS
     }
 
-    /// Bindings of a kernel that reads `reads` and writes `roots`. Of the states that it may overwrite it is the last to
-    /// read: others read a copy, if it has to be ([`keep`]).
+    /// Bindings of a kernel that reads `reads` and writes `roots`. Of the states that it may overwrite it is the last
+    /// to read: others read a copy, if it has to be ([`keep`]).
     fn operands(&self, roots: &[Value], reads: &BTreeSet<usize>) -> usize {
         let state = |value: Value| self.graph.state_of(self.graph.viewed(value), self.parameters_from);
         let overwritten = |root: &&Value| {

@@ -50,8 +50,8 @@ impl Graph {
         vec![(a, da), (b, db)]
     }
 
-    /// The tangents of a batch of products: the leading axis of tangents joins the others, and the operand that has none
-    /// is repeated along it.
+    /// The tangents of a batch of products: the leading axis of tangents joins the others, and the operand that has
+    /// none is repeated along it.
     pub(super) fn batch_matmul_jvp(
         &mut self,
         layout: Layout,

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::expr::Term;
 use super::{Graph, Op, Value};
 
-/// The old value of a state, over which its new value may be written: element by element, by the last node that reads it.
+/// The old value of a state, over which its new value may be written: element by element, by the last node that reads
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overwrite {
     /// The old value.
@@ -34,8 +35,9 @@ impl Graph {
         }
     }
 
-    /// The old values of states by the values that replace them, where no order of the nodes stands against overwriting:
-    /// of one type, the new one assigned once, the old one neither a result itself nor looked up as a table.
+    /// The old values of states by the values that replace them, where no order of the nodes stands against
+    /// overwriting: of one type, the new one assigned once, the old one neither a result itself nor looked up as a
+    /// table.
     pub(super) fn replaced(&self, parameters_from: &str) -> BTreeMap<Value, Value> {
         let state = |value: Value| self.state_of(self.viewed(value), parameters_from);
         let wanted = |name: &str| self.ends().any(|(_, value)| state(*value) == Some(name));
@@ -58,9 +60,9 @@ impl Graph {
         free.filter_map(|(name, new)| old(name, *new).map(|old| (*new, old))).collect()
     }
 
-    /// The pointwise values that may be written over the states that they replace, when nodes run in their order. `root`
-    /// gives the value whose memory a value shows; it is the value itself but for views. A state whose memory a result
-    /// shows, be it a range of it, is overwritten by none.
+    /// The pointwise values that may be written over the states that they replace, when nodes run in their order.
+    /// `root` gives the value whose memory a value shows; it is the value itself but for views. A state whose memory a
+    /// result shows, be it a range of it, is overwritten by none.
     pub fn overwrites(&self, parameters_from: &str, root: &dyn Fn(Value) -> Value) -> BTreeMap<Value, Overwrite> {
         let state = |value: Value| self.state_of(root(value), parameters_from);
         // The last node that reads each state.
@@ -86,8 +88,8 @@ impl Graph {
         self.replaced(parameters_from).into_iter().filter_map(last_reads_it).collect()
     }
 
-    /// Which input of a pointwise node the old value of a state is, if the node reads it element by element and the state
-    /// in no other way.
+    /// Which input of a pointwise node the old value of a state is, if the node reads it element by element and the
+    /// state in no other way.
     pub(super) fn read_once<'a>(
         &self,
         node: usize,

@@ -1,10 +1,9 @@
 //! Random numbers by address: Philox4x32-10, uniforms, normals, and the keyed bijection that shuffles data.
 //!
 //! A draw is addressed by counter = (element / 4, global sample index, step, stream) and key = the seed's two words, so
-//! its value depends on neither batch splitting nor launch order. Element `i` of a sample takes word `i % 4`. The step is the
-//! clock's, or a number of the element's own (`Term::RandomAt`). The WGSL
-//! twins are `shaders/shared/{philox,random,bijection}.wgsl`; words and uniforms are the same bits there, normals agree
-//! to 1e-5.
+//! its value depends on neither batch splitting nor launch order. Element `i` of a sample takes word `i % 4`. The step
+//! is the clock's, or a number of the element's own (`Term::RandomAt`). The WGSL twins are
+//! `shaders/shared/{philox,random,bijection}.wgsl`; words and uniforms are the same bits there, normals agree to 1e-5.
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 #[inline(always)]

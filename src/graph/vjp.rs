@@ -195,7 +195,8 @@ impl Graph {
         result
     }
 
-    /// [`map_to`](Self::map_to) that leaves out the operands that the expression does not read, and makes no copy of one.
+    /// [`map_to`](Self::map_to) that leaves out the operands that the expression does not read, and makes no copy of
+    /// one.
     pub(super) fn compact_map(&mut self, operands: &[Value], expr: &Expr, shape: &Shape) -> Value {
         if let Term::Input(slot) = expr.term()
             && self.shape(operands[*slot]) == shape

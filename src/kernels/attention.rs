@@ -1,7 +1,7 @@
 //! Attention with a streaming softmax, and its gradients: scores exist a tile at a time.
 //!
-//! Constants: `rows` and `others` of a matrix, `heads`, `quads` of a head's width, `matrices` (samples times heads), `scale`
-//! of the scores. Bindings by [`Pass`]; tensors are `[sample, position, head, width]`.
+//! Constants: `rows` and `others` of a matrix, `heads`, `quads` of a head's width, `matrices` (samples times heads),
+//! `scale` of the scores. Bindings by [`Pass`]; tensors are `[sample, position, head, width]`.
 //!
 //! Cost: 4 rows others width operations a matrix forwards (each operand's product once); the gradient of the queries
 //! takes 10, of the keys 6, of the values 4.

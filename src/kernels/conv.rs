@@ -53,8 +53,8 @@ pub fn conv(layout: ConvLayout, geometry: Geometry, tile: Tile, aligned: Aligned
     any_conv(layout, geometry, tile, aligned, Left::Whole, hooks)
 }
 
-/// The shader for images whose channels lie in two tensors: one more constant, `first`, the channels of the first of them
-/// (a multiple of 4), and binding 3 is the other. `aligned.a` if those of both are a multiple of 4.
+/// The shader for images whose channels lie in two tensors: one more constant, `first`, the channels of the first of
+/// them (a multiple of 4), and binding 3 is the other. `aligned.a` if those of both are a multiple of 4.
 ///
 /// # Panics
 /// As [`conv`].

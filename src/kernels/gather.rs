@@ -5,7 +5,8 @@
 //! 4 bytes); 3 = the batch, `f32[batch, columns]`.
 //!
 //! A set above the binding limit is cut into chunks of rows, with one dispatch for each: a dispatch leaves alone the
-//! samples whose row is in another chunk. The row's number is that of [`random::permute`](crate::graph::random::permute).
+//! samples whose row is in another chunk. The row's number is that of
+//! [`random::permute`](crate::graph::random::permute).
 
 use super::hooks::{Element, Hooks, Template};
 use super::word;

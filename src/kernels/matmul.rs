@@ -9,8 +9,8 @@
 //! `acc: vec4<f32>`, and stores what it wants to keep. It runs for every quad inside C, and only for those.
 //!
 //! [`batch_matmul`] is the same for many matrices one after the other: one more constant, `matrices`, one split, and
-//! rows are numbered among all in the epilogue. [`joined_matmul`] reads an A whose columns, as stored, lie in two tensors:
-//! one more constant, `first` (how many columns the first of them holds), and binding 3 is the other.
+//! rows are numbered among all in the epilogue. [`joined_matmul`] reads an A whose columns, as stored, lie in two
+//! tensors: one more constant, `first` (how many columns the first of them holds), and binding 3 is the other.
 //!
 //! Cost: `2 rows columns inner` floating-point operations, each operand read `ceil(columns / tile.columns)`
 //! (A) and `ceil(rows / tile.rows)` (B) times.
@@ -52,8 +52,8 @@ pub fn matmul(layout: Layout, tile: Tile, aligned: Aligned, hooks: Option<&Hooks
     finished(template(layout, tile, aligned, Left::Whole), aligned, hooks)
 }
 
-/// The shader for an A in two parts. `aligned.a` if the rows of both are a multiple of 4 long; those of the first always
-/// are.
+/// The shader for an A in two parts. `aligned.a` if the rows of both are a multiple of 4 long; those of the first
+/// always are.
 ///
 /// # Panics
 /// When a hook's text does not compose.

@@ -1,15 +1,15 @@
-//! Reductions: sum or maximum over the columns (one value a row), or over the rows (one value a column) of each of `outer`
-//! matrices: over a middle axis. Of up to [`MOST_VALUES`] things at once, which share what they read.
+//! Reductions: sum or maximum over the columns (one value a row), or over the rows (one value a column) of each of
+//! `outer` matrices: over a middle axis. Of up to [`MOST_VALUES`] things at once, which share what they read.
 //!
-//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: from 1 on `output_0`, `output_1`, …, each
-//! `f32[rows, chunks]` over columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
+//! Constants: `rows`, `columns`, `chunks`, `outer` (1 over columns). Bindings: from 1 on `output_0`, `output_1`, …,
+//! each `f32[rows, chunks]` over columns, `f32[outer, chunks, columns]` over rows; then the prologue's.
 //!
-//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines
-//! `let value_0: vec4<f32>` and as many more as there are outputs; their lanes from `valid` on are ignored. It runs once
-//! for every quad, so it may store side outputs. [`load`] is the plain one.
+//! The prologue's body sees `row` (among those of all matrices), `col` (a multiple of 4) and `valid`, and defines `let
+//! value_0: vec4<f32>` and as many more as there are outputs; their lanes from `valid` on are ignored. It runs once for
+//! every quad, so it may store side outputs. [`load`] is the plain one.
 //!
-//! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns as
-//! `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
+//! Long reductions run twice: with [`chunks`]` > 1` into a partial buffer, then over that with one chunk: over columns
+//! as `[rows, chunks]`, over rows as `[chunks, columns]`. A sum over everything is one over the columns of `[1, n]`.
 
 use super::hooks::{Binding, Element, Hooks, Template};
 use super::word;
@@ -64,8 +64,8 @@ pub fn choose(over: Over, columns: u64, software: bool) -> Shape {
     *shapes.iter().rev().find(fits).unwrap_or(&shapes[0])
 }
 
-/// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few values.
-/// `rows` is that of the largest batch.
+/// Into how many parts the reduction should be cut, each to be a workgroup's: 1 unless it is long and leaves few
+/// values. `rows` is that of the largest batch.
 pub const fn chunks(over: Over, shape: Shape, rows: u64, columns: u64) -> u64 {
     match over {
         Over::Columns => {
@@ -89,8 +89,8 @@ pub const fn middle_chunks(shape: Shape, outer: u64, rows: u64, columns: u64) ->
     parts(groups, rows, shape.threads / shape.lanes)
 }
 
-/// The plain prologue: loads `values` bindings `source_0`, `source_1`, …, `f32[rows, columns]`; `aligned` when `columns`
-/// is a multiple of 4.
+/// The plain prologue: loads `values` bindings `source_0`, `source_1`, …, `f32[rows, columns]`; `aligned` when
+/// `columns` is a multiple of 4.
 pub fn load(aligned: bool, values: usize) -> Hooks {
     let element = if aligned { Element::Quad } else { Element::F32 };
     let value = |v| format!("let value_{v} = load_source_{v}(row * constants.columns + col, valid);\n");

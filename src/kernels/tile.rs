@@ -64,7 +64,8 @@ impl Tile {
     /// The tile for products of this size, one for each of so many matrices.
     pub const fn choose(driver: Driver, matrices: u64, rows: u64, columns: u64) -> Self {
         match driver {
-            // Two to three times as fast as tiles without subgroups, on a device with wgpu's `SUBGROUP` feature (lavapipe).
+            // Two to three times as fast as tiles without subgroups, on a device with wgpu's `SUBGROUP` feature
+            // (lavapipe).
             Driver::Software { lanes: 8 } => match rows {
                 0..=4 => TILES[3],
                 5..=32 => TILES[5],

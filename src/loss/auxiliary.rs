@@ -11,8 +11,8 @@ pub trait Auxiliary {
         None
     }
 
-    /// Where a learned schedule takes even times `t` (`[Batch, 1]`). Data `x0` (`[Batch, D]`) and `clock` are for what its
-    /// ends are learned by.
+    /// Where a learned schedule takes even times `t` (`[Batch, 1]`). Data `x0` (`[Batch, D]`) and `clock` are for what
+    /// its ends are learned by.
     fn scheduled(&self, _graph: &mut Graph, _t: Value, _x0: Value, _clock: Value) -> Option<ScheduledTime> {
         None
     }

@@ -13,8 +13,8 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// The D unit vectors. The trace along them is exact, and takes D derivatives of the model, all in one pass of D times the
-    /// rows: memory and time grow with D.
+    /// The D unit vectors. The trace along them is exact, and takes D derivatives of the model, all in one pass of D
+    /// times the rows: memory and time grow with D.
     pub fn units(graph: &mut Graph, dims: usize) -> Self {
         let along = unit_vectors(graph, dims);
         let tangents = graph.map_to(&[along], &Expr::input(0), &Shape::batch(&[dims]).with_leading(dims));

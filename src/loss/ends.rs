@@ -3,13 +3,13 @@
 use super::loss::mean_over_batch;
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
-/// Levels to either side of a value that it may be taken for. At the most noise that is of use they are a quarter of the
-/// noise apart.
+/// Levels to either side of a value that it may be taken for. At the most noise that is of use they are a quarter of
+/// the noise apart.
 const NEIGHBOURS: u32 = 8;
 
-/// The times between which a schedule runs, learned by the variational bound on −log p(x) of data of discrete levels between −1
-/// and 1 (Kingma, Salimans, Poole and Ho 2021, section 4 and appendix I): less noise at the first end costs the loss and
-/// spares reconstruction, more noise at the last end costs the loss and spares the prior.
+/// The times between which a schedule runs, learned by the variational bound on −log p(x) of data of discrete levels
+/// between −1 and 1 (Kingma, Salimans, Poole and Ho 2021, section 4 and appendix I): less noise at the first end costs
+/// the loss and spares reconstruction, more noise at the last end costs the loss and spares the prior.
 ///
 /// For a variance preserving process with ln SNR that falls evenly in time.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +72,8 @@ impl LearnedEnds {
         [graph.map(&[t, first, last], &(first_ + value * length)), slope]
     }
 
-    /// The mean over the batch of KL(x at the last end given x ‖ prior) − ln p(x | x at the first end), nats, `[1]`. Noise at
-    /// the first end is drawn as `reconstruction`.
+    /// The mean over the batch of KL(x at the last end given x ‖ prior) − ln p(x | x at the first end), nats, `[1]`.
+    /// Noise at the first end is drawn as `reconstruction`.
     pub(super) fn rest(&self, graph: &mut Graph, x0: Value, clock: Value) -> Value {
         let [first, last] = self.parameters;
         let [x, parameter, epsilon] = [0, 1, 2].map(Expr::input);
@@ -81,8 +81,8 @@ impl LearnedEnds {
         let log_snr = self.log_snr(1, &parameter);
         let prior = (log_snr.sigmoid() * (x.square() - 1.0) + log_snr.softplus()) * 0.5;
         let prior = graph.map(&[x0, last], &prior);
-        // p(v | z) is in proportion to the density of z given v: with levels `width` apart and s = sigma / alpha, at offset
-        // j width it is e^{−δ² / 2 − δ epsilon} times that of x itself, δ = j width / s.
+        // p(v | z) is in proportion to the density of z given v: with levels `width` apart and s = sigma / alpha, at
+        // offset j width it is e^{−δ² / 2 − δ epsilon} times that of x itself, δ = j width / s.
         let width = 2.0 / f64::from(self.spec.levels - 1);
         let unit = (self.log_snr(0, &parameter) * 0.5).exp() * width;
         let other = |j: f64| {

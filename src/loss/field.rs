@@ -5,8 +5,8 @@ use crate::sde::{Marginal, Model, NoiseLevel, Quantity, Sde, perturbed};
 
 /// A score field at the noise levels of a batch, and the points at which it is judged.
 ///
-/// Objectives are computed for y = c · score, in which nothing is large at small noise: c = sigma at noisy data, and 1 at
-/// data without noise.
+/// Objectives are computed for y = c · score, in which nothing is large at small noise: c = sigma at noisy data, and 1
+/// at data without noise.
 pub struct Field<'a> {
     model: &'a dyn Model,
     quantity: Quantity,

@@ -2,8 +2,8 @@
 
 use crate::graph::{Distribution, Expr, Graph, Layout, Shape, Value};
 
-/// `x` `[Batch, height · width · channels]` with half of its images mirrored left to right, drawn as `flip` at every step
-/// of `clock`. The mirror is a product with a matrix of zeros and ones, so nothing is rounded.
+/// `x` `[Batch, height · width · channels]` with half of its images mirrored left to right, drawn as `flip` at every
+/// step of `clock`. The mirror is a product with a matrix of zeros and ones, so nothing is rounded.
 pub fn flip_half(graph: &mut Graph, x: Value, clock: Value, [height, width, channels]: [usize; 3]) -> Value {
     graph.scoped("flip", |graph| {
         let flat = graph.shape(x).clone();

@@ -13,8 +13,8 @@ use crate::sde::{Quantity, Sde, functions_of_time};
 /// One way to say how far a score field is from that of the points it is judged at. Up to a constant that no model
 /// changes, all have the mean E[½ ‖score − ∇ log p‖²].
 pub trait Matching: Debug {
-    /// c² times the mathematical value (½ · sum over dimensions) at each point of `field`: `[Batch, 1]`. `clock` draws what
-    /// is random.
+    /// c² times the mathematical value (½ · sum over dimensions) at each point of `field`: `[Batch, 1]`. `clock` draws
+    /// what is random.
     fn value(&self, graph: &mut Graph, field: &Field, clock: Value) -> Value;
 }
 
@@ -36,8 +36,8 @@ pub struct ScoreMatching {
     pub matching: Box<dyn Matching>,
     /// Where.
     pub noise: Noise,
-    /// Weight of a noise level on the error of epsilon: not one whose [`quantity`](Weighting::quantity) is another where a process
-    /// loses all signal. Without noise there is one level, whose weight is 1.
+    /// Weight of a noise level on the error of epsilon: not one whose [`quantity`](Weighting::quantity) is another
+    /// where a process loses all signal. Without noise there is one level, whose weight is 1.
     pub weighting: Weighting,
     /// Over coordinates.
     pub reduce: Reduce,

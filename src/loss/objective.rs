@@ -11,7 +11,7 @@ pub trait Objective: Debug {
     /// The loss at noise levels and with noise that the batch's clock draws.
     fn loss(&self, graph: &mut Graph, batch: &Batch) -> Loss;
 
-    /// The loss at given times `t` (`[Batch, 1]`) and with given `noise` (`[Batch, D]`); the clock draws whatever else is
-    /// random.
+    /// The loss at given times `t` (`[Batch, 1]`) and with given `noise` (`[Batch, D]`); the clock draws whatever else
+    /// is random.
     fn loss_at(&self, graph: &mut Graph, batch: &Batch, t: Value, noise: Value) -> Loss;
 }

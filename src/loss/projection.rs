@@ -14,8 +14,8 @@ pub enum Projection {
     /// Coordinates 1 or −1, with equal chances.
     #[default]
     Rademacher,
-    /// Even on the sphere of radius √D. On the unit sphere E[v vᵀ] would be I / D, which scales both terms of plain sliced
-    /// score matching alike, but only one of the form with reduced variance.
+    /// Even on the sphere of radius √D. On the unit sphere E[v vᵀ] would be I / D, which scales both terms of plain
+    /// sliced score matching alike, but only one of the form with reduced variance.
     Sphere,
 }
 

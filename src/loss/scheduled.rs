@@ -7,9 +7,9 @@ use crate::graph::{Expr, Graph, Value};
 
 /// A schedule that is learned with a model.
 ///
-/// The schedule makes the variance of the loss small, not its mean, which between fixed ends it cannot change (Kingma et al.
-/// 2021, section 5.2). One reverse pass gives both gradients: a sample's time enters that sample's loss L alone, so that the
-/// derivative of L² in it is 2 L times that of L (appendix I.2 there).
+/// The schedule makes the variance of the loss small, not its mean, which between fixed ends it cannot change (Kingma
+/// et al. 2021, section 5.2). One reverse pass gives both gradients: a sample's time enters that sample's loss L alone,
+/// so that the derivative of L² in it is 2 L times that of L (appendix I.2 there).
 pub struct Scheduled {
     /// The schedule.
     pub warp: TimeWarp,
@@ -46,9 +46,9 @@ impl Loss {
         Self { along: Some(along), ..loss }
     }
 
-    /// The gradient of `mean`, which is `share` of this loss's mean, in every parameter; but for a learned schedule, whose
-    /// parameter gets that share of the gradient of ln E(L²), a logarithm so that the size of L does not matter; its ends get
-    /// that of the whole bound.
+    /// The gradient of `mean`, which is `share` of this loss's mean, in every parameter; but for a learned schedule,
+    /// whose parameter gets that share of the gradient of ln E(L²), a logarithm so that the size of L does not matter;
+    /// its ends get that of the whole bound.
     pub(super) fn gradients(&self, graph: &mut Graph, mean: Value, share: f64) -> Vec<Value> {
         let parameters = graph.parameter_values();
         let Some(along) = self.along else { return graph.gradient(mean, &parameters) };

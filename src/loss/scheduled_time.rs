@@ -24,7 +24,8 @@ pub struct ScheduledEnds {
     pub rest: Value,
 }
 
-/// Times along a learned schedule: those that it gives, and the same as constants, which is what the network's loss sees.
+/// Times along a learned schedule: those that it gives, and the same as constants, which is what the network's loss
+/// sees.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Along {
     /// As the schedule gives it.

@@ -15,9 +15,9 @@ const EVEN: f64 = 0.001;
 /// What a running mean keeps at a step that has losses for it.
 const KEPT: f64 = 0.9;
 
-/// Importance sampling by the second moment of the loss (Nichol and Dhariwal 2021, eq. 18): of `bins` equal parts of time,
-/// each is drawn in proportion to √E(L²), where L is the loss before it is divided by that proportion. The moments are
-/// running means instead of the last ten values.
+/// Importance sampling by the second moment of the loss (Nichol and Dhariwal 2021, eq. 18): of `bins` equal parts of
+/// time, each is drawn in proportion to √E(L²), where L is the loss before it is divided by that proportion. The
+/// moments are running means instead of the last ten values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecondMoments {
     /// Parts of time.

@@ -3,8 +3,8 @@
 use super::{Field, Matching, Projections};
 use crate::graph::{Expr, Graph, Value};
 
-/// E[vᵀ (score₊ − score₋) / 2h + ⅛ (vᵀ (score₊ + score₋))²] with score± at x ± h v and E[v vᵀ] = I (Pang, Xu, Li, Song, Ermon
-/// and Zhu 2020): [`Sliced`](super::Sliced) up to terms in h², by two evaluations of the model.
+/// E[vᵀ (score₊ − score₋) / 2h + ⅛ (vᵀ (score₊ + score₋))²] with score± at x ± h v and E[v vᵀ] = I (Pang, Xu, Li, Song,
+/// Ermon and Zhu 2020): [`Sliced`](super::Sliced) up to terms in h², by two evaluations of the model.
 #[derive(Clone, Copy, Debug)]
 pub struct SlicedFd {
     /// The directions v.

@@ -9,8 +9,8 @@ use crate::sde::{Quantity, Sde, functions_of_time};
 
 /// How the times of a batch are drawn from [t_min, t_max of the process].
 ///
-/// All but [`LogNormal`](Self::LogNormal) have the same expected loss: what is drawn more often than in even times counts
-/// less. They differ in the variance of a batch's loss.
+/// All but [`LogNormal`](Self::LogNormal) have the same expected loss: what is drawn more often than in even times
+/// counts less. They differ in the variance of a batch's loss.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum TimeSampling {
     /// Evenly, each by itself.
@@ -23,8 +23,8 @@ pub enum TimeSampling {
         /// Micro-batches that a step consists of.
         micro_batches: usize,
     },
-    /// ln(sigma / alpha) is normal (Karras et al. 2022), and what is beyond an end goes to that end. The density is part
-    /// of the objective: nothing is divided by it.
+    /// ln(sigma / alpha) is normal (Karras et al. 2022), and what is beyond an end goes to that end. The density is
+    /// part of the objective: nothing is divided by it.
     LogNormal {
         /// Of ln(sigma / alpha).
         mean: f64,
@@ -91,8 +91,8 @@ impl TimeSampling {
         (log_snr_at(sde, t_min) - sde.at(sde.t_max()).log_snr) / (sde.t_max() - t_min)
     }
 
-    /// Which quantity's squared error to take at times that were drawn, `quantity` if it is all the same, and the weight
-    /// of that error (an expression of time, input 0) with the correction in it.
+    /// Which quantity's squared error to take at times that were drawn, `quantity` if it is all the same, and the
+    /// weight of that error (an expression of time, input 0) with the correction in it.
     pub(super) fn weight(
         self,
         weighting: Weighting,

@@ -9,8 +9,8 @@ use super::weighting::log_snr_rate;
 /// diffusion models (Kingma et al. 2021, section 5.1 and appendix I.2), as a warp of another process's time, so that
 /// γ = −ln SNR(φ(t)).
 ///
-/// Between fixed ends the expected likelihood-weighted loss does not depend on φ; its variance does, and φ is learned to
-/// make that small.
+/// Between fixed ends the expected likelihood-weighted loss does not depend on φ; its variance does, and φ is learned
+/// to make that small.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWarp {
     /// `[1, pieces]`; the slopes are `pieces` times their softmax.
@@ -23,8 +23,8 @@ pub struct TimeWarp {
 /// What a warp makes of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct WarpedLoss {
-    /// The likelihood-weighted loss of each sample, ½ · sum over dimensions, `[Batch, 1]`; its mean over even times, times
-    /// high − low, is the integral over noise levels.
+    /// The likelihood-weighted loss of each sample, ½ · sum over dimensions, `[Batch, 1]`; its mean over even times,
+    /// times high − low, is the integral over noise levels.
     pub per_sample: Value,
     /// The mean of its square, `[1]`: the objective of the warp.
     pub second_moment: Value,

@@ -9,11 +9,11 @@ use crate::sde::{Sde, functions_of_time};
 /// Waves that tell noise levels apart.
 const FEATURES: usize = 32;
 
-/// u(sigma), the logarithm of the loss that is to be expected at a noise level (Karras et al. 2024, eq. 14 and 15): a loss
-/// L becomes L / e^u + u, which is least at u = ln E(L). Then every level's gradient counts the same.
+/// u(sigma), the logarithm of the loss that is to be expected at a noise level (Karras et al. 2024, eq. 14 and 15): a
+/// loss L becomes L / e^u + u, which is least at u = ln E(L). Then every level's gradient counts the same.
 ///
-/// u is a linear function of sines and cosines of ¼ ln(sigma / alpha), and 0 at first. Its parameters are learned with the
-/// network's, which it has no part in.
+/// u is a linear function of sines and cosines of ¼ ln(sigma / alpha), and 0 at first. Its parameters are learned with
+/// the network's, which it has no part in.
 #[derive(Clone, Copy, Debug)]
 pub struct Uncertainty {
     layer: Linear,

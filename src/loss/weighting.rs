@@ -28,9 +28,9 @@ pub enum WeightingKind {
     P2,
     /// `1 / (1 + exp(ln SNR - b))` for each unit of ln SNR (Kingma and Gao 2023).
     Sigmoid,
-    /// That of `edm`, divided by the loss that is to be expected at each noise level, which is learned with the network:
-    /// `L exp(-u) + u` with a learned function u of the noise level (Karras et al. 2024). The logged training loss is that
-    /// whole sum; the held-out loss is that of `edm`.
+    /// That of `edm`, divided by the loss that is to be expected at each noise level, which is learned with the
+    /// network: `L exp(-u) + u` with a learned function u of the noise level (Karras et al. 2024). The logged training
+    /// loss is that whole sum; the held-out loss is that of `edm`.
     Uncertainty,
 }
 
@@ -41,12 +41,12 @@ impl WeightingKind {
     }
 }
 
-/// The weight of a noise level, in units of the squared error of epsilon (λ / sigma²); it counts together with the density
-/// of the times that are drawn.
+/// The weight of a noise level, in units of the squared error of epsilon (λ / sigma²); it counts together with the
+/// density of the times that are drawn.
 ///
-/// Fields are keys of a config's `[loss]`. Likelihood, with the ½ of the mathematical value, is the weighting of variational
-/// diffusion models (Kingma et al. 2021); soft-min-snr is edm times the smooth min (sigma sigma_data)² / (sigma² +
-/// sigma_data²)² that stands at alpha = 1 for the min of min-snr.
+/// Fields are keys of a config's `[loss]`. Likelihood, with the ½ of the mathematical value, is the weighting of
+/// variational diffusion models (Kingma et al. 2021); soft-min-snr is edm times the smooth min (sigma sigma_data)² /
+/// (sigma² + sigma_data²)² that stands at alpha = 1 for the min of min-snr.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Weighting {
@@ -86,8 +86,8 @@ impl From<WeightingKind> for Weighting {
 }
 
 impl Weighting {
-    /// The quantity whose error is best taken: epsilon, or velocity where the weight of epsilon's error would be a large
-    /// number times a small error.
+    /// The quantity whose error is best taken: epsilon, or velocity where the weight of epsilon's error would be a
+    /// large number times a small error.
     pub fn quantity(self, sde: &dyn Sde) -> Quantity {
         match self.kind {
             WeightingKind::Edm | WeightingKind::Uncertainty => Quantity::Velocity,

@@ -44,8 +44,8 @@ impl Problem {
     }
 }
 
-/// Whether a composite is attention or its gradient, its scores are more than the device takes, and there is a kernel that
-/// does without.
+/// Whether a composite is attention or its gradient, its scores are more than the device takes, and there is a kernel
+/// that does without.
 pub(super) fn streams(composite: &Composite, options: &LowerOptions) -> bool {
     let Some(problem) = Problem::of(composite) else { return false };
     let limits = options.limits;

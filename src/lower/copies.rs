@@ -87,8 +87,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Copies `length` entries of an axis that is not the last, of which `shape` is that of all parts: the channels of each
-    /// part beside those of the part before.
+    /// Copies `length` entries of an axis that is not the last, of which `shape` is that of all parts: the channels of
+    /// each part beside those of the part before.
     fn slice_parts(
         &mut self,
         label: &str,

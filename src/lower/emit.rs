@@ -404,8 +404,8 @@ impl Text {
     }
 }
 
-/// Whether a number is part of a formula rather than a size or a setting, which differ where the formula is the same: it
-/// is written into the text then, not into the constants.
+/// Whether a number is part of a formula rather than a size or a setting, which differ where the formula is the same:
+/// it is written into the text then, not into the constants.
 fn is_plain(value: f64) -> bool {
     value.abs() <= 4.0 && (value * 4.0).fract() == 0.0
 }

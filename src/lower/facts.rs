@@ -1,5 +1,5 @@
-//! What is known of a graph before kernels are made of it: who reads what, what replaces states, which nodes share a kernel,
-//! which tensors lie in parts. Computed once; lowering only asks.
+//! What is known of a graph before kernels are made of it: who reads what, what replaces states, which nodes share a
+//! kernel, which tensors lie in parts. Computed once; lowering only asks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -99,8 +99,8 @@ impl<'a> Facts<'a> {
         self.graph.nodes()[node].inputs.iter().any(|input| self.shown_state(*input) == self.shown_state(old))
     }
 
-    /// The old value of the state that a pointwise value is written over; a product that it finishes reads that state to
-    /// the end.
+    /// The old value of the state that a pointwise value is written over; a product that it finishes reads that state
+    /// to the end.
     pub(super) fn overwritten(&self, value: Value, product: Option<usize>) -> Option<Value> {
         let Overwrite { old, .. } = *self.overwrites.get(&value)?;
         product.is_none_or(|product| !self.reads_state_of(product, old)).then_some(old)

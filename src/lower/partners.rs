@@ -9,8 +9,8 @@ use crate::kernels::reduce::Over;
 impl Facts<'_> {
     /// Pairs pointwise nodes with a reduction that they feed or a product that feeds them.
     pub(super) fn choose_partners(&mut self) {
-        // First what only a reduction reads: it need not be stored then. What is stored is best stored by the product that
-        // it finishes, which need not be.
+        // First what only a reduction reads: it need not be stored then. What is stored is best stored by the product
+        // that it finishes, which need not be.
         self.feed_reductions(true);
         self.finish_products();
         self.feed_reductions(false);
@@ -103,8 +103,8 @@ impl Facts<'_> {
         }
     }
 
-    /// Where the columns start in the view that a pointwise node needs to feed this reduction, and whether they are what
-    /// is summed; `None` if several kernels are needed.
+    /// Where the columns start in the view that a pointwise node needs to feed this reduction, and whether they are
+    /// what is summed; `None` if several kernels are needed.
     pub(super) fn feeding_view(&self, reduction: usize) -> Option<(usize, bool)> {
         let entry = &self.graph.nodes()[reduction];
         let Op::Reduce { axes, .. } = &entry.op else { return None };

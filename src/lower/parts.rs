@@ -1,7 +1,7 @@
 //! Concatenations that are never made, and values that are written into their slices.
 //!
-//! Where all readers of a concatenation of channels can take each channel from the tensor that holds it, none is copied;
-//! and where a pointwise value is read in slices of channels alone, it is stored as these.
+//! Where all readers of a concatenation of channels can take each channel from the tensor that holds it, none is
+//! copied; and where a pointwise value is read in slices of channels alone, it is stored as these.
 
 use super::facts::Facts;
 use super::iteration::{Split, channels};

@@ -118,7 +118,8 @@ impl Lowering<'_> {
             });
         };
         if parts.len() > 1 {
-            // Too long for a binding: each part leaves up to 64 partial sums, 256 bytes apart; what it leaves out stays 0.
+            // Too long for a binding: each part leaves up to 64 partial sums, 256 bytes apart; what it leaves out stays
+            // 0.
             if op == Reduction::Max {
                 let what = "a maximum over more than one binding has no kernel".to_owned();
                 return Err(LowerError::Unsupported { label, what });

@@ -38,8 +38,8 @@ pub struct FixedState {
     pub values: Vec<f32>,
 }
 
-/// A network over the parameters that were declared with it: from (graph, x `[Batch, D]`, noise level `[Batch, 1]`, `[1, 1]`
-/// or `[1]`, conditioning) to `[Batch, D]`, any number of times.
+/// A network over the parameters that were declared with it: from (graph, x `[Batch, D]`, noise level `[Batch, 1]`,
+/// `[1, 1]` or `[1]`, conditioning) to `[Batch, D]`, any number of times.
 pub type Forward = Rc<dyn Fn(&mut Graph, Value, Value, Conditioning) -> Value>;
 
 /// The sizes of a network, which say all that there is to know of it but its weights.

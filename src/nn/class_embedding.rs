@@ -21,21 +21,21 @@ enum Null {
 }
 
 impl ClassEmbedding {
-    /// A learned affine function of which class of `classes`, at least one, it is, in `size` numbers; of the null class the
-    /// bias alone is left.
+    /// A learned affine function of which class of `classes`, at least one, it is, in `size` numbers; of the null class
+    /// the bias alone is left.
     pub fn new(graph: &mut Graph, name: &str, classes: usize, size: usize) -> Self {
         Self { classes, null: Null::Zeros, layer: Linear::new(graph, name, classes, size) }
     }
 
-    /// A learned vector of `size` numbers for each of `classes` classes and for the null class, which start as `initial`
-    /// says.
+    /// A learned vector of `size` numbers for each of `classes` classes and for the null class, which start as
+    /// `initial` says.
     pub fn table(graph: &mut Graph, name: &str, classes: usize, size: usize, initial: Initial) -> Self {
         let layer = Linear::without_bias_from(graph, name, classes + 1, size, initial);
         Self { classes, null: Null::Class, layer }
     }
 
-    /// Classes `[n, 1]`, whole numbers, of which those from the number of classes on are the null class; `None` is the null
-    /// class → `[n, size]`, n the batch or 1.
+    /// Classes `[n, 1]`, whole numbers, of which those from the number of classes on are the null class; `None` is the
+    /// null class → `[n, size]`, n the batch or 1.
     pub fn forward(&self, graph: &mut Graph, class: Option<Value>) -> Value {
         let count = self.classes;
         let class = class.unwrap_or_else(|| graph.full(count as f64, Shape::fixed(&[1, 1])));

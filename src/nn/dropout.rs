@@ -5,8 +5,8 @@ use crate::graph::{Distribution, Expr, Graph, Value, random};
 
 /// Elements of `x` that are 0 with `probability`, and else divided by 1 − `probability`, so that the mean stays.
 ///
-/// The mask is drawn under `name` at every step of `clock` and stored nowhere: a backward pass draws the same one again.
-/// Without a clock (evaluation, sampling), or where the probability is 0, it is `x` itself.
+/// The mask is drawn under `name` at every step of `clock` and stored nowhere: a backward pass draws the same one
+/// again. Without a clock (evaluation, sampling), or where the probability is 0, it is `x` itself.
 ///
 /// # Panics
 /// If `probability` is not in [0, 1).

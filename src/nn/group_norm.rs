@@ -1,22 +1,22 @@
 //! Group normalisation (Wu and He, 2018).
 //!
-//! y = (x − m) / √(v + ε) · scale + shift, where m and v are mean and variance of a sample's group of channels at all of
-//! its positions.
+//! y = (x − m) / √(v + ε) · scale + shift, where m and v are mean and variance of a sample's group of channels at all
+//! of its positions.
 //!
-//! It is written so that on a GPU it and its derivatives take few passes over the image: one for the statistics, one for
-//! y, and as many for what its cotangent sends back. A constant m₀ near the mean, for each group of a sample the mean of
-//! its channels at the first position, is subtracted first:
+//! It is written so that on a GPU it and its derivatives take few passes over the image: one for the statistics, one
+//! for y, and as many for what its cotangent sends back. A constant m₀ near the mean, for each group of a sample the
+//! mean of its channels at the first position, is subtracted first:
 //!
 //! d = Σ (x − m₀) / n = m − m₀, v = Σ (x − m₀)² / n − d² and
 //! y = (x − m₀) p + (shift − d p), p = scale / √(v + ε),
 //!
-//! which hold for any m₀: so it counts for nothing in derivatives of any order, what they send to d, v and p comes from two
-//! sums over positions for each channel, and all the rest is small.
+//! which hold for any m₀: so it counts for nothing in derivatives of any order, what they send to d, v and p comes from
+//! two sums over positions for each channel, and all the rest is small.
 //!
-//! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by Jensen's
-//! inequality. At worst, where all that varies stands at the first position, v has a relative error of about P 2⁻²⁴ in f32,
-//! as a rule one of a few 2⁻²⁴. Where a group is constant, that may be below 0 by some 2⁻²⁴ of the square of the rounding
-//! of m₀: |v| is taken, so that no ε > 0 leaves a root of a negative number.
+//! However far from 0 the mean is, what cancels is bounded: of P positions one has the mean m₀, so v ≥ d² / P by
+//! Jensen's inequality. At worst, where all that varies stands at the first position, v has a relative error of about P
+//! 2⁻²⁴ in f32, as a rule one of a few 2⁻²⁴. Where a group is constant, that may be below 0 by some 2⁻²⁴ of the square
+//! of the rounding of m₀: |v| is taken, so that no ε > 0 leaves a root of a negative number.
 
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 

@@ -2,10 +2,10 @@
 //!
 //! y = (x − m) / √(v + ε), where m and v are mean and variance along the last axis.
 //!
-//! Two passes gather the statistics: the mean m₀, then d = Σ (x − m₀) / n, which is the rounding error of m₀, and
-//! v = Σ (x − m₀)² / n − d². Both hold for any m₀, so it counts as a constant in derivatives of any order, and what they
-//! send back takes two sums along each row. However far from 0 the mean is, v has a relative error of a few 2⁻²⁴ in f32
-//! as long as the deviations are not smaller than the rounding of x.
+//! Two passes gather the statistics: the mean m₀, then d = Σ (x − m₀) / n, which is the rounding error of m₀, and v = Σ
+//! (x − m₀)² / n − d². Both hold for any m₀, so it counts as a constant in derivatives of any order, and what they send
+//! back takes two sums along each row. However far from 0 the mean is, v has a relative error of a few 2⁻²⁴ in f32 as
+//! long as the deviations are not smaller than the rounding of x.
 
 use crate::graph::{Expr, Graph, Value};
 

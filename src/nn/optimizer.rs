@@ -1,11 +1,11 @@
 //! Clip, Adam and the moving average of the weights, as one pointwise bundle over the flat arenas.
 //!
 //! What lasts are the states `params`, `adam_m`, `adam_v`, `ema`, each `[arena_elements]`. The bundle reads them, the
-//! gradient, one scalar, and a row of rates that the clock's step gives, and writes the four: eight tensors with the clock,
-//! which is all that the smallest devices bind. What else follows the weights, such as further [averages](Average), reads
-//! the new weights in a second dispatch, which has room for four such states; more of them take a third. A copy of the
-//! weights in 16 bits is one more such state: an expression of the new weights, two of them in a word.
-//! Where the scalar is negative nothing changes, bit for bit.
+//! gradient, one scalar, and a row of rates that the clock's step gives, and writes the four: eight tensors with the
+//! clock, which is all that the smallest devices bind. What else follows the weights, such as further
+//! [averages](Average), reads the new weights in a second dispatch, which has room for four such states; more of them
+//! take a third. A copy of the weights in 16 bits is one more such state: an expression of the new weights, two of them
+//! in a word. Where the scalar is negative nothing changes, bit for bit.
 
 use self::states::{ADAM_M, ADAM_V, EMA, PARAMS};
 use crate::graph::expr::Term;
@@ -57,8 +57,8 @@ impl LearningRate {
 /// A further moving average of the weights, in a state of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Average {
-    /// The state, `[arena_elements]`. Whoever sets up the store puts the first weights there, as it does with `ema`, and
-    /// saves it with a run.
+    /// The state, `[arena_elements]`. Whoever sets up the store puts the first weights there, as it does with `ema`,
+    /// and saves it with a run.
     pub state: String,
     /// After n steps the decay is min(decay, (1 + n) / (10 + n)).
     pub decay: f64,

@@ -1,8 +1,8 @@
 //! What linear multistep methods on the probability flow have in common.
 //!
-//! In y = x / alpha and s = sigma / alpha the flow is dy/ds = epsilon, with epsilon = (x − alpha denoised) / sigma. A method
-//! of this kind integrates a polynomial through the last values of epsilon: y ← y + Σ_k w_k epsilon_k, and differs from its
-//! like in the weights. The step goes by denoised, which stays well scaled where alpha is small.
+//! In y = x / alpha and s = sigma / alpha the flow is dy/ds = epsilon, with epsilon = (x − alpha denoised) / sigma. A
+//! method of this kind integrates a polynomial through the last values of epsilon: y ← y + Σ_k w_k epsilon_k, and
+//! differs from its like in the weights. The step goes by denoised, which stays well scaled where alpha is small.
 
 use super::Column::{Carried, Number, Time};
 use super::history::{recall, remember};

@@ -6,8 +6,8 @@ use crate::sde::{Model, Sde};
 /// A way to take samples from t_max to t_min in steps that each sample chooses for itself, by a tolerance.
 ///
 /// [`begin`](Self::begin) runs once and [`advance`](Self::advance), which tries one step of every sample that is on its
-/// way, until the state [`states::LEFT`] is 0, or longer: a sample that has arrived stays as it is, to the bit. Both assign the
-/// states of [`states`](super::states) and [`X`](super::states::X).
+/// way, until the state [`states::LEFT`] is 0, or longer: a sample that has arrived stays as it is, to the bit. Both
+/// assign the states of [`states`](super::states) and [`X`](super::states::X).
 pub trait AdaptiveSampler {
     /// The name on the command line.
     fn name(&self) -> &'static str;

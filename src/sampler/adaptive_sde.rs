@@ -11,18 +11,18 @@ const LONGEST: f64 = 1.0;
 /// `[Batch, D]`: the path at the time that a sample has reached.
 const BROWNIAN: &str = "path.brownian";
 
-/// The pair of orders 1 and 2 of SDE-DPM-Solver++ (Lu et al. 2022b, with the midpoint's place taken by the end: Heun), every
-/// sample with steps of its own that are judged by the difference of the two (as Jolicoeur-Martineau et al. 2021 do), on a
-/// [`BrownianTree`].
+/// The pair of orders 1 and 2 of SDE-DPM-Solver++ (Lu et al. 2022b, with the midpoint's place taken by the end: Heun),
+/// every sample with steps of its own that are judged by the difference of the two (as Jolicoeur-Martineau et al. 2021
+/// do), on a [`BrownianTree`].
 ///
-/// With s = alpha² / sigma² and Y = alpha x / sigma², the reverse SDE (Anderson 1982) reads dY = denoised ds + dB: its noise
-/// is additive and of unit strength, the solver's linear part is exact, and B is the tree's path. From s to s′:
+/// With s = alpha² / sigma² and Y = alpha x / sigma², the reverse SDE (Anderson 1982) reads dY = denoised ds + dB: its
+/// noise is additive and of unit strength, the solver's linear part is exact, and B is the tree's path. From s to s′:
 ///
 /// x′ = (sigma′² / alpha′) (Y + (s′ − s) denoised(x, t) + B(s′) − B(s)), then
 /// x″ = x′ + ½ alpha′ (1 − s / s′) (denoised(x′, t′) − denoised(x, t))
 ///
-/// x″ is kept: strong order 1, weak order 2. Times are those of the tree, evenly spaced in ln s; a step is at least one of them long
-/// and at most 1 in ln s.
+/// x″ is kept: strong order 1, weak order 2. Times are those of the tree, evenly spaced in ln s; a step is at least one
+/// of them long and at most 1 in ln s.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveSde {
     /// Tolerated for a coordinate beside the relative part; above 0.
@@ -55,8 +55,8 @@ impl Way {
         self.tree.growth / TICKS
     }
 
-    /// Errors grow with √h h as long as the noise is most of what moves denoised. No step is longer than [`LONGEST`], for where
-    /// denoised hardly changes along a long step it may have passed by what decides.
+    /// Errors grow with √h h as long as the noise is most of what moves denoised. No step is longer than [`LONGEST`],
+    /// for where denoised hardly changes along a long step it may have passed by what decides.
     fn control(&self) -> StepControl {
         let most_ticks = (LONGEST / self.per_tick()).clamp(1.0, TICKS).floor();
         StepControl { start: 0.0, end: TICKS, error_order: 1.5, most_ticks: Some(most_ticks) }
@@ -128,8 +128,8 @@ impl AdaptiveSampler for AdaptiveSde {
             functions_of_time(graph, tick, [time])[0]
         });
         let [level, next] = [t, t_next].map(|t| NoiseLevel::at(graph, sde, t));
-        // Factors of x, of denoised and of the path's increment, the tree's variance being s less its beginning in units of
-        // that and of `growth`.
+        // Factors of x, of denoised and of the path's increment, the tree's variance being s less its beginning in
+        // units of that and of `growth`.
         let unit = (0.5 * way.start).exp() * way.tree.growth.sqrt();
         let [alpha_, alpha_next_, sigma_next_, step_] = [0, 1, 2, 3].map(Expr::input);
         let gone = -(step_ * way.per_tick());

@@ -11,8 +11,8 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// x ← (sigma′ / sigma) e^{−h} x + alpha′ (1 − e^{−2h}) denoised(x, t) + sigma′ √(1 − e^{−2h}) z
 ///
-/// That variance is the smaller of the two of Ho et al. The same steps are DDIM's with eta = 1, and those of DPM-Solver++'s
-/// first-order SDE solver.
+/// That variance is the smaller of the two of Ho et al. The same steps are DDIM's with eta = 1, and those of
+/// DPM-Solver++'s first-order SDE solver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ancestral;
 

@@ -6,7 +6,8 @@ use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1): at each of N noise levels, from the noisiest on, T times
+/// Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1): at each of N noise levels, from the noisiest on, T
+/// times
 ///
 /// ε = step_size sigma², x ← x + ε score(x, t) + √(2 ε) z
 ///

@@ -30,7 +30,8 @@ impl AnySampler<'_> {
         }
     }
 
-    /// The order of convergence: of the path where it is deterministic, else of the law; `None` as for [`Sampler::order`].
+    /// The order of convergence: of the path where it is deterministic, else of the law; `None` as for
+    /// [`Sampler::order`].
     pub fn order(&self) -> Option<usize> {
         match self {
             Self::Stepwise(sampler) => sampler.order(),

@@ -9,13 +9,13 @@ const LEVELS: u32 = 16;
 /// The path is known at so many times after its beginning, evenly spaced.
 pub const TICKS: f64 = (1u32 << LEVELS) as f64;
 
-/// One path of Brownian motion B for each coordinate of each sample, over a time u from 0 to 1 with B(0) = 0 and the variance
-/// (e^(growth u) − 1) / growth at u; with growth 0 it is u.
+/// One path of Brownian motion B for each coordinate of each sample, over a time u from 0 to 1 with B(0) = 0 and the
+/// variance (e^(growth u) − 1) / growth at u; with growth 0 it is u.
 ///
-/// The path is a binary tree (Gaines and Lyons 1997; Li et al. 2020): the normal number of the root gives B(1), and that of
-/// each node below it the value in the middle of an interval, given both its ends. A node's number is addressed by seed,
-/// sample, coordinate and the node's place, so that the path is a function of these and of time alone: whoever refuses a step
-/// and tries another sees the same path, and so does a solver with another tolerance.
+/// The path is a binary tree (Gaines and Lyons 1997; Li et al. 2020): the normal number of the root gives B(1), and
+/// that of each node below it the value in the middle of an interval, given both its ends. A node's number is addressed
+/// by seed, sample, coordinate and the node's place, so that the path is a function of these and of time alone: whoever
+/// refuses a step and tries another sees the same path, and so does a solver with another tolerance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BrownianTree {
     /// How much variance grows along u: ln of its rate at 1 over that at 0.
@@ -23,8 +23,8 @@ pub struct BrownianTree {
 }
 
 impl BrownianTree {
-    /// B at `tick` (`[Batch, 1]`: whole numbers from 0 to [`TICKS`], of which it is u times; between them a straight line), of
-    /// this shape (`[Batch, D]`). `clock` says seed and first sample; its step has no say.
+    /// B at `tick` (`[Batch, 1]`: whole numbers from 0 to [`TICKS`], of which it is u times; between them a straight
+    /// line), of this shape (`[Batch, D]`). `clock` says seed and first sample; its step has no say.
     pub fn at(&self, graph: &mut Graph, clock: Value, tick: Value, shape: &Shape) -> Value {
         let stream = random::stream("sampler.brownian");
         let draw = RandomDraw { clock: 1, stream, distribution: Distribution::Normal, per_sample: false };
@@ -32,7 +32,8 @@ impl BrownianTree {
         let tick_ = Expr::input(0);
         let wanted = tick_.min(TICKS - 1.0);
 
-        // The interval [start, start + length] of ticks that holds the wanted one; B at both ends; the node in its middle.
+        // The interval [start, start + length] of ticks that holds the wanted one; B at both ends; the node in its
+        // middle.
         let mut start = Expr::constant(0.0);
         let mut left = Expr::constant(0.0);
         let mut right = normal(&start) * self.variance(1.0).sqrt();

@@ -5,12 +5,13 @@ use super::{Column, Grid, Level, NewNoise, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// DDIM (Song, Meng and Ermon 2021, eq. 12): go to what denoised and epsilon say of the next level, and replace a part of
-/// epsilon by new noise. With e^{−h} = s′ / s, s = sigma / alpha:
+/// DDIM (Song, Meng and Ermon 2021, eq. 12): go to what denoised and epsilon say of the next level, and replace a part
+/// of epsilon by new noise. With e^{−h} = s′ / s, s = sigma / alpha:
 ///
 /// std = eta sigma′ √(1 − e^{−2h}), x ← alpha′ denoised + √(sigma′² − std²) epsilon + std z
 ///
-/// eta = 0 is the probability flow in Euler steps, without any noise; eta = 1 is [`Ancestral`](super::Ancestral) sampling.
+/// eta = 0 is the probability flow in Euler steps, without any noise; eta = 1 is [`Ancestral`](super::Ancestral)
+/// sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ddim {
     /// How much of the noise is new, in [0, 1].

@@ -55,11 +55,11 @@ impl Problem<'_> {
 }
 
 /// The pair of orders 5 and 4 of Dormand and Prince (1980), a step being taken where the root mean square over all
-/// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long, at
-/// most 10 times and at least 0.2 times.
+/// coordinates of error / (absolute + relative |y|) is below 1, and the next one being 0.9 (that)^(−1/5) times as long,
+/// at most 10 times and at least 0.2 times.
 ///
-/// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`states::LEFT`] is 0, or longer: a
-/// sample that has arrived stays as it is, to the bit.
+/// [`begin`](Self::begin) runs once, then [`advance`](Self::advance) until the state [`states::LEFT`] is 0, or longer:
+/// a sample that has arrived stays as it is, to the bit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DormandPrince {
     /// Above 0.

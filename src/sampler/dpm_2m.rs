@@ -6,9 +6,9 @@ use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): the linear part of the probability flow is solved exactly in
-/// lambda = ln(alpha / sigma), and the denoised value goes on as it did over the last step. With h = lambda′ − lambda and
-/// r = h_last / h:
+/// DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): the linear part of the probability flow is solved exactly in lambda
+/// = ln(alpha / sigma), and the denoised value goes on as it did over the last step. With h = lambda′ − lambda and r =
+/// h_last / h:
 ///
 /// D = denoised + (denoised − denoised_1) / (2 r), x ← (sigma′ / sigma) x − alpha′ (e^{−h} − 1) D
 ///
@@ -33,8 +33,8 @@ impl Dpm2m {
     }
 }
 
-/// 1 / (2 r): how far the middle of step `i` lies from its start, in units of the last step. 0 where there is nothing to
-/// go by.
+/// 1 / (2 r): how far the middle of step `i` lies from its start, in units of the last step. 0 where there is nothing
+/// to go by.
 pub(super) fn trend(levels: &[Level], i: usize) -> f64 {
     let h = levels[i].growth(&levels[i + 1]);
     if i == 0 || h.is_infinite() {

@@ -7,8 +7,8 @@ use super::{Column, Grid, Level, NewNoise, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// SDE-DPM-Solver++(2M) (Lu et al. 2022b, eq. 18, in its midpoint form): as [`Dpm2m`](super::Dpm2m), for the reverse SDE
-/// whose noise has eta times the variance of Anderson's. With h = lambda′ − lambda, r = h_last / h:
+/// SDE-DPM-Solver++(2M) (Lu et al. 2022b, eq. 18, in its midpoint form): as [`Dpm2m`](super::Dpm2m), for the reverse
+/// SDE whose noise has eta times the variance of Anderson's. With h = lambda′ − lambda, r = h_last / h:
 ///
 /// D = denoised + (denoised − denoised_1) / (2 r),
 /// x ← (sigma′ / sigma) e^{−eta h} x + alpha′ (1 − e^{−(1 + eta) h}) D + sigma′ √(1 − e^{−2 eta h}) z

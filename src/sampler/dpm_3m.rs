@@ -8,9 +8,9 @@ use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// DPM-Solver++(3M) (Lu et al. 2022b, with the differences of its authors' code but for a factor): as [`Dpm2m`], with slope and curvature of
-/// the denoised value from its last three. With h = lambda′ − lambda, r_0 = h_1 / h and r_1 = h_2 / h for the steps h_1, h_2
-/// before:
+/// DPM-Solver++(3M) (Lu et al. 2022b, with the differences of its authors' code but for a factor): as [`Dpm2m`], with
+/// slope and curvature of the denoised value from its last three. With h = lambda′ − lambda, r_0 = h_1 / h and r_1 =
+/// h_2 / h for the steps h_1, h_2 before:
 ///
 /// d_0 = (denoised − denoised_1) / r_0, d_1 = (denoised_1 − denoised_2) / r_1,
 /// D′ = d_0 + r_0 / (r_0 + r_1) (d_0 − d_1), D″ = (d_0 − d_1) / (r_0 + r_1),
@@ -18,9 +18,9 @@ use crate::sde::{Model, Quantity, Sde};
 ///
 /// x ← (sigma′ / sigma) x + alpha′ (φ_1 denoised + φ_2 D′ + φ_3 D″)
 ///
-/// φ_3 is ∫_0^h e^{τ − h} (τ / h)² dτ, which belongs to D″, half the second derivative. The usual code has half of it, and so
-/// order 2. The first two steps, and those to or from infinite lambda, are of lower order. Where paths start in much noise, denoised
-/// hardly changes there, and the order on the whole way is 3 until steps are very many.
+/// φ_3 is ∫_0^h e^{τ − h} (τ / h)² dτ, which belongs to D″, half the second derivative. The usual code has half of it,
+/// and so order 2. The first two steps, and those to or from infinite lambda, are of lower order. Where paths start in
+/// much noise, denoised hardly changes there, and the order on the whole way is 3 until steps are very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dpm3m;
 

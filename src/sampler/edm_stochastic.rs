@@ -8,8 +8,8 @@ use crate::graph::{Graph, Value};
 use crate::sde::{Model, Sde};
 use crate::violation::Violation;
 
-/// The stochastic sampler of Karras et al. (2022, algorithm 2), in y = x / alpha and s = sigma / alpha: before each step of
-/// Heun's method noise is added, and the step starts from there:
+/// The stochastic sampler of Karras et al. (2022, algorithm 2), in y = x / alpha and s = sigma / alpha: before each
+/// step of Heun's method noise is added, and the step starts from there:
 ///
 /// γ = min(churn / N, √2 − 1) for s in [churn_min, churn_max], else 0
 /// ŝ = (1 + γ) s, ŷ = y + churn_noise √(ŝ² − s²) z, then Heun's step from ŝ to s′

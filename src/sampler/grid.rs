@@ -10,9 +10,9 @@ words! {
     pub enum Spacing {
         /// Evenly in t; with `sde.kind = "learned"` along the learned schedule.
         "linear" => Linear,
-        /// So that the denoised of held-out data moves equally far from one time to the next, by the model's own account
-        /// (Williams et al. 2024). Measured before samples are drawn, by about 130 evaluations of up to 1024 samples; the
-        /// times are printed.
+        /// So that the denoised of held-out data moves equally far from one time to the next, by the model's own
+        /// account (Williams et al. 2024). Measured before samples are drawn, by about 130 evaluations of up to 1024
+        /// samples; the times are printed.
         "equal-work" => EqualWork,
         /// Evenly in the square root of t.
         "quadratic" => Quadratic,
@@ -23,7 +23,8 @@ words! {
         "arsinh" => Arsinh,
         /// Evenly in (sigma / alpha)^(1 / rho).
         "karras" => Karras {
-            /// Above 0; large values are nearly even in ln(sigma / alpha). Published with 7 (Karras et al. 2022, eq. 5).
+            /// Above 0; large values are nearly even in ln(sigma / alpha). Published with 7 (Karras et al. 2022, eq.
+            /// 5).
             rho: f64 = 7.0
         },
         /// ln(sigma / alpha) falls with the power rho of the way that is left; with rho = 1 this is `"log-snr"`.
@@ -93,7 +94,8 @@ impl Grid {
             Spacing::Linear | Spacing::EqualWork => sde.scheduled(share),
             Spacing::Quadratic => between(share, first.sqrt(), last.sqrt()).powi(2),
             Spacing::LogSnr => of_ratio(sde.t_of_noise_to_signal(between(share, most.ln(), least.ln()).exp())),
-            // Where alpha begins at 0 it grows with the square of the way, so that methods of order up to 4 keep their order.
+            // Where alpha begins at 0 it grows with the square of the way, so that methods of order up to 4 keep their
+            // order.
             Spacing::Arsinh => {
                 let place = |ratio: f64| (2.0 * ratio.powf(-0.5)).asinh();
                 let sinh = between(share, place(most), place(least)).sinh();

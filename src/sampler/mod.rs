@@ -1,14 +1,14 @@
 //! Samplers: from the prior back to data.
 //!
-//! A [`Sampler`] is two things: `coefficients`, a table of f64 numbers with one row for each run of the step, computed on the
-//! host; and `step`, a function over graph values traced once, which reads the row that the sampler's clock points at. So
-//! neither the number of steps nor the lower order of a multistep method's first steps recompiles anything. What lasts
-//! between steps is a state. An [`AdaptiveSampler`] has no table: each sample chooses its own steps, by a tolerance.
-//! [`AnySampler`] is one of either kind.
+//! A [`Sampler`] is two things: `coefficients`, a table of f64 numbers with one row for each run of the step, computed
+//! on the host; and `step`, a function over graph values traced once, which reads the row that the sampler's clock
+//! points at. So neither the number of steps nor the lower order of a multistep method's first steps recompiles
+//! anything. What lasts between steps is a state. An [`AdaptiveSampler`] has no table: each sample chooses its own
+//! steps, by a tolerance. [`AnySampler`] is one of either kind.
 //!
 //! A new sampler is one file and a line in [`SAMPLERS`]: its file says its name, its options and how it is made of them
-//! ([`SamplerKind`]), and configs and the command line follow. Options that several samplers share are in [`SamplerOptions`]'s
-//! file.
+//! ([`SamplerKind`]), and configs and the command line follow. Options that several samplers share are in
+//! [`SamplerOptions`]'s file.
 
 mod adams;
 pub mod adaptive;
@@ -115,8 +115,8 @@ pub trait Sampler {
     /// The name on the command line.
     fn name(&self) -> &'static str;
 
-    /// The order of convergence in the number of steps: of the path where it is deterministic, else of the law. `None` where
-    /// a part of the error does not fall with that number.
+    /// The order of convergence in the number of steps: of the path where it is deterministic, else of the law. `None`
+    /// where a part of the error does not fall with that number.
     fn order(&self) -> Option<usize>;
 
     /// Evaluations of the model in each step.
@@ -150,16 +150,16 @@ pub trait Sampler {
     /// The table's columns. The first is the time of the row.
     fn columns(&self) -> &'static [Column];
 
-    /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns. A step to a level without noise gives
-    /// the denoised mean, unless `published_end` says otherwise.
+    /// The table: [`rows`](Self::rows) rows of as many numbers as there are columns. A step to a level without noise
+    /// gives the denoised mean, unless `published_end` says otherwise.
     fn coefficients(&self, sde: &dyn Sde, grid: &Grid) -> Vec<Vec<f64>>;
 
     /// One step from `x` (`[Batch, D]`) to the next, with the numbers of `row`, which also gives the noise.
     fn step(&self, graph: &mut Graph, model: &dyn Model, x: Value, row: &Row) -> Value;
 }
 
-/// Why a sampler cannot run on a grid of a process, if it cannot: the process has no signal at t_max, and the spacing or
-/// the sampler needs some; or the grid has levels that numbers do not tell apart.
+/// Why a sampler cannot run on a grid of a process, if it cannot: the process has no signal at t_max, and the spacing
+/// or the sampler needs some; or the grid has levels that numbers do not tell apart.
 pub fn obstacle(sampler: &dyn Sampler, sde: &dyn Sde, grid: &Grid) -> Option<Obstacle> {
     // The steps that will be taken: fewer would not be as close to each other.
     let levels = grid.levels(sde);

@@ -5,13 +5,13 @@ use super::{Column, Grid, Level, Row, Sampler, SamplerKind, stepwise};
 use crate::graph::{Graph, Value};
 use crate::sde::{Model, Quantity, Sde};
 
-/// The probability flow (Song et al. 2021, eq. 13) in the variables y = x / alpha and s = sigma / alpha, in which it reads
-/// dy/ds = (y − denoised) / s (Karras et al. 2022, eq. 4) and the linear drift is gone:
+/// The probability flow (Song et al. 2021, eq. 13) in the variables y = x / alpha and s = sigma / alpha, in which it
+/// reads dy/ds = (y − denoised) / s (Karras et al. 2022, eq. 4) and the linear drift is gone:
 ///
 /// d = (y − denoised(x, t)) / s, y ← y + (s′ − s) d
 ///
-/// For VP this is DDIM (Song, Meng and Ermon 2021). The last step of a [`Grid`] that denoises goes to s′ = 0. In x itself
-/// the step is x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) denoised, which also holds where alpha is 0.
+/// For VP this is DDIM (Song, Meng and Ermon 2021). The last step of a [`Grid`] that denoises goes to s′ = 0. In x
+/// itself the step is x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) denoised, which also holds where alpha is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OdeEuler;
 

@@ -10,8 +10,8 @@ use crate::sde::{Model, NoiseLevel, Quantity, Sde};
 /// d = (y − denoised(x, t)) / s, y′ = y + (s′ − s) d, then
 /// d′ = (y′ − denoised(x′, t′)) / s′, y ← y + (s′ − s) (d + d′) / 2
 ///
-/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing. A first
-/// step from alpha = 0, where s is infinite, is Heun's in x / sigma and alpha / sigma, whose slope is denoised:
+/// The last step of a [`Grid`] that denoises goes to s′ = 0 and is Euler's: d′ is then computed but counts nothing. A
+/// first step from alpha = 0, where s is infinite, is Heun's in x / sigma and alpha / sigma, whose slope is denoised:
 ///
 /// x ← (sigma′/sigma) x + (alpha′ − alpha sigma′/sigma) (denoised(x, t) + denoised(x′, t′)) / 2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

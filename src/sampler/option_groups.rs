@@ -1,7 +1,7 @@
 //! How options of samplers are declared: in groups of those that belong together, with ranges and meanings.
 
-/// Declares a group of options: a struct of `Option`s, which are keys of a config's `[sample]`, and their names. `None` is
-/// the sampler's own value.
+/// Declares a group of options: a struct of `Option`s, which are keys of a config's `[sample]`, and their names. `None`
+/// is the sampler's own value.
 macro_rules! options {
     ($(#[doc = $about:literal])* $group:ident { $($(#[$attribute:meta])* $option:ident: $type:ty,)+ }) => {
         $(#[doc = $about])*

@@ -1,5 +1,5 @@
-//! What can be said to a sampler beside its steps: all groups of options, and those that several samplers share. Those of
-//! one sampler are in its file.
+//! What can be said to a sampler beside its steps: all groups of options, and those that several samplers share. Those
+//! of one sampler are in its file.
 //!
 //! A new option is a field of its group; a new group is also a line in `options_in_groups!`.
 
@@ -37,10 +37,11 @@ options! {
 options! {
     /// The end of a path.
     PublishedEnd {
-        /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step from
-        /// `sde.t_min` (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step (score_sde),
-        /// `lms` and `pndm` with a step that extrapolates to no noise (diffusers). Only to repeat published numbers: the
-        /// first amplifies noise where steps are few, `lms` the rounding of floats where they are many.
+        /// Whether the path ends as in the code of the publication instead: `euler-maruyama` with one more Euler step
+        /// from `sde.t_min` (score_sde), `reverse-diffusion` and `predictor-corrector` with the mean of their step
+        /// (score_sde), `lms` and `pndm` with a step that extrapolates to no noise (diffusers). Only to repeat
+        /// published numbers: the first amplifies noise where steps are few, `lms` the rounding of floats where they
+        /// are many.
         published_end: bool,
     }
 }
@@ -55,8 +56,8 @@ impl PublishedEnd {
 options! {
     /// What a step may err by.
     Tolerances {
-        /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate. Without
-        /// it, 1e-5 and 1e-2.
+        /// The error that a step of `rk45` or `adaptive-sde` may make in a coordinate, relative to the coordinate.
+        /// Without it, 1e-5 and 1e-2.
         #[schemars(range(min = 1e-6, max = 0.1))]
         rtol: f64,
         /// The error that it may make beside that, in units of x. Without it, 1e-5 and 1e-2.

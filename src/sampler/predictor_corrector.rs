@@ -13,9 +13,9 @@ const NO_NORM: f64 = 1e-12;
 /// What a norm is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Norms {
-    /// Of each sample alone: a sample does not depend on its batch. Where dimensions D are few the law suffers: steps in
-    /// proportion to 1 / ‖g‖² keep the density p ‖g‖², whose mean square for normal data is (D + 2) / D times that of p; the
-    /// bound on ‖g‖ makes it a little less.
+    /// Of each sample alone: a sample does not depend on its batch. Where dimensions D are few the law suffers: steps
+    /// in proportion to 1 / ‖g‖² keep the density p ‖g‖², whose mean square for normal data is (D + 2) / D times that
+    /// of p; the bound on ‖g‖ makes it a little less.
     #[default]
     Sample,
     /// The mean over all samples that are taken at a time, as published.
@@ -23,18 +23,18 @@ pub enum Norms {
 }
 
 /// Predictor-corrector sampling (Song et al. 2021, algorithms 2 to 5) with Langevin's dynamics as corrector and
-/// [`ReverseDiffusion`](super::ReverseDiffusion) as predictor. At each level, first the corrector, M times, as in the authors'
-/// code (the paper's listing has it last):
+/// [`ReverseDiffusion`](super::ReverseDiffusion) as predictor. At each level, first the corrector, M times, as in the
+/// authors' code (the paper's listing has it last):
 ///
 /// g = score(x, t), ε = 2 a (snr ‖z‖ / ‖g‖)², x ← x + ε g + √(2 ε) z
 ///
-/// then the predictor's step to the next level. a = (alpha / alpha′)², which for VP is the published 1 − β, and 1 for VE; no process
-/// is without one. There is no corrector after the last step.
+/// then the predictor's step to the next level. a = (alpha / alpha′)², which for VP is the published 1 − β, and 1 for
+/// VE; no process is without one. There is no corrector after the last step.
 ///
-/// Where norms are of each sample alone, ‖g‖² counts as no less than D / (alpha² + sigma²), which is the least mean that it can
-/// have for data of unit variance (Cramér and Rao). In a few dimensions D it often is near 0 where the density is not (in one or
-/// two the mean of 1 / ‖g‖² is infinite), and the step would throw the sample out. Norms over a batch have no such bound, as
-/// published.
+/// Where norms are of each sample alone, ‖g‖² counts as no less than D / (alpha² + sigma²), which is the least mean
+/// that it can have for data of unit variance (Cramér and Rao). In a few dimensions D it often is near 0 where the
+/// density is not (in one or two the mean of 1 / ‖g‖² is infinite), and the step would throw the sample out. Norms over
+/// a batch have no such bound, as published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PredictorCorrector {
     /// The share of noise in a correction, above 0.
@@ -56,9 +56,9 @@ options! {
         /// Corrections of `predictor-corrector` at each level. Without it, 1.
         #[schemars(range(min = 1, max = 100))]
         corrector_steps: usize,
-        /// Whether the norms of a correction are means over all samples that are taken at a time, as in the publication. A
-        /// sample then depends on the others. Without it samples of D coordinates spread too far, up to (D + 2) / D times
-        /// the mean square where they are normal: much in the plane, nothing in pictures.
+        /// Whether the norms of a correction are means over all samples that are taken at a time, as in the
+        /// publication. A sample then depends on the others. Without it samples of D coordinates spread too far, up to
+        /// (D + 2) / D times the mean square where they are normal: much in the plane, nothing in pictures.
         batch_norms: bool,
     }
 }

@@ -12,8 +12,8 @@ use crate::sde::{Model, Quantity, Sde};
 /// H = y + ¾ h f(λ, y) + (3/2) g(λ′) I_10 / h
 /// y ← y + h (⅓ f(λ, y) + ⅔ f(λ + ¾ h, H)) + g(λ′) I_1 + (g(λ) − g(λ′)) I_10 / h
 ///
-/// Strong order 1.5, weak order 2. A step to no noise goes to denoised. Steps should not be longer than about 1 in lambda; evenly
-/// spaced ones in the log-SNR are the best use of a few.
+/// Strong order 1.5, weak order 2. A step to no noise goes to denoised. Steps should not be longer than about 1 in
+/// lambda; evenly spaced ones in the log-SNR are the best use of a few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sra1;
 

@@ -3,9 +3,10 @@
 use super::states;
 use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 
-/// A step is taken where its error, in units of what is tolerated, is below 1; the next one is 0.9 (error)^(−1/p) times as
-/// long, at most 10 times and at least 0.2 times, and after a refusal not longer (Hairer, Nørsett and Wanner, Solving
-/// Ordinary Differential Equations I, II.4). All states of [`states`](super::states) but the slopes are kept here.
+/// A step is taken where its error, in units of what is tolerated, is below 1; the next one is 0.9 (error)^(−1/p) times
+/// as long, at most 10 times and at least 0.2 times, and after a refusal not longer (Hairer, Nørsett and Wanner,
+/// Solving Ordinary Differential Equations I, II.4). All states of [`states`](super::states) but the slopes are kept
+/// here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepControl {
     /// The time of the beginning.
@@ -14,8 +15,8 @@ pub(super) struct StepControl {
     pub end: f64,
     /// The power p of the step with which its error falls.
     pub error_order: f64,
-    /// Where time is counted in ticks, the most of a step: all are whole numbers of ticks, and one tick is taken whatever its
-    /// error, if that is finite.
+    /// Where time is counted in ticks, the most of a step: all are whole numbers of ticks, and one tick is taken
+    /// whatever its error, if that is finite.
     pub most_ticks: Option<f64>,
 }
 
@@ -26,8 +27,8 @@ pub(super) struct Attempt {
     pub time: Value,
     /// `[Batch, 1]`: its length, at least 0; 0 where there is nothing left to go.
     pub step: Value,
-    /// `[Batch, 1]`: where it ends. Of the last step that is the end itself, which time and length, rounded, may miss by
-    /// a little to either side.
+    /// `[Batch, 1]`: where it ends. Of the last step that is the end itself, which time and length, rounded, may miss
+    /// by a little to either side.
     pub reached: Value,
 }
 
@@ -59,8 +60,8 @@ impl StepControl {
         Attempt { time, step, reached }
     }
 
-    /// Judges an attempt by its error (`[Batch, 1]`, in units of what is tolerated) and assigns all states. Gives 1 where the
-    /// step is taken, else 0.
+    /// Judges an attempt by its error (`[Batch, 1]`, in units of what is tolerated) and assigns all states. Gives 1
+    /// where the step is taken, else 0.
     pub fn judge(&self, graph: &mut Graph, attempt: Attempt, error: Value) -> Value {
         let forward = self.forward();
         let [tries, fault] = [states::TRIES, states::FAULT].map(|name| state(graph, name));
@@ -116,8 +117,8 @@ pub(super) fn either(graph: &mut Graph, taken: Value, new: Value, old: Value) ->
     graph.map(&[taken, new, old], &Expr::input(0).select(Expr::input(1), Expr::input(2)))
 }
 
-/// The root mean square of `error` / (absolute + relative max(|a|, |b|)) over all coordinates of a sample: `[Batch, 1]`. Of
-/// several values, as of one.
+/// The root mean square of `error` / (absolute + relative max(|a|, |b|)) over all coordinates of a sample: `[Batch,
+/// 1]`. Of several values, as of one.
 pub(super) fn tolerated(
     graph: &mut Graph,
     [absolute, relative]: [f64; 2],

@@ -45,7 +45,8 @@ pub fn row_width(columns: &[Column]) -> usize {
 pub enum Noise {
     /// Drawn, by the clock's seed.
     Drawn,
-    /// Put into the states [`states::step_noise`] by the host before each step, so that another program can be followed.
+    /// Put into the states [`states::step_noise`] by the host before each step, so that another program can be
+    /// followed.
     Given,
 }
 

@@ -14,9 +14,9 @@ use crate::violation::Violation;
 /// x_c ← (sigma / sigma_1) x_1 + alpha (1 − e^{−h}) m_1 − alpha B(h) (Σ_k ρ_k (m_k − m_1) / r_k + ρ_0 (m_0 − m_1)),
 /// x ← (sigma′ / sigma) x_c + alpha′ (1 − e^{−h′}) m_0 − alpha′ B(h′) Σ_k ρ_k (m_k − m_0) / r_k
 ///
-/// where m_0 is denoised, m_k that of k steps ago, r_k how far back it lies in units of the step (negative), and ρ solves the
-/// order conditions. So the order is one more than that of the predictor, and a step costs one evaluation. The first
-/// steps, and those to or from infinite lambda, are of lower order.
+/// where m_0 is denoised, m_k that of k steps ago, r_k how far back it lies in units of the step (negative), and ρ
+/// solves the order conditions. So the order is one more than that of the predictor, and a step costs one evaluation.
+/// The first steps, and those to or from infinite lambda, are of lower order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UniPc {
     /// Denoised values that the predictor goes by: 1, 2 or 3.

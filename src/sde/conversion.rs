@@ -1,8 +1,8 @@
 //! Score, epsilon, velocity and denoised: four faces of one quantity.
 //!
 //! With x = alpha x_0 + sigma epsilon: score = ∇ₓ log p_t(x), epsilon = E[epsilon | x] = −sigma · score, and Tweedie's
-//! formula denoised = E[x_0 | x] = (x + sigma² score) / alpha. Velocity is p denoised + q epsilon with the p and q that a
-//! process says ([`Sde::velocity`]).
+//! formula denoised = E[x_0 | x] = (x + sigma² score) / alpha. Velocity is p denoised + q epsilon with the p and q that
+//! a process says ([`Sde::velocity`]).
 
 use super::Sde;
 use crate::graph::Expr;
@@ -69,8 +69,8 @@ impl Coefficients {
 /// `value`, which is the quantity `from` at `x`, as the quantity `to`.
 ///
 /// Epsilon or score out of denoised loses digits where sigma is small, denoised out of epsilon or score where alpha is
-/// small, and is undefined where alpha = 0: a model that can give a quantity directly should. Velocity is well scaled at
-/// both ends.
+/// small, and is undefined where alpha = 0: a model that can give a quantity directly should. Velocity is well scaled
+/// at both ends.
 pub fn convert(from: Quantity, to: Quantity, value: &Expr, x: &Expr, at: &Coefficients) -> Expr {
     let Coefficients { alpha, sigma, velocity: [p, q] } = at;
     match (from, to) {

@@ -77,8 +77,8 @@ impl Composed for Cosine {
     }
 }
 
-/// alpha = cos(a + b t) / cos(a), where a = π/2 · s / (1 + s), b = π/2 / (1 + s) and s is `offset` (Nichol and Dhariwal 2021,
-/// eq. 17).
+/// alpha = cos(a + b t) / cos(a), where a = π/2 · s / (1 + s), b = π/2 / (1 + s) and s is `offset` (Nichol and Dhariwal
+/// 2021, eq. 17).
 ///
 /// At t = 1 alpha is 0 and β = 2 b tan(a + b t) infinite; in discrete time β is clipped to 0.999. Here the process ends
 /// at `t_max` instead, 0.9946 as Lu et al. (2022) do. With `t_max` = 1 it ends without signal.

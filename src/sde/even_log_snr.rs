@@ -4,17 +4,17 @@ use super::paced::down;
 use super::{OutOfRange, Sde};
 use crate::graph::Expr;
 
-/// Variance preserving, with ln SNR that falls evenly in time, and a learned schedule that says how fast time is gone through:
-/// γ(share) = −ln SNR at the time of that share of the way (Kingma, Salimans, Poole and Ho 2021, section 5). Every monotone γ
-/// between the same ends is this process at another pace.
+/// Variance preserving, with ln SNR that falls evenly in time, and a learned schedule that says how fast time is gone
+/// through: γ(share) = −ln SNR at the time of that share of the way (Kingma, Salimans, Poole and Ho 2021, section 5).
+/// Every monotone γ between the same ends is this process at another pace.
 ///
 /// alpha² = S(ln SNR), sigma² = S(−ln SNR) with the sigmoid S.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvenLogSnr {
     /// ln SNR at time 0 and, below that, at time 1.
     pub log_snr: [f64; 2],
-    /// The schedule: times at evenly spaced shares of the way from data to noise, two or more that rise, in [0, 1]. The first
-    /// and the last are where reverse processes end and start.
+    /// The schedule: times at evenly spaced shares of the way from data to noise, two or more that rise, in [0, 1]. The
+    /// first and the last are where reverse processes end and start.
     pub times: Vec<f64>,
 }
 

@@ -7,11 +7,12 @@ use super::keys::above;
 use super::{EvenLogSnr, ProcessKeys, Sde};
 use crate::violation::Violation;
 
-/// Variance preserving, with `ln(alpha² / sigma²)` falling from `log_snr_max` at time 0 to `log_snr_min` at time 1: evenly in
-/// time, and along a schedule that is learned with the network (Kingma, Salimans, Poole and Ho 2021). The schedule is a rising
-/// map of the way from data to noise into time, in straight pieces. Training draws times along it, what is drawn more often
-/// counting less, and learns it so that the loss has little variance; samplers with `sample.spacing = "linear"` take steps
-/// that are even along it. `loss.time` says how the way is drawn: `uniform` or `stratified`.
+/// Variance preserving, with `ln(alpha² / sigma²)` falling from `log_snr_max` at time 0 to `log_snr_min` at time 1:
+/// evenly in time, and along a schedule that is learned with the network (Kingma, Salimans, Poole and Ho 2021). The
+/// schedule is a rising map of the way from data to noise into time, in straight pieces. Training draws times along it,
+/// what is drawn more often counting less, and learns it so that the loss has little variance; samplers with
+/// `sample.spacing = "linear"` take steps that are even along it. `loss.time` says how the way is drawn: `uniform` or
+/// `stratified`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Learned {
@@ -41,9 +42,9 @@ impl Default for Learned {
 pub enum Ends {
     /// They stay.
     Fixed,
-    /// They are learned by the variational bound: what the loss gains or loses by an end is weighed against the bound's prior
-    /// and reconstruction terms. They begin at the keys and go at most 5 to either side; times 0 and 1 are there. Needs data
-    /// of discrete levels (of continuous data less noise is always better), `loss.kind = "denoising"`,
+    /// They are learned by the variational bound: what the loss gains or loses by an end is weighed against the bound's
+    /// prior and reconstruction terms. They begin at the keys and go at most 5 to either side; times 0 and 1 are there.
+    /// Needs data of discrete levels (of continuous data less noise is always better), `loss.kind = "denoising"`,
     /// `loss.weighting = "likelihood"` and no `train.dequantise`.
     Learned,
 }

@@ -7,8 +7,8 @@ use crate::graph::{Expr, Graph, Value};
 
 /// Predicts score, epsilon, velocity or denoised.
 pub trait Model {
-    /// `quantity` at `x` (`[Batch, D]`) and a noise level, of shape `[Batch, D]`. May be called several times on the same
-    /// graph; parameters are shared.
+    /// `quantity` at `x` (`[Batch, D]`) and a noise level, of shape `[Batch, D]`. May be called several times on the
+    /// same graph; parameters are shared.
     fn predict(&self, graph: &mut Graph, x: Value, level: &NoiseLevel, quantity: Quantity) -> Value;
 }
 

@@ -26,8 +26,8 @@ pub enum Parameterisation {
     Epsilon,
     /// The score itself.
     Score,
-    /// The direction in which x_t moves as noise grows: `alpha epsilon - sigma x_0` where variance is preserved (Salimans
-    /// and Ho 2022), `epsilon - x_0` for `rectified-flow`, `epsilon` for `ve` and `edm`.
+    /// The direction in which x_t moves as noise grows: `alpha epsilon - sigma x_0` where variance is preserved
+    /// (Salimans and Ho 2022), `epsilon - x_0` for `rectified-flow`, `epsilon` for `ve` and `edm`.
     Velocity,
     /// The mean of the data given x_t; the score follows by Tweedie's formula.
     Denoised,

@@ -3,12 +3,13 @@
 use super::{Coefficients, Model, NoiseLevel, Quantity, Sde, functions_of_time};
 use crate::graph::{Expr, Graph, Tape, Value};
 
-/// The probability flow dx/dt = v(x, t) (Song et al. 2021, eq. 13), written in velocity V = p x_0 + q epsilon, which also has
-/// a meaning where alpha = 0: with x = alpha x_0 + sigma epsilon and d = alpha q − sigma p,
-/// v = ((alpha̍ q − sigma̍ p) x + (alpha sigma̍ − sigma alpha̍) V) / d, where alpha̍ and sigma̍ are derivatives in time.
+/// The probability flow dx/dt = v(x, t) (Song et al. 2021, eq. 13), written in velocity V = p x_0 + q epsilon, which
+/// also has a meaning where alpha = 0: with x = alpha x_0 + sigma epsilon and d = alpha q − sigma p, v = ((alpha̍ q −
+/// sigma̍ p) x + (alpha sigma̍ − sigma alpha̍) V) / d, where alpha̍ and sigma̍ are derivatives in time.
 /// [`flow_is_finite`] says whether these are.
 ///
-/// Gives the model's V (`[Batch, D]`) at `x` (`[Batch, D]`) and `t` (`[Batch, 1]`), and the factors (`[Batch, 1]`) of x and of V.
+/// Gives the model's V (`[Batch, D]`) at `x` (`[Batch, D]`) and `t` (`[Batch, 1]`), and the factors (`[Batch, 1]`) of x
+/// and of V.
 pub fn probability_flow(
     graph: &mut Graph,
     sde: &dyn Sde,
@@ -21,8 +22,8 @@ pub fn probability_flow(
     (model.predict(graph, x, &level, Quantity::Velocity), factors)
 }
 
-/// Whether the probability flow of a process has a slope at both ends of its time, t_min and t_max. Where alpha goes to 0 as
-/// √(t_max − t) it has none, and no solver with a tolerance arrives.
+/// Whether the probability flow of a process has a slope at both ends of its time, t_min and t_max. Where alpha goes to
+/// 0 as √(t_max − t) it has none, and no solver with a tolerance arrives.
 pub fn flow_is_finite(sde: &dyn Sde) -> bool {
     let tape = Tape::new(&factors(sde));
     [sde.t_min(), sde.t_max()].iter().all(|t| tape.evaluate(&[*t]).iter().all(|factor| factor.is_finite()))

@@ -66,7 +66,8 @@ pub trait Sde: Debug + Send + Sync {
         1.0
     }
 
-    /// The time a share (0 to 1) of the way from t_max down to t_min. Even, unless the process has a schedule of its own.
+    /// The time a share (0 to 1) of the way from t_max down to t_min. Even, unless the process has a schedule of its
+    /// own.
     fn scheduled(&self, share: f64) -> f64 {
         let [first, last] = [self.t_max(), self.t_min()];
         first + share * (last - first)
@@ -206,8 +207,8 @@ impl OutOfRange {
     }
 }
 
-/// The time at which a quantity that rises with t has this value, by bisection. `of` gives the quantity at time input 0: it is
-/// flattened once, not at each of some sixty times.
+/// The time at which a quantity that rises with t has this value, by bisection. `of` gives the quantity at time input
+/// 0: it is flattened once, not at each of some sixty times.
 fn invert<S: Sde + ?Sized>(sde: &S, quantity: &'static str, value: f64, of: &Expr) -> Result<f64, OutOfRange> {
     let tape = Tape::new(std::slice::from_ref(of));
     let at = |t: f64| tape.evaluate(&[t])[0];

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{LEAST_ALPHA, ProcessKeys, Sde};
 use crate::graph::Expr;
 
-/// Straight lines from data to noise, `x = (1 - t) x_0 + t epsilon` (Liu, Gong and Liu 2023; Lipman et al. 2023). At time
-/// 1 nothing is left of the data: `loss.parameterisation` may be neither `epsilon` nor `score`.
+/// Straight lines from data to noise, `x = (1 - t) x_0 + t epsilon` (Liu, Gong and Liu 2023; Lipman et al. 2023). At
+/// time 1 nothing is left of the data: `loss.parameterisation` may be neither `epsilon` nor `score`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RectifiedFlow {

@@ -101,8 +101,8 @@ impl Composed for Sigmoid {
 /// alpha² = (S(e) − S(v)) / (S(e) − S(s)), where S is the sigmoid, v runs evenly from s = `start` / `temperature` to
 /// e = `end` / `temperature` while t runs from 0 to 1 (Jabri, Fleet and Chen 2022).
 ///
-/// Differences of sigmoids are written S(x) − S(y) = S(x) S(−y) (1 − exp(y − x)), so that nothing cancels at either end.
-/// At t = 1 alpha is 0; the process ends at `t_max`, shortly before, unless that is 1.
+/// Differences of sigmoids are written S(x) − S(y) = S(x) S(−y) (1 − exp(y − x)), so that nothing cancels at either
+/// end. At t = 1 alpha is 0; the process ends at `t_max`, shortly before, unless that is 1.
 #[derive(Clone, Copy, Debug)]
 struct Unshifted(Sigmoid);
 

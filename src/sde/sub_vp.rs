@@ -47,7 +47,8 @@ impl ProcessKeys for SubVp {
     }
 }
 
-/// dx = −½ β(t) x dt + √(β(t) (1 − e^{−2B(t)})) dw with the β and B = ∫ β of [`Vp`](super::Vp) (Song et al. 2021, eq. 29).
+/// dx = −½ β(t) x dt + √(β(t) (1 − e^{−2B(t)})) dw with the β and B = ∫ β of [`Vp`](super::Vp) (Song et al. 2021, eq.
+/// 29).
 ///
 /// alpha = e^{−B/2} as there, and sigma = 1 − e^{−B}, the square of the sigma there.
 impl Sde for SubVp {

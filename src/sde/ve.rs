@@ -16,9 +16,9 @@ pub struct Ve {
     /// Standard deviation of the noise at time 0, in the units of the data; well below the data's finest detail.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_min: f64,
-    /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples. For
-    /// `data.kind = "mixture"` also `"visible"`: the noise below which scores see 99 % of what there is to see of how much is
-    /// in each mode.
+    /// Standard deviation of the noise at time 1, above `sigma_min`; about the largest distance between two samples.
+    /// For `data.kind = "mixture"` also `"visible"`: the noise below which scores see 99 % of what there is to see of
+    /// how much is in each mode.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub sigma_max: f64,
     /// Smallest time that is trained and sampled; reverse processes end there.

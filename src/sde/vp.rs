@@ -22,8 +22,8 @@ pub struct Vp {
     /// which has to be a number that a float can hold.
     #[schemars(range(min = 1e-9, max = 170.0))]
     pub beta_max: f64,
-    /// Whether that rest is taken away: alpha is shifted and stretched so that it is 0 at time 1 (Lin et al. 2024). Then
-    /// `loss.parameterisation` may be neither `epsilon` nor `score`.
+    /// Whether that rest is taken away: alpha is shifted and stretched so that it is 0 at time 1 (Lin et al. 2024).
+    /// Then `loss.parameterisation` may be neither `epsilon` nor `score`.
     pub zero_terminal_snr: bool,
     /// Added to `ln(alpha² / sigma²)` at every time. For a schedule made for images of 64 × 64 pixels and images of
     /// d × d it is `2 ln(64 / d)` (Hoogeboom, Heek and Salimans 2023): -2.7726 for 256.
@@ -65,8 +65,8 @@ impl Composed for Vp {
     }
 }
 
-/// Linear β: dx = −½ β(t) x dt + √β(t) dw, β(t) = beta_min + t (beta_max − beta_min) (Ho et al. 2020; in continuous time
-/// Song et al. 2021).
+/// Linear β: dx = −½ β(t) x dt + √β(t) dw, β(t) = beta_min + t (beta_max − beta_min) (Ho et al. 2020; in continuous
+/// time Song et al. 2021).
 ///
 /// With B(t) = ∫₀ᵗ β: alpha = e^{−B/2}, sigma² = 1 − e^{−B}.
 #[derive(Clone, Copy, Debug, PartialEq)]

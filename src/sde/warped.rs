@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::Sde;
 use crate::graph::Expr;
 
-/// Another process at the time φ(t), where φ is piecewise linear, rises, and keeps the ends: what was learned of the pace of
-/// noise ([`TimeWarp`](crate::loss::TimeWarp)), or a grid of times ([`equal_work`]), as a process of its own.
+/// Another process at the time φ(t), where φ is piecewise linear, rises, and keeps the ends: what was learned of the
+/// pace of noise ([`TimeWarp`](crate::loss::TimeWarp)), or a grid of times ([`equal_work`]), as a process of its own.
 ///
 /// The law of the path and of the prior stay the same; so does the bound on the likelihood (Kingma et al. 2021).
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub struct Warped {
 }
 
 impl Warped {
-    /// `process` at φ(t), which has the values `knots` at evenly spaced times from t_min to t_max, and before t_min is t.
+    /// `process` at φ(t), which has the values `knots` at evenly spaced times from t_min to t_max, and before t_min is
+    /// t.
     ///
     /// # Errors
     /// If the knots are fewer than two, do not rise, or do not begin at t_min and end at t_max.
@@ -129,9 +130,9 @@ pub enum BadKnots {
 }
 
 /// `count` + 1 times such that the way between neighbours is equally long (Williams et al. 2024): `times` rise, and
-/// `distances[i]`, not negative, is the way from `times[i]` to `times[i + 1]`, say the root of the mean square by which the
-/// denoised changes ([`work_graph`](super::work_graph)). Between the given times, the way is as even as time; where nothing
-/// moves at all, times are even.
+/// `distances[i]`, not negative, is the way from `times[i]` to `times[i + 1]`, say the root of the mean square by which
+/// the denoised changes ([`work_graph`](super::work_graph)). Between the given times, the way is as even as time; where
+/// nothing moves at all, times are even.
 ///
 /// # Panics
 /// If there are not as many distances as pairs of neighbouring times.

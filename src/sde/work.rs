@@ -3,9 +3,9 @@
 use super::{Model, NoiseLevel, Quantity, Sde, perturbed};
 use crate::graph::{Expr, Graph, Shape, Value};
 
-/// The graph of the squared change of the denoised from one noise level to another, with the same data and noise: from the
-/// inputs `x0` and `noise` (`[Batch, dims]`), `t` and `t_next` (`[1]`) the output `work`, `[Batch, 1]`. The root of its
-/// mean is a distance for [`equal_work`](super::equal_work).
+/// The graph of the squared change of the denoised from one noise level to another, with the same data and noise: from
+/// the inputs `x0` and `noise` (`[Batch, dims]`), `t` and `t_next` (`[1]`) the output `work`, `[Batch, 1]`. The root of
+/// its mean is a distance for [`equal_work`](super::equal_work).
 pub fn work_graph<'m>(sde: &dyn Sde, dims: usize, build: impl FnOnce(&mut Graph) -> Box<dyn Model + 'm>) -> Graph {
     let mut graph = Graph::new();
     let model = build(&mut graph);

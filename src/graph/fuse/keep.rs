@@ -1,7 +1,7 @@
 //! Copies of states for those who read them after a kernel that overwrites them.
 //!
-//! Fusion counts a state that a kernel replaces once, as if nobody read it later. Where somebody does and the kernel has
-//! no binding left for old and new, the others read a copy that is made before.
+//! Fusion counts a state that a kernel replaces once, as if nobody read it later. Where somebody does and the kernel
+//! has no binding left for old and new, the others read a copy that is made before.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -23,8 +23,8 @@ const FEATURES: usize = 256;
 /// Standard deviation of the embeddings' first weights.
 const EMBEDDING_DEVIATION: f64 = 0.02;
 
-/// Patches, each told its place; blocks of attention and a perceptron, each told noise level and class by adaptive layer
-/// normalisation; patches again. Blocks start as the identity, the whole as 0.
+/// Patches, each told its place; blocks of attention and a perceptron, each told noise level and class by adaptive
+/// layer normalisation; patches again. Blocks start as the identity, the whole as 0.
 #[derive(Clone, Debug)]
 pub struct DiT {
     shape: DiTShape,
@@ -69,8 +69,8 @@ impl DiT {
         Self { checkpointed: true, ..self }
     }
 
-    /// x `[Batch, height · width · channels]`, noise level `[Batch, 1]`, `[1, 1]` or `[1]` and, for a network with classes,
-    /// the class of each sample, `[n, 1]` (n the batch or 1): a whole number, of which any from
+    /// x `[Batch, height · width · channels]`, noise level `[Batch, 1]`, `[1, 1]` or `[1]` and, for a network with
+    /// classes, the class of each sample, `[n, 1]` (n the batch or 1): a whole number, of which any from
     /// [`classes`](DiTShape::classes) on is the null class; `None` is the null class for all → the shape of x.
     pub fn forward(&self, graph: &mut Graph, x: Value, level: Value, class: Option<Value>) -> Value {
         let level = as_column(graph, level);

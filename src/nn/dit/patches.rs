@@ -3,8 +3,8 @@
 use super::DiTShape;
 use crate::graph::{Graph, Shape, Value};
 
-/// x `[Batch, height · width · channels]` → `[Batch, tokens, patch · patch · channels]`: patches row by row, and in each
-/// its pixels row by row.
+/// x `[Batch, height · width · channels]` → `[Batch, tokens, patch · patch · channels]`: patches row by row, and in
+/// each its pixels row by row.
 pub fn patches(graph: &mut Graph, x: Value, shape: &DiTShape) -> Value {
     let [rows, columns] = shape.grid();
     let pixels = Shape::batch(&[rows, shape.patch, columns, shape.patch, shape.image[2]]);

@@ -5,9 +5,9 @@ use crate::graph::{Expr, Graph, Shape, Value};
 /// A wave of the slowest frequency turns once in 2π times so many patches.
 const LONGEST: f64 = 10_000.0;
 
-/// `[rows · columns, width]`: of each patch sines and cosines of its column, then sines and cosines of its row, a quarter
-/// of `width` each, at frequencies in geometric progression from 1 down to just above 1 / 10,000 radians a patch. `width`
-/// is a multiple of 4. No learned number and no input enters.
+/// `[rows · columns, width]`: of each patch sines and cosines of its column, then sines and cosines of its row, a
+/// quarter of `width` each, at frequencies in geometric progression from 1 down to just above 1 / 10,000 radians a
+/// patch. `width` is a multiple of 4. No learned number and no input enters.
 pub fn positions(graph: &mut Graph, [rows, columns]: [usize; 2], width: usize) -> Value {
     let body = |graph: &mut Graph, _: &[Value]| {
         let [row, column] = [(rows, [rows, 1, 1]), (columns, [1, columns, 1])].map(|(length, shape)| {

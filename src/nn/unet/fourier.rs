@@ -6,8 +6,8 @@ use crate::graph::{Expr, Graph, Shape, TensorType, Value};
 /// The state that holds the frequencies, `[1, size / 2]`: constants that no program changes.
 pub const FREQUENCIES: &str = "network.fourier";
 
-/// What the state holds for features of `size` numbers: frequencies normal with standard deviation `scale`, the same for
-/// every network of this size.
+/// What the state holds for features of `size` numbers: frequencies normal with standard deviation `scale`, the same
+/// for every network of this size.
 pub fn frequencies(size: usize, scale: f64) -> Vec<f64> {
     let stream = stream(FREQUENCIES);
     let quads = (0..size.div_ceil(8) as u32).flat_map(|quad| normals_f64(philox4x32_10([quad, 0, 0, stream], [0, 0])));

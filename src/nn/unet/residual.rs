@@ -48,8 +48,8 @@ impl ResidualBlock {
         })
     }
 
-    /// x `[Batch, h, w, inputs]`, the embedded level `[n, embedding]` (n the batch or 1) and, in training, the clock that
-    /// dropout draws by → `[Batch, h', w', outputs]`.
+    /// x `[Batch, h, w, inputs]`, the embedded level `[n, embedding]` (n the batch or 1) and, in training, the clock
+    /// that dropout draws by → `[Batch, h', w', outputs]`.
     pub fn forward(&self, graph: &mut Graph, x: Value, embedded: Value, clock: Option<Value>) -> Value {
         let active = self.first_norm.forward_silu(graph, x);
         let first = match self.resample {
@@ -79,7 +79,8 @@ impl ResidualBlock {
         }
     }
 
-    /// x as the block's result needs it. A 1 x 1 convolution may come before the doubling, which is a quarter of the work.
+    /// x as the block's result needs it. A 1 x 1 convolution may come before the doubling, which is a quarter of the
+    /// work.
     fn shortcut(&self, graph: &mut Graph, x: Value) -> Value {
         let x = if self.resample == Resample::Halve { halve(graph, x) } else { x };
         let x = self.shortcut.map_or(x, |shortcut| shortcut.forward(graph, x));

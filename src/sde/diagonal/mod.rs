@@ -1,9 +1,9 @@
 //! Stochastic differential equations whose noise depends on the state, coordinate by coordinate, and the two meanings
 //! that such an equation can have.
 //!
-//! With g(t) alone, as in every [forward process](super::Sde), the two agree; docs/ito-stratonovich.md says why, and what
-//! decides between them elsewhere. A solver is a function from a state to the next, in its own file, and says which
-//! [`Calculus`] it converges to.
+//! With g(t) alone, as in every [forward process](super::Sde), the two agree; docs/ito-stratonovich.md says why, and
+//! what decides between them elsewhere. A solver is a function from a state to the next, in its own file, and says
+//! which [`Calculus`] it converges to.
 
 mod euler_heun;
 mod euler_maruyama;
@@ -72,8 +72,8 @@ pub trait Scheme {
     /// Field name.
     fn name(&self) -> &'static str;
 
-    /// To which solution it converges, for the drift as it is given. An equation that means the other has to be rewritten
-    /// first: [`Diagonal::in_calculus`].
+    /// To which solution it converges, for the drift as it is given. An equation that means the other has to be
+    /// rewritten first: [`Diagonal::in_calculus`].
     fn calculus(&self) -> Calculus;
 
     /// Order of convergence of paths.
