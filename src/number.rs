@@ -1,7 +1,7 @@
 //! Numbers in messages, as a person would write them.
 
-/// `value` with at most `digits` significant digits and without zeros at its end; very small and very large ones with an
-/// exponent: `50`, `0.0125`, `1e-9`.
+/// `value` with at most `digits` significant digits and without zeros at its end; very small and very large ones with
+/// an exponent: `50`, `0.0125`, `1e-9`.
 pub(crate) fn short(value: f64, digits: usize) -> String {
     let rounded = format!("{value:.*e}", digits.saturating_sub(1)).parse().unwrap_or(value);
     match rounded.abs() {

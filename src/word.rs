@@ -1,5 +1,5 @@
-//! Types whose values are words of a config. Each word and what it means stand once: names, serde, the schema that values
-//! are checked against and the documentation follow.
+//! Types whose values are words of a config. Each word and what it means stand once: names, serde, the schema that
+//! values are checked against and the documentation follow.
 
 use schemars::{Schema, json_schema};
 

@@ -113,7 +113,8 @@ pub enum Device {
 }
 
 impl Device {
-    /// What `choice` asks for, and one line that says why; more lines follow where something is worth one. `cache` is a folder for compiled pipelines.
+    /// What `choice` asks for, and one line that says why; more lines follow where something is worth one. `cache` is a
+    /// folder for compiled pipelines.
     ///
     /// # Errors
     /// When a GPU was asked for that is not there; the message lists what is.

@@ -139,8 +139,8 @@ pub fn restore_average(
     Ok(engine.set_floats(states::EMA, &average[0])?)
 }
 
-/// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its process
-/// follow the schedule that was learned, where one was.
+/// Makes the experiment's model the one that the checkpoint was trained as, whatever has become of the data, and its
+/// process follow the schedule that was learned, where one was.
 pub fn follow(experiment: &mut Experiment, checkpoint: &Checkpoint) {
     if let Some(was) = origin::other_sigma_data(checkpoint, experiment.sigma_data()) {
         experiment.set_sigma_data(was);

@@ -35,8 +35,8 @@ pub(super) struct Arrival {
     pub stopped: bool,
 }
 
-/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on. `report` is
-/// told how many are left, and says whether to go on.
+/// Runs `program`, a step of an adaptive solver, until all of `batch` samples have arrived or cannot be taken on.
+/// `report` is told how many are left, and says whether to go on.
 pub(super) fn arrive(
     engine: &mut dyn Engine,
     program: ProgramName,

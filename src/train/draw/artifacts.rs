@@ -97,8 +97,8 @@ pub fn animation(path: &Path, experiment: &Experiment, drawn: &Samples) -> Resul
     Ok(())
 }
 
-/// A strip of noise turning into samples, its moments evenly spread over how noisy they are: for images a row for each of
-/// the first few.
+/// A strip of noise turning into samples, its moments evenly spread over how noisy they are: for images a row for each
+/// of the first few.
 ///
 /// # Errors
 /// As [`samples`].
@@ -129,8 +129,8 @@ pub fn strip(path: &Path, experiment: &Experiment, drawn: &Samples) -> Result<()
     Ok(())
 }
 
-/// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at three
-/// tenths of the way from data to noise, or without noise if that is what was learned. Nothing for other data.
+/// `scores.png` for points in the plane: data, samples, and the learned beside the exact score, where it is known, at
+/// three tenths of the way from data to noise, or without noise if that is what was learned. Nothing for other data.
 ///
 /// # Errors
 /// When the device is lost or the picture cannot be written.
@@ -200,14 +200,14 @@ fn no_picture(path: &Path, experiment: &Experiment) -> TrainError {
     ))
 }
 
-/// The angle between data and noise in x_t, from 0 (data alone) to pi/2 (noise alone): samples take shape where it changes,
-/// which for most processes is in a small part of the time.
+/// The angle between data and noise in x_t, from 0 (data alone) to pi/2 (noise alone): samples take shape where it
+/// changes, which for most processes is in a small part of the time.
 fn noisiness(experiment: &Experiment, t: f64) -> f64 {
     (experiment.sde().at(t).noise_to_signal() / experiment.sigma_data()).atan()
 }
 
-/// At most `most` places (at least two, if there are so many) in a list that does not rise, with the first and the last, their
-/// values as even as the list has them.
+/// At most `most` places (at least two, if there are so many) in a list that does not rise, with the first and the
+/// last, their values as even as the list has them.
 fn evenly_in(falling: &[f64], most: usize) -> Vec<usize> {
     let Some(last) = falling.len().checked_sub(1) else { return Vec::new() };
     let count = most.clamp(2, falling.len().max(2));

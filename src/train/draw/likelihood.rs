@@ -84,12 +84,12 @@ impl Question<'_> {
 /// The answer.
 #[derive(Debug)]
 pub struct Likelihood {
-    /// ln p of each sample in nats, the mean over the repetitions; for a bound what it is at least. For data of discrete
-    /// levels this is the density of the values spread over their intervals. NaN where there is none: of a sample that has a
-    /// fault, or whose turn has not come.
+    /// ln p of each sample in nats, the mean over the repetitions; for a bound what it is at least. For data of
+    /// discrete levels this is the density of the values spread over their intervals. NaN where there is none: of a
+    /// sample that has a fault, or whose turn has not come.
     pub log_density: Vec<f64>,
-    /// Where the flow of the first repetition takes each sample, in units of the prior's standard deviation: `[n, D]`, NaN for
-    /// samples that do not arrive. From there [`Rk45`](crate::sampler::Rk45) leads back. Empty for a bound.
+    /// Where the flow of the first repetition takes each sample, in units of the prior's standard deviation: `[n, D]`,
+    /// NaN for samples that do not arrive. From there [`Rk45`](crate::sampler::Rk45) leads back. Empty for a bound.
     pub encoded: Vec<f32>,
     /// Evaluations of the model for a sample, over samples and repetitions.
     pub evaluations: Evaluations,
@@ -259,7 +259,8 @@ struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// Log densities along the flow, and whether `report`, called with the number of samples done, let it go to its end.
+    /// Log densities along the flow, and whether `report`, called with the number of samples done, let it go to its
+    /// end.
     fn flow(&mut self, report: &mut dyn FnMut(usize) -> bool) -> Result<(Vec<Outcome>, bool), TrainError> {
         let (batch, dims) = (self.batch, self.experiment.dims());
         let sde = self.experiment.sde();
@@ -290,8 +291,8 @@ impl Chunk<'_> {
         Ok(((0..batch).map(outcome).collect(), !stopped))
     }
 
-    /// The same for bounds, each from the model's error at one time in each of `times` equal parts of log_snr. Errors at some
-    /// of them make no bound: a sample has it only at the end.
+    /// The same for bounds, each from the model's error at one time in each of `times` equal parts of log_snr. Errors
+    /// at some of them make no bound: a sample has it only at the end.
     fn bound(
         &mut self,
         times: usize,

@@ -15,7 +15,8 @@ pub struct Samples {
     pub evaluations: Evaluations,
 }
 
-/// Evaluations of the network, or of the exact score in its place, for a sample; with guidance two for each of the sampler's.
+/// Evaluations of the network, or of the exact score in its place, for a sample; with guidance two for each of the
+/// sampler's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluations {
     /// The mean over all samples.

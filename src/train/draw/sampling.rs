@@ -35,8 +35,8 @@ pub fn load(
 /// without guidance, noise of the steps, and known values. An engine of training has the programs of the config's
 /// sampler without these three. A grid of equal work needs an engine made for a config with that spacing.
 ///
-/// `progress` is called about ten times a second with the steps done and their number (of an adaptive sampler, samples);
-/// it says whether to go on.
+/// `progress` is called about ten times a second with the steps done and their number (of an adaptive sampler,
+/// samples); it says whether to go on.
 ///
 /// Sample i is the same whatever n, and whatever the number of samples that are taken at a time.
 ///

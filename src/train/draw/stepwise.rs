@@ -11,8 +11,8 @@ use crate::train::error::TrainError;
 use crate::train::experiment::Experiment;
 use crate::train::program_names::SAMPLE;
 
-/// Submissions between two looks for values that are not finite; of the first ones, powers of two. A look waits for what is
-/// under way.
+/// Submissions between two looks for values that are not finite; of the first ones, powers of two. A look waits for
+/// what is under way.
 const SUBMISSIONS_UNSEEN: u64 = 16;
 
 /// [`sampling::draw`](crate::train::draw::sampling::draw) in the steps of a grid.
