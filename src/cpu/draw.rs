@@ -114,11 +114,7 @@ impl Queue {
         for lane in 0..LANES {
             let quad = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
             let quad = match draw.distribution {
-                // Not by `map`, which would stay a call here (see `each!`).
-                Distribution::Uniform => {
-                    let [a, b, c, d] = quad;
-                    [random::uniform(a), random::uniform(b), random::uniform(c), random::uniform(d)]
-                }
+                Distribution::Uniform => quad.map(random::uniform),
                 Distribution::Normal => random::normals(quad),
             };
             (0..4).for_each(|i| numbers[i][lane] = quad[i]);

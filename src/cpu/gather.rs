@@ -5,7 +5,6 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::real::each;
 use crate::graph::{Order, Storage, random};
 
 /// The rows of a data set.
@@ -51,7 +50,9 @@ pub fn gather<T: Real>(
             Rows::Real(data) => out.copy_from_slice(&data[range]),
             Rows::Bytes(data) => {
                 let bytes = &data[range];
-                each!(out, i in [bytes] => scale * T::from_f32(f32::from(bytes[i])) + shift);
+                for (out, &bytes) in out.iter_mut().zip(bytes) {
+                    *out = scale * T::from_f32(f32::from(bytes)) + shift;
+                }
             }
         }
     });

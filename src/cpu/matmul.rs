@@ -5,7 +5,6 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::real::each;
 use crate::graph::Layout;
 
 /// The lengths of a product: the result is `rows × columns`, each element a sum of `depth` terms.
@@ -136,7 +135,9 @@ pub(super) fn transpose<T: Real>(x: &[T], width: usize, out: &mut [T]) {
                 }
                 for column in 0..TILE {
                     let out: &mut [T] = &mut out[column * height + i..][..TILE];
-                    each!(out, i in [tile] => tile[i][column]);
+                    for (out, tile) in out.iter_mut().zip(tile) {
+                        *out = tile[column];
+                    }
                 }
             } else {
                 for row in i..i + rows {
@@ -239,6 +240,8 @@ fn deep_tn<T: Real>(lengths: Lengths, a: &[T], b: &[T], c: &mut [T]) {
         .collect();
     c.copy_from_slice(&pieces[0]);
     for piece in &pieces[1..] {
-        each!(c, i in [piece] => c[i] + piece[i]);
+        for (c, &piece) in c.iter_mut().zip(piece) {
+            *c = *c + piece;
+        }
     }
 }

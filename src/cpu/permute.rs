@@ -5,7 +5,6 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::real::each;
 
 /// Copies shorter than this stay on one thread.
 const PARALLEL: usize = 1 << 16;
@@ -29,7 +28,9 @@ pub fn permute<T: Real>(lengths: &[usize], axes: &[usize], x: &[T], out: &mut [T
                 out.copy_from_slice(&x[start..start + run]);
             } else {
                 let x = &x[start..];
-                each!(out, i in [] => x[i * step]);
+                for (out, &x) in out.iter_mut().zip(x.iter().step_by(*step)) {
+                    *out = x;
+                }
             }
         }
     };

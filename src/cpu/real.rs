@@ -120,24 +120,13 @@ pub(super) fn wide<W: Wide>(work: W) -> W::Output {
     work.run()
 }
 
-/// `each!(out, i in [a, b] => a[i] + b[i])` gives each element of `out` its value, which may read `out[i]`. What is listed
-/// is at least as long as `out`, else it panics; what is not listed is indexed with a check (strided reads).
-///
-/// No iterator adapters such as `zip`: each of the parts that the crate is built in is optimised by itself (Cargo.toml), and
-/// those of the standard library's generic functions that lie in another part would stay calls inside of the loops. Ranges
-/// of one length let the compiler see that no index is out of bounds.
-macro_rules! each {
-    ($out:ident, $i:ident in [$($x:ident),*] => $value:expr) => {{
-        let length = $out.len();
-        let $out = &mut $out[..length];
-        $(let $x = &$x[..length];)*
-        #[allow(clippy::needless_range_loop)]
-        for $i in 0..length {
-            $out[$i] = $value;
-        }
-    }};
+/// `out[i] = f(x[i])`.
+#[inline(always)]
+fn map<T: Copy>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = f(x);
+    }
 }
-pub(super) use each;
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
@@ -174,25 +163,25 @@ impl Real for f32 {
     #[inline(always)]
     fn unary(op: Unary, x: &[Self], out: &mut [Self]) {
         match op {
-            Unary::Neg => each!(out, i in [x] => Self::neg(x[i])),
-            Unary::Abs => each!(out, i in [x] => Self::abs(x[i])),
-            Unary::Exp => each!(out, i in [x] => f::exp(x[i])),
-            Unary::Expm1 => each!(out, i in [x] => f::expm1(x[i])),
-            Unary::Ln => each!(out, i in [x] => f::ln(x[i])),
-            Unary::Log1p => each!(out, i in [x] => f::log1p(x[i])),
-            Unary::Sqrt => each!(out, i in [x] => Self::sqrt(x[i])),
+            Unary::Neg => map(x, out, Self::neg),
+            Unary::Abs => map(x, out, Self::abs),
+            Unary::Exp => map(x, out, f::exp),
+            Unary::Expm1 => map(x, out, f::expm1),
+            Unary::Ln => map(x, out, f::ln),
+            Unary::Log1p => map(x, out, f::log1p),
+            Unary::Sqrt => map(x, out, Self::sqrt),
             Unary::Sin => {
-                each!(out, i in [x] => f::sin(x[i]));
+                map(x, out, f::sin);
                 f::repair_large(x, out, Self::sin);
             }
             Unary::Cos => {
-                each!(out, i in [x] => f::cos(x[i]));
+                map(x, out, f::cos);
                 f::repair_large(x, out, Self::cos);
             }
-            Unary::Tanh => each!(out, i in [x] => f::tanh(x[i])),
-            Unary::Sigmoid => each!(out, i in [x] => f::sigmoid(x[i])),
-            Unary::Softplus => each!(out, i in [x] => f::softplus(x[i])),
-            Unary::IsFinite => each!(out, i in [x] => f::is_finite(x[i])),
+            Unary::Tanh => map(x, out, f::tanh),
+            Unary::Sigmoid => map(x, out, f::sigmoid),
+            Unary::Softplus => map(x, out, f::softplus),
+            Unary::IsFinite => map(x, out, f::is_finite),
             Unary::Detached => out.copy_from_slice(x),
         }
     }

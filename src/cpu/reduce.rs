@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::Real;
-use super::real::{Wide, each, wide};
+use super::real::{Wide, wide};
 use crate::graph::Reduction;
 
 /// Elements along the reduced axis that are combined one after the other, in [`LANES`] sums.
@@ -146,10 +146,14 @@ impl<T: Real> Wide for Run<'_, T> {
         let mut lanes = [start(reduction); LANES];
         let (whole, rest) = x.as_chunks::<LANES>();
         for chunk in whole {
-            each!(lanes, i in [chunk] => combine(reduction, lanes[i], chunk[i]));
+            for (lanes, &chunk) in lanes.iter_mut().zip(chunk) {
+                *lanes = combine(reduction, *lanes, chunk);
+            }
         }
         let left = &mut lanes[..rest.len()];
-        each!(left, i in [rest] => combine(reduction, left[i], rest[i]));
+        for (left, &rest) in left.iter_mut().zip(rest) {
+            *left = combine(reduction, *left, rest);
+        }
         let mut half = LANES / 2;
         while half > 0 {
             for i in 0..half {
@@ -208,14 +212,18 @@ impl<T: Real> Wide for Rows<'_, T> {
             let mut lanes = [start(reduction); LANES];
             for row in x.chunks_exact(inner) {
                 let row = &row[block * LANES..];
-                each!(lanes, i in [row] => combine(reduction, lanes[i], row[i]));
+                for (lanes, &row) in lanes.iter_mut().zip(row) {
+                    *lanes = combine(reduction, *lanes, row);
+                }
             }
             *out = lanes;
         }
         rest.fill(start(reduction));
         for row in x.chunks_exact(inner) {
             let row = &row[first_left..];
-            each!(rest, i in [row] => combine(reduction, rest[i], row[i]));
+            for (rest, &row) in rest.iter_mut().zip(row) {
+                *rest = combine(reduction, *rest, row);
+            }
         }
     }
 }
@@ -235,8 +243,16 @@ impl<T: Real> Wide for Row<'_, T> {
     fn run(self) {
         let Self { reduction, row, out } = self;
         match reduction {
-            Reduction::Sum => each!(out, i in [row] => out[i] + row[i]),
-            Reduction::Max => each!(out, i in [row] => out[i].larger(row[i])),
+            Reduction::Sum => {
+                for (out, &row) in out.iter_mut().zip(row) {
+                    *out = *out + row;
+                }
+            }
+            Reduction::Max => {
+                for (out, &row) in out.iter_mut().zip(row) {
+                    *out = out.larger(row);
+                }
+            }
         }
     }
 }

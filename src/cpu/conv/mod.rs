@@ -18,7 +18,6 @@ use rayon::prelude::*;
 use self::unfold::Unfolding;
 use super::Real;
 use super::matmul::{strided, transpose};
-use super::real::each;
 use crate::graph::{ConvLayout, Geometry};
 
 /// Multiplications that are worth a task.
@@ -300,7 +299,9 @@ fn weight_gradient<T: Real>(
             dw.copy_from_slice(&sums[start..start + dw.len()]);
             for piece in 1..pieces {
                 let piece = &sums[piece * elements + start..][..dw.len()];
-                each!(dw, i in [piece] => dw[i] + piece[i]);
+                for (dw, &piece) in dw.iter_mut().zip(piece) {
+                    *dw = *dw + piece;
+                }
             }
         });
     }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::cpu::Real;
-use crate::cpu::real::{Wide, each, wide};
+use crate::cpu::real::{Wide, wide};
 
 /// Where the rows of the unfolded matrix come from.
 #[derive(Clone, Debug)]
@@ -157,7 +157,9 @@ impl Unfolding {
 /// A copy that does not call out for a handful of elements.
 fn copy<T: Real>(from: &[T], to: &mut [T]) {
     if from.len() < 16 {
-        each!(to, i in [from] => from[i]);
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from;
+        }
     } else {
         to.copy_from_slice(from);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::draw;
-use super::super::real::{Real, Wide, each};
+use super::super::real::{Real, Wide};
 use super::compile::{Argument, Class, Code, Instruction, Kernel, OperandAccess};
 use super::{BLOCK, Operand};
 use crate::graph::expr::Binary;
@@ -203,7 +203,9 @@ impl<T: Real> Evaluation<'_, T> {
                 out.copy_from_slice(&data[start..start + run * width]);
             } else if width == 1 {
                 let data = &data[start..];
-                each!(out, i in [] => data[i * stride]);
+                for (out, &x) in out.iter_mut().zip(data.iter().step_by(stride)) {
+                    *out = x;
+                }
             } else {
                 for (out, x) in out.chunks_exact_mut(width).zip(data[start..].chunks(stride)) {
                     out.copy_from_slice(&x[..width]);
@@ -257,10 +259,20 @@ fn binary<T: Real>(op: Binary, a: View<'_, T>, b: View<'_, T>, out: &mut [T]) {
 fn zip<T: Real>(a: View<'_, T>, b: View<'_, T>, out: &mut [T], f: impl Fn(T, T) -> T) {
     match (a, b) {
         (View::Many(a), View::Many(b)) => {
-            each!(out, i in [a, b] => f(a[i], b[i]))
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(a, b);
+            }
         }
-        (View::Many(a), View::One(b)) => each!(out, i in [a] => f(a[i], b)),
-        (View::One(a), View::Many(b)) => each!(out, i in [b] => f(a, b[i])),
+        (View::Many(a), View::One(b)) => {
+            for (out, &a) in out.iter_mut().zip(a) {
+                *out = f(a, b);
+            }
+        }
+        (View::One(a), View::Many(b)) => {
+            for (out, &b) in out.iter_mut().zip(b) {
+                *out = f(a, b);
+            }
+        }
         (View::One(a), View::One(b)) => out.fill(f(a, b)),
     }
 }
@@ -274,11 +286,25 @@ fn select<T: Real>(condition: View<'_, T>, yes: View<'_, T>, no: View<'_, T>, ou
     };
     match (yes, no) {
         (View::Many(yes), View::Many(no)) => {
-            each!(out, i in [condition, yes, no] => choose(condition[i], yes[i], no[i]))
+            for (((out, &condition), &yes), &no) in out.iter_mut().zip(condition).zip(yes).zip(no) {
+                *out = choose(condition, yes, no);
+            }
         }
-        (View::Many(yes), View::One(no)) => each!(out, i in [condition, yes] => choose(condition[i], yes[i], no)),
-        (View::One(yes), View::Many(no)) => each!(out, i in [condition, no] => choose(condition[i], yes, no[i])),
-        (View::One(yes), View::One(no)) => each!(out, i in [condition] => choose(condition[i], yes, no)),
+        (View::Many(yes), View::One(no)) => {
+            for ((out, &condition), &yes) in out.iter_mut().zip(condition).zip(yes) {
+                *out = choose(condition, yes, no);
+            }
+        }
+        (View::One(yes), View::Many(no)) => {
+            for ((out, &condition), &no) in out.iter_mut().zip(condition).zip(no) {
+                *out = choose(condition, yes, no);
+            }
+        }
+        (View::One(yes), View::One(no)) => {
+            for (out, &condition) in out.iter_mut().zip(condition) {
+                *out = choose(condition, yes, no);
+            }
+        }
     }
 }
 
