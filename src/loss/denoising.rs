@@ -4,7 +4,7 @@
 //! (λ / sigma²) ‖epsilon(x_t, t) − epsilon‖², in which nothing is large at small sigma; or as the same in velocity, in
 //! which nothing is large at small alpha either.
 
-use super::loss::mean_over_batch;
+use super::loss_value::mean_over_batch;
 use super::{Batch, Loss, Objective, Reduce, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Value};
 use crate::sde::{NoiseLevel, Quantity, functions_of_time, perturbed};

@@ -1,6 +1,6 @@
 //! The ends of a learned schedule.
 
-use super::loss::mean_over_batch;
+use super::loss_value::mean_over_batch;
 use crate::graph::{Expr, Graph, Initial, Shape, Value};
 
 /// Levels to either side of a value that it may be taken for. At the most noise that is of use they are a quarter of

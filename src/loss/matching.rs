@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::loss::mean_over_batch;
+use super::loss_value::mean_over_batch;
 use super::{Batch, Field, Loss, Objective, Reduce, TimeSampling, Weighting};
 use crate::graph::{Expr, Graph, Shape, Value};
 use crate::sde::{Quantity, Sde, functions_of_time};
