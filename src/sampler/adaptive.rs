@@ -6,7 +6,7 @@ use crate::sde::{Model, Sde};
 /// A way to take samples from t_max to t_min in steps that each sample chooses for itself, by a tolerance.
 ///
 /// [`begin`](Self::begin) runs once and [`advance`](Self::advance), which tries one step of every sample that is on its
-/// way, until the state [`states::LEFT`] is 0, or longer: a sample that has arrived stays as it is, to the bit. Both
+/// way, until the state [`states::LEFT`](super::states::LEFT) is 0, or longer: a sample that has arrived stays as it is, to the bit. Both
 /// assign the states of [`states`](super::states) and [`X`](super::states::X).
 pub trait AdaptiveSampler {
     /// The name on the command line.
@@ -42,6 +42,6 @@ pub trait AdaptiveSampler {
     /// Tries a step of samples with `dims` coordinates.
     fn advance(&self, graph: &mut Graph, sde: &dyn Sde, model: &dyn Model, dims: usize, clock: Value);
 
-    /// The time of the process at which the state [`states::TIME`] has this value.
+    /// The time of the process at which the state [`states::TIME`](super::states::TIME) has this value.
     fn time(&self, sde: &dyn Sde, reached: f64) -> f64;
 }
