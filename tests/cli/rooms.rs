@@ -208,7 +208,7 @@ fn rows_are_read() {
 fn no_part_of_these_folders_imports_one_that_imports_it() {
     let folders: [(&[&str], [&str; 2]); 6] = [
         (&["config"], ["unet", "network"]),
-        (&["loss"], ["denoising", "loss"]),
+        (&["loss"], ["denoising", "loss_value"]),
         (&["train"], ["draw", "experiment"]),
         (&["train", "run"], ["run_folder", "checkpoint"]),
         (&["train", "draw"], ["sampling", "particles"]),
