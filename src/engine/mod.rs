@@ -212,8 +212,8 @@ pub trait Engine {
     /// When no program has such a tensor, no name is given, or `longest` is 0.
     fn watch(&mut self, names: &[&str], longest: usize) -> Result<(), EngineError>;
 
-    /// Whether a program reads this store tensor.
-    fn reads(&self, name: &str) -> bool;
+    /// Whether a program reads or writes this store tensor.
+    fn has_state(&self, name: &str) -> bool;
 
     /// Runs a program between once and `most` times: about a tenth of a second of work. On a GPU this only submits it.
     /// Returns how often.

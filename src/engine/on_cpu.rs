@@ -95,7 +95,7 @@ impl Engine for CpuEngine {
         Ok(self.runnable[place].program.output(name).to_vec())
     }
 
-    fn reads(&self, name: &str) -> bool {
+    fn has_state(&self, name: &str) -> bool {
         self.ports.has_state(name)
     }
 

@@ -76,7 +76,7 @@ impl Engine for GpuEngine {
         Ok(self.player.read_output(number, name)?)
     }
 
-    fn reads(&self, name: &str) -> bool {
+    fn has_state(&self, name: &str) -> bool {
         self.ports.has_state(name)
     }
 

@@ -20,3 +20,4 @@ pub mod sampling;
 pub mod skip;
 #[cfg(feature = "cli")]
 pub mod small_run;
+pub mod tensors;

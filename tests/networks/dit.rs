@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Real, Store};
 use tweedie::graph::{Expr, Graph, Shape, Value};
 use tweedie::nn::dit::{DiT, DiTShape, Preset, positions};
@@ -10,6 +9,7 @@ use tweedie::nn::{Architecture, initial_parameters, layer_norm};
 
 use crate::common::both::Case;
 use crate::common::gpu;
+use crate::common::tensors;
 
 fn weights(shape: &DiTShape) -> usize {
     let mut graph = Graph::new();
@@ -58,19 +58,8 @@ fn cases() -> [(&'static str, DiTShape); 3] {
 }
 
 fn fixture(case: &str) -> HashMap<String, Vec<f64>> {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dit.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let numbers = |name: &str| {
-        let tensor = tensors.tensor(name).unwrap();
-        let data = tensor.data();
-        match tensor.dtype() {
-            Dtype::F32 => data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-            Dtype::F64 => data.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
-            other => panic!("{name}: {other:?}"),
-        }
-    };
-    let of_case = |name: &str| Some((name.strip_prefix(case)?.strip_prefix('.')?.to_owned(), numbers(name)));
-    tensors.names().into_iter().filter_map(of_case).collect()
+    let of_case = |(name, values): (String, _)| Some((name.strip_prefix(case)?.strip_prefix('.')?.to_owned(), values));
+    tensors::fixture("dit.safetensors").into_iter().filter_map(of_case).collect()
 }
 
 /// The mean square of the network's output minus `target` and its gradient.

@@ -1,8 +1,7 @@
 //! The U-Net: published sizes, and diffusers' U-Net with the same weights.
 
-use std::collections::HashMap;
+use crate::common::tensors;
 
-use safetensors::{Dtype, SafeTensors};
 use tweedie::cpu::{Program, Store};
 use tweedie::graph::{Expr, Graph, Shape, TensorType, Value};
 use tweedie::loss::training_states::{CLOCK, STATUS};
@@ -51,21 +50,6 @@ fn small() -> UNetShape {
     }
 }
 
-fn fixture() -> HashMap<String, Vec<f64>> {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/unet.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let numbers = |name: &str| {
-        let tensor = tensors.tensor(name).unwrap();
-        let data = tensor.data();
-        match tensor.dtype() {
-            Dtype::F32 => data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-            Dtype::F64 => data.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
-            other => panic!("{name}: {other:?}"),
-        }
-    };
-    tensors.names().into_iter().map(|name| (name.to_string(), numbers(name))).collect()
-}
-
 /// The mean square of the network's output minus `target`, and all that trains it.
 fn graph(checkpointed: bool) -> Graph {
     let mut graph = Graph::new();
@@ -100,7 +84,7 @@ fn largest_difference(ours: &[f64], theirs: &[f64]) -> f64 {
 
 #[test]
 fn outputs_gradients_and_ten_steps_are_those_of_diffusers() {
-    let (fixture, graph) = (fixture(), graph(false));
+    let (fixture, graph) = (tensors::fixture("unet.safetensors"), graph(false));
     let mut arena = vec![0.0; graph.arena_elements()];
     for parameter in graph.parameters() {
         let values = &fixture[&format!("weight.{}", parameter.name)];
@@ -216,7 +200,7 @@ fn a_gradient_sees_the_mask_of_its_own_forward_pass() {
 
 #[test]
 fn blocks_computed_again_give_the_same_gradient_in_less_memory() {
-    let fixture = fixture();
+    let fixture = tensors::fixture("unet.safetensors");
     let run = |checkpointed: bool| {
         let graph = graph(checkpointed);
         let mut arena = vec![0.0; graph.arena_elements()];

@@ -140,7 +140,7 @@ impl SampleRequest {
             (Part::StepNoise, gives_step_noise, &states::step_noise(0)),
             (Part::Known, self.known.is_some(), states::KNOWN),
         ] {
-            match (is_given, engine.reads(state)) {
+            match (is_given, engine.has_state(state)) {
                 (true, false) => return Err(RequestError::NotLoaded { part }),
                 (false, true) => return Err(RequestError::Missing { part }),
                 _ => {}
